@@ -1,0 +1,525 @@
+"""Keys: unknown, misplaced, of the wrong type; the blocks that a recipe must have."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable, Iterator
+
+from esp3c.check.rule import needs_whole_file
+from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
+from esp3c.ir import (
+    BrokenNode,
+    CallNode,
+    CarriedNode,
+    Config,
+    DatasetNode,
+    Entry,
+    LinkNode,
+    ListNode,
+    MapNode,
+    Misplaced,
+    Node,
+    ParallelNode,
+    PythonNode,
+    Recipe,
+    Resolver,
+    Scalar,
+    Text,
+    at,
+    strip,
+)  # fmt: skip
+from esp3c.schema import types as t
+from esp3c.schema.backends import BACKENDS
+from esp3c.schema.blocks import CONFIGS, DATASET, ENTRY, OWN, RECIPE, SAMPLE_TYPES, SCAFFOLD_NAMES, WORKLOAD
+from esp3c.suggest import did_you_mean, nearest, one_of
+from esp3c.world import World
+
+
+def walk_blocks(recipe: Recipe) -> Iterator[tuple[MapNode, t.Block]]:
+    """Every block whose keys are known, with what is known of it."""
+    yield recipe.settings, RECIPE
+    for dataset in recipe.datasets.values():
+        yield dataset.settings, DATASET
+    for config in recipe.configs.values():
+        yield from _inside(config.root, CONFIGS.get(config.kind, OWN))
+    for parallel in recipe.parallels.values():
+        if isinstance(parallel.value, ParallelNode) and parallel.value.backend in BACKENDS:
+            yield parallel.value.settings, BACKENDS[parallel.value.backend]
+    for stage in recipe.stages:
+        if stage.workload is not None:
+            yield stage.workload, WORKLOAD
+
+
+def _inside(node: MapNode, block: t.Block) -> Iterator[tuple[MapNode, t.Block]]:
+    yield node, block
+    for entry in node.entries:
+        key = block.key(entry.name)
+        if key is not None:
+            yield from _below(strip(entry.value), key.type)
+
+
+def _below(node: Node, type: t.Type) -> Iterator[tuple[MapNode, t.Block]]:
+    match type:
+        case t.Either(options):
+            for option in options:
+                if _shape_fits(node, option):
+                    yield from _below(node, option)
+                    return
+        case t.Inside(block):
+            if isinstance(node, MapNode):
+                yield from _inside(node, block)
+        case t.MapOf(value):
+            if isinstance(node, MapNode):
+                for entry in node.entries:
+                    yield from _below(strip(entry.value), value)
+        case t.ListOf(item):
+            if isinstance(node, ListNode):
+                for each in node.items:
+                    yield from _below(strip(each), item)
+        case t.DatasetUse():
+            if isinstance(node, DatasetNode) and node.extra.entries:
+                yield node.extra, ENTRY
+        case t.ParallelUse():
+            if isinstance(node, ParallelNode) and not node.name and node.backend in BACKENDS:
+                yield node.settings, BACKENDS[node.backend]
+        case _:
+            return
+
+
+def _shape_fits(node: Node, type: t.Type) -> bool:
+    match type:
+        case t.Inside() | t.MapOf():
+            return isinstance(node, MapNode)
+        case t.ListOf():
+            return isinstance(node, ListNode)
+        case t.DatasetUse():
+            return isinstance(node, DatasetNode)
+        case t.ParallelUse():
+            return isinstance(node, ParallelNode)
+        case _:
+            return False
+
+
+@explained("ESP0301", "unknown key")
+def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A block with known keys holds one that it does not have.
+
+        trainer { max_epoch = 12 }
+
+    ESPnet3 and Lightning would find out when the stage runs, or never. The message names the nearest key, or the block
+    in which the key would be right. Keys of one's own have their place in a `config NAME` block.
+    """
+    for node, block in walk_blocks(recipe):
+        if block.open:
+            continue
+        for entry in node.entries:
+            if block.key(entry.name) is None:
+                yield _unknown(entry, block)
+
+
+def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
+    near = nearest(entry.name, block.names)
+    elsewhere = _HOMES.get(entry.name, ())
+    if near:
+        label = f"did you mean {one_of(near)}?"
+    elif elsewhere:
+        label = f"it belongs into {one_of(elsewhere)}"
+    else:
+        label = "not a key of this block"
+    help = () if near or elsewhere else (_keys_of(block),)
+    return Diagnostic(
+        code_of(unknown_key),
+        f"unknown key `{entry.name}` in `{block.name}`",
+        Label(entry.key_span, label),
+        help=help,
+        fix=Fix(f"write `{near[0]}`", (Edit(entry.key_span, near[0]),)) if len(near) == 1 else None,
+    )
+
+
+def _keys_of(block: t.Block) -> str:
+    names = [name for name in block.names if name not in SCAFFOLD_NAMES] or block.names
+    return f"`{block.name}` has " + ", ".join(names[:14]) + (", …" if len(names) > 14 else "")
+
+
+def _homes() -> dict[str, tuple[str, ...]]:
+    """For each key, the blocks that have it."""
+    homes: dict[str, list[str]] = {}
+    seen: set[str] = set()
+
+    def visit(type: t.Type, path: str) -> None:
+        match type:
+            case t.Inside(block):
+                add(block, path)
+            case t.Either(options):
+                for option in options:
+                    visit(option, path)
+            case t.MapOf(value) | t.ListOf(value):
+                visit(value, path)
+            case _:
+                return
+
+    def add(block: t.Block, path: str) -> None:
+        if path in seen:
+            return
+        seen.add(path)
+        for key in block.keys:
+            homes.setdefault(key.name, []).append(path)
+            visit(key.type, f"{path}.{key.name}")
+
+    for name, config in CONFIGS.items():
+        add(config, name)
+    add(RECIPE, "recipe")
+    add(DATASET, "dataset")
+    return {name: tuple(paths[:3]) for name, paths in homes.items()}
+
+
+_HOMES = _homes()
+
+
+@explained("ESP0302", "the value does not fit the key")
+def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A key of ESPnet3, Lightning or a machine backend has a value of another type than it takes.
+
+        scheduler_interval = "steps"
+        parallel gpu = slurm(time = 32GB)
+
+    The message says what the key takes. A quantity has a dimension: `90min` fits where a time is wanted, `32GB` does not.
+    """
+    for node, block in walk_blocks(recipe):
+        for entry in node.entries:
+            key = block.key(entry.name)
+            if key is None or _fits(strip(entry.value), key.type, recipe, block):
+                continue
+            where, expected = _where(strip(entry.value), key.type, recipe, block)
+            inner = where is not strip(entry.value)
+            place = entry.value.span if isinstance(entry.value, CarriedNode) else where.span
+            yield Diagnostic(
+                code_of(wrong_value),
+                f"inside `{entry.name}` stands {t.words(expected)}"
+                if inner
+                else f"`{entry.name}` takes {t.words(expected)}",
+                Label(place, _instead(where, expected)),
+                secondary=(Label(where.span, "the value stands here"),) if isinstance(entry.value, CarriedNode) else (),
+                help=(f"{entry.name}: {key.doc}",),
+            )
+
+
+def _where(node: Node, type: t.Type, recipe: Recipe, block: t.Block) -> tuple[Node, t.Type]:
+    """The innermost value that does not fit, and what was wanted there."""
+    if isinstance(type, t.Either):
+        fitting = [option for option in type.options if _shape_fits(node, option)]
+        return _where(node, fitting[0], recipe, block) if fitting else (node, type)
+    inner: list[tuple[Node, t.Type]] = []
+    if isinstance(type, t.ListOf) and isinstance(node, ListNode):
+        inner = [(strip(item), type.item) for item in node.items]
+    elif isinstance(type, t.MapOf) and isinstance(node, MapNode):
+        inner = [(strip(entry.value), type.value) for entry in node.entries]
+    for item, wanted in inner:
+        if not _fits(item, wanted, recipe, block):
+            return _where(item, wanted, recipe, block)
+    return node, type
+
+
+def _instead(node: Node, type: t.Type) -> str:
+    if isinstance(type, t.OneOf) and isinstance(node, Scalar) and isinstance(node.value, str):
+        return did_you_mean(node.value, type.words) or f"expected {t.words(type)}"
+    if isinstance(node, Scalar) and node.dimension is not None:
+        return f"this is a {node.dimension}"
+    return f"this is {_said(node)}"
+
+
+def _said(node: Node) -> str:
+    match node:
+        case Scalar(value=None):
+            return "null"
+        case Scalar(value=bool()):
+            return "true or false"
+        case Scalar(value=int()):
+            return "an int"
+        case Scalar(value=float()):
+            return "a number"
+        case Scalar() | Text():
+            return "text"
+        case ListNode():
+            return "a list"
+        case MapNode():
+            return "a block"
+        case CallNode():
+            return "a call"
+        case PythonNode():
+            return "a Python path"
+        case DatasetNode():
+            return "a data set"
+        case _:
+            return "something else"
+
+
+def _fits(node: Node, type: t.Type, recipe: Recipe, block: t.Block) -> bool:
+    if isinstance(node, LinkNode | BrokenNode | Resolver):
+        # A link is looked at where its value stands; what is broken is reported already.
+        return True
+    match type:
+        case t.Anything() | t.Inside() if not isinstance(type, t.Inside):
+            return True
+        case t.Inside():
+            return isinstance(node, MapNode) or (isinstance(node, Scalar) and node.value is None)
+        case t.Either(options):
+            return any(_fits(node, option, recipe, block) for option in options)
+        case t.Plain(kind):
+            return _plain_fits(node, kind)
+        case t.Measured(dimension):
+            if not isinstance(node, Scalar) or isinstance(node.value, bool):
+                return False
+            return isinstance(node.value, int | float) and node.dimension in {None, dimension}
+        case t.OneOf(words):
+            return isinstance(node, Text) or (isinstance(node, Scalar) and node.value in words)
+        case t.ListOf(item):
+            return isinstance(node, ListNode) and all(_fits(strip(each), item, recipe, block) for each in node.items)
+        case t.MapOf(value):
+            return isinstance(node, MapNode) and all(
+                _fits(strip(entry.value), value, recipe, block) for entry in node.entries
+            )
+        case t.Target():
+            return isinstance(node, CallNode)
+        case t.PythonName():
+            return isinstance(node, PythonNode)
+        case t.DatasetUse():
+            return isinstance(node, DatasetNode)
+        case t.ParallelUse():
+            return isinstance(node, ParallelNode)
+    return True
+
+
+def _plain_fits(node: Node, kind: str) -> bool:
+    if isinstance(node, Text):
+        return kind == "str"
+    if not isinstance(node, Scalar):
+        return False
+    value = node.value
+    match kind:
+        case "null":
+            return value is None
+        case "bool":
+            return isinstance(value, bool)
+        case "str":
+            return isinstance(value, str)
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case _:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@explained("ESP0303", "something stands where it has no meaning")
+def misplaced(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The words are right, the place is not.
+
+        training { speech: float32[time] }        # a field, outside of `sample`
+        training { trainer.max_epochs = 12 }      # a dotted key, in a config that extends nothing
+
+    Fields stand in the `sample` block of a data set; a dotted key and `new` stand in a config that extends another; a
+    block stands behind a data set only; `requires`, `runs` and `on` stand once on a stage line.
+    """
+    for fact in recipe.of(Misplaced):
+        if fact.kind == "positional":
+            continue
+        message, label = _MISPLACED[fact.kind]
+        yield Diagnostic(code_of(misplaced), message.format(fact.detail), Label(fact.span, label.format(fact.detail)))
+
+
+_MISPLACED = {
+    "field": (
+        "`{0}: type` declares a field, and fields stand in `sample` blocks",
+        "a setting is `{0} = value`",
+    ),
+    "dotted-key": (
+        "`{0}` reaches inside, and that is for a config that extends another",
+        "write a block instead, `a {{ b = … }}`",
+    ),
+    "new": ("`new` marks an addition to a config that is extended", "take `new` out"),
+    "target": ("`_target_` takes the dotted path of a class or function", "not a dotted path"),
+    "block-behind": ("a block stands behind a data set only", "`{0}` is not a declared data set"),
+    "config-as-value": ("a config is not a value", "name a value in it: `{0}.key`"),
+    "system": ("`system` takes the dotted path of a System class", "not a dotted path"),
+    "clause": ("`{0}` stands twice on this stage line", "the second one"),
+    "over": (
+        "`over` takes the list of a config, such as `training.dataset.train`",
+        "not a place in a config",
+    ),
+    "parallel": ("a `parallel` takes a backend call", "for example `local(n_workers = 2)`"),
+    "interpolation": ("`{0}` is not a name", "`${{name}}` or `${{block.name}}` stands for a value"),
+    "reserved-config": ("`{0}` is a well-known config", "write `{0} {{ … }}` without `config`"),
+    "reserved-backend": ("`{0}` is the name of a machine backend", "choose another name"),
+    "sample-setting": ("a `sample` holds fields, `name: type`", "`{0}` is not a field"),
+    "override-config": ("a whole config cannot be set", "name a key in it: `{0}.key=value`"),
+}
+
+
+@explained("ESP0304", "no `recipe` block")
+@needs_whole_file
+def no_recipe(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A file has no `recipe` block, or it does not name a system.
+
+        recipe digits {
+          system = espnet3.systems.asr.system.ASRSystem
+        }
+
+    The block gives the recipe its name and says which System has its stages.
+    """
+    if not recipe.headers:
+        source = recipe.span.source
+        first = type(recipe.span)(source, 0, len(source.line_text(1)))
+        yield Diagnostic(
+            code_of(no_recipe),
+            "this file has no `recipe` block",
+            Label(first, "a recipe begins with `recipe NAME { system = … }`"),
+        )
+    elif recipe.system is None and not any(
+        isinstance(fact, Misplaced) and fact.kind == "system" for fact in recipe.facts
+    ):
+        yield Diagnostic(
+            code_of(no_recipe),
+            f"the recipe `{recipe.name}` names no system",
+            Label(recipe.span, "`system = …` is missing in this block"),
+            help=("for speech recognition: `system = espnet3.systems.asr.system.ASRSystem`",),
+        )
+
+
+@explained("ESP0305", "a data set without a class or a source")
+@needs_whole_file
+def incomplete_dataset(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A `dataset` block says neither which class it is nor where it comes from, or says both.
+
+        dataset digits { builder = dataset.builder.SpokenDigitsBuilder() }
+
+    `class` is this recipe's Python; `source` is a `recipe/task` tag or a data set module instead.
+    """
+    for dataset in recipe.datasets.values():
+        has_class, source = dataset.settings.get("class"), dataset.settings.get("source")
+        if has_class is None and source is None:
+            yield Diagnostic(
+                code_of(incomplete_dataset),
+                f"the data set `{dataset.name}` has neither `class` nor `source`",
+                Label(dataset.name_span, "one of them is needed"),
+            )
+        for other in ("class", "builder"):
+            both = dataset.settings.get(other)
+            if source is not None and both is not None:
+                yield Diagnostic(
+                    code_of(incomplete_dataset),
+                    f"`{other}` and `source` cannot both be given",
+                    Label(both.span, "the source brings its own"),
+                    secondary=(Label(source.span, "this says where it comes from"),),
+                )
+
+
+@explained("ESP0306", "a sample field has no such type")
+def sample_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The type of a field in a `sample` block is not one of the language's.
+
+        sample { speech: floot32[time] }
+
+    The types are `str`, `int`, `float`, `bool`, and numpy's and torch's number types with their dimensions in brackets.
+    """
+    for dataset in recipe.datasets.values():
+        for field in dataset.sample or ():
+            name = field.type.name
+            if name.text not in SAMPLE_TYPES:
+                near = nearest(name.text, SAMPLE_TYPES)
+                yield Diagnostic(
+                    code_of(sample_type),
+                    f"`{name.text}` is not a type",
+                    Label(
+                        name.span,
+                        f"did you mean {one_of(near)}?" if near else "expected " + one_of(SAMPLE_TYPES),
+                    ),
+                    fix=Fix(f"write `{near[0]}`", (Edit(name.span, near[0]),)) if len(near) == 1 else None,
+                )
+            elif field.type.dims and name.text in {"str", "bool"}:
+                yield Diagnostic(
+                    code_of(sample_type),
+                    f"`{name.text}` has no dimensions",
+                    Label(field.type.span, "dimensions belong to number types, such as `float32[time]`"),
+                )
+
+
+@explained("ESP0307", "text that OmegaConf takes for something else")
+def omegaconf_missing(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The text `???` means a missing value to OmegaConf, which refuses to read it.
+
+        exp_tag = "???"
+
+    Write any other text.
+    """
+    roots: list[Node] = [config.root for config in recipe.configs.values()]
+    roots += [recipe.settings, *(dataset.settings for dataset in recipe.datasets.values())]
+    for root in roots:
+        for node in _all(root):
+            if isinstance(node, Scalar) and node.value == "???":
+                yield Diagnostic(
+                    code_of(omegaconf_missing),
+                    "`???` means a missing value",
+                    Label(node.span, "OmegaConf would refuse to read this"),
+                )
+
+
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    match node:
+        case MapNode(entries):
+            for entry in entries:
+                yield from _all(entry.value)
+        case ListNode(items):
+            for item in items:
+                yield from _all(item)
+        case CallNode() | DatasetNode():
+            yield from _all(node.arguments)
+        case CarriedNode():
+            yield from _all(node.value)
+        case _:
+            return
+
+
+@explained("ESP0308", "a key has no name")
+def odd_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A key in quotes is empty, or holds what OmegaConf reads as an interpolation.
+
+        config export { "${a}" = 1 }
+
+    Keys are names; a key in quotes may hold any other text.
+    """
+    for config in recipe.configs.values():
+        for node in _all(config.root):
+            if isinstance(node, MapNode):
+                for entry in node.entries:
+                    if not entry.name or "${" in entry.name:
+                        yield Diagnostic(
+                            code_of(odd_key),
+                            f"`{entry.name}` cannot be a key",
+                            Label(entry.key_span, "choose a name"),
+                        )
+
+
+@explained("ESP0309", "not a name for a declaration")
+def declaration_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The name of a recipe, data set, config or `parallel` becomes a file, a flag or a class in what is written.
+
+        config größer { … }
+
+    It is made of the letters a to z, digits and `_`, and is no word of Python such as `import`.
+    """
+    named = [(recipe.name, recipe.span)] if recipe.headers else []
+    named += [(each.name, each.name_span) for each in recipe.datasets.values()]
+    named += [(each.name, each.name_span) for each in recipe.configs.values()]
+    named += [(each.name, each.name_span) for each in recipe.parallels.values()]
+    for name, span in named:
+        if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
+            yield Diagnostic(
+                code_of(declaration_name),
+                f"`{name}` cannot be the name of a declaration",
+                Label(span, "a word of Python" if keyword.iskeyword(name) else "only a to z, digits and `_`"),
+            )
+
+
+def config_value(config: Config, dotted: str) -> Node | None:
+    """The value at a dotted place of a config."""
+    return at(config.root, tuple(dotted.split(".")))

@@ -1,0 +1,277 @@
+"""Names: undefined, declared twice, unused, cyclic, shadowing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from esp3c.check.rule import needs_whole_file
+from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
+from esp3c.ir import BadOverride, Cycle, NotText, Recipe, Repeated, Shadowed, Undefined
+from esp3c.python.find import Lookup
+from esp3c.schema.stages import SYSTEMS
+from esp3c.source import Span
+from esp3c.suggest import one_of
+from esp3c.world import ModuleKind, World
+
+
+def _near(near: tuple[str, ...], otherwise: str) -> str:
+    return f"did you mean {one_of(near[:3])}?" if near else otherwise
+
+
+def _fix(span: Span, near: tuple[str, ...]) -> Fix | None:
+    return Fix(f"write `{near[0]}`", (Edit(span, near[0]),)) if len(near) == 1 else None
+
+
+@explained("ESP0201", "undefined name")
+@needs_whole_file
+def undefined_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A name is neither in the recipe nor the path of a Python object.
+
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(max_lr = optimiser.lr, total_steps = 800)
+
+    A bare name is looked up in its block, the blocks around it, and among the file's declarations; then, with a dot in
+    it, as a Python path. Text is written with quotes: `accelerator = "auto"`.
+    """
+    for fact in recipe.of(Undefined):
+        if fact.what not in {"name", "interpolation", "override"}:
+            continue
+        help: tuple[str, ...] = ()
+        if not fact.near and fact.what == "name" and "." not in fact.name:
+            help = (f'text is written with quotes: `"{fact.name}"`',)
+        if fact.what == "interpolation":
+            help = (*help, "`$${` is written for the two characters `${` themselves")
+        yield Diagnostic(
+            code_of(undefined_name),
+            f"`{fact.name}` is not defined",
+            Label(fact.span, _near(fact.near, _reading(fact.lookup) or "no such name in sight")),
+            help=help,
+            fix=_fix(fact.span, fact.near),
+        )
+
+
+def _reading(lookup: Lookup | None) -> str | None:
+    """Why the Python reading of a name failed, in words."""
+    if lookup is None:
+        return None
+    if lookup.module is None:
+        return f"no module `{lookup.missing}` in the recipe's folder or this environment"
+    if lookup.module.kind is ModuleKind.NAMESPACE:
+        return f"`{lookup.module.name}` has no module `{lookup.missing}`"
+    return f"`{lookup.module.name}` has no `{lookup.missing}`"
+
+
+@explained("ESP0202", "no such Python object")
+def undefined_python(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A call, a class or a function is not where its dotted path says.
+
+        optimizer = torch.optim.AdmaW(lr = 1e-3)
+
+    The path is looked up in the recipe's folder first and then in the environment of `esp3c`, without importing
+    anything. Correct it, or install the package that has it.
+    """
+    for fact in recipe.of(Undefined):
+        if fact.what != "call":
+            continue
+        help: tuple[str, ...] = ()
+        reading = _reading(fact.lookup) or "not found"
+        if fact.lookup is not None and fact.lookup.module is None and not fact.near:
+            help = (f"if `{fact.lookup.missing}` is a package, install it into the environment of `esp3c`",)
+        secondary: tuple[Label, ...] = ()
+        yield Diagnostic(
+            code_of(undefined_python),
+            f"there is no `{fact.name}`",
+            Label(fact.span, f"{reading}; {_near(fact.near, '')}" if fact.near else reading),
+            secondary,
+            help,
+            _fix(fact.span, fact.near),
+        )
+
+
+@explained("ESP0203", "no such declaration")
+@needs_whole_file
+def undeclared(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A config, a `parallel`, a stage of the system, or a resolver is asked for by a name that nothing has.
+
+        stages { train on gpus }
+
+    Declare it (`parallel gpus = slurm(…)`), or write the name that is declared.
+    """
+    nouns = {
+        "config": ("config", "declare it: `config {0} {{ … }}`"),
+        "parallel": ("parallel", "declare it: `parallel {0} = local(n_workers = 2)`"),
+        "stage": ("stage of the system", "a function is run by its dotted path: `runs src.stages.{0}`"),
+        "resolver": (
+            "resolver of OmegaConf",
+            "the resolvers are `oc.env`, `oc.select`, `oc.decode`, `self_name`, …",
+        ),
+    }
+    for fact in recipe.of(Undefined):
+        if fact.what not in nouns:
+            continue
+        noun, otherwise = nouns[fact.what]
+        yield Diagnostic(
+            code_of(undeclared),
+            f"there is no {noun} `{fact.name}`",
+            Label(fact.span, _near(fact.near, otherwise.format(fact.name))),
+            fix=_fix(fact.span, fact.near),
+        )
+
+
+@explained("ESP0204", "declared twice")
+def declared_twice(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The same name is given twice: two declarations, two stages, two keys of a block, or two arguments of a call.
+
+        trainer { max_epochs = 12  max_epochs = 20 }
+
+    Both places are shown; one of them has to go. All declarations of a file share one set of names.
+    """
+    words = {
+        "declaration": "`{0}` is declared twice",
+        "key": "`{0}` is set twice",
+        "argument": "the argument `{0}` is given twice",
+        "stage": "the stage `{0}` stands twice",
+        "block": "there is more than one `{0}` block",
+    }
+    for fact in recipe.of(Repeated):
+        yield Diagnostic(
+            code_of(declared_twice),
+            words[fact.what].format(fact.name),
+            Label(fact.again, "again here"),
+            secondary=(Label(fact.first, "first here"),),
+        )
+
+
+@explained("ESP0205", "nothing uses this", Severity.WARNING)
+@needs_whole_file
+def unused(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A `let`, a data set, a `parallel` or a config is declared and nothing refers to it.
+
+        let sample_rate = 16kHz          # and no other line says `sample_rate`
+
+    It has no effect. Often the place that should use it holds a copy of the value instead.
+    """
+    for name, (span, _) in recipe.lets.items():
+        if ("let", name) not in recipe.used:
+            yield _unused(name, span, "the value is never asked for")
+    for name, dataset in recipe.datasets.items():
+        if ("dataset", name) not in recipe.used:
+            yield _unused(name, dataset.name_span, "no config takes items from it")
+    for name, parallel in recipe.parallels.items():
+        if ("parallel", name) not in recipe.used:
+            yield _unused(name, parallel.name_span, f"no stage says `on {name}`")
+    needed = {each for stage in recipe.stages for each in stage.needs}
+    for name, config in recipe.configs.items():
+        if not config.well_known and name not in needed and ("config", name) not in recipe.used:
+            yield _unused(name, config.name_span, f"no stage says `requires {name}`")
+
+
+def _unused(name: str, span: Span, label: str) -> Diagnostic:
+    return Diagnostic(code_of(unused), f"nothing uses `{name}`", Label(span, label))
+
+
+@explained("ESP0206", "values or configs need each other")
+def cyclic(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """Names refer to each other in a ring, so none of them has a value.
+
+        let a = b
+        let b = a
+
+    Every place of the ring is shown. Give one of them a value of its own.
+    """
+    for fact in recipe.of(Cycle):
+        names = " → ".join(f"`{name}`" for name in dict.fromkeys(fact.names))
+        message = (
+            f"{names} extend each other" if fact.what == "config" and len(set(fact.names)) > 1
+            else f"{names} extends itself" if fact.what == "config"
+            else f"{names} need each other" if len(set(fact.names)) > 1
+            else f"{names} needs itself"
+        )  # fmt: skip
+        if not fact.spans:
+            continue
+        others = tuple(Label(span, "and this asks for the next") for span in dict.fromkeys(fact.spans[1:]))
+        yield Diagnostic(
+            code_of(cyclic), message, Label(fact.spans[0], "this can never be worked out"), secondary=others
+        )
+
+
+@explained("ESP0207", "a nearer name hides a declaration", Severity.WARNING)
+def shadowing(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A name means a key of a block around it, although a `let` has the same name.
+
+        let hidden_size = 192
+        training { model = src.model.Model(width = hidden_size)  hidden_size = 256 }
+
+    The nearer one is taken. Give one of them another name, so that nobody has to know.
+    """
+    for fact in recipe.of(Shadowed):
+        yield Diagnostic(
+            code_of(shadowing),
+            f"`{fact.name}` means the key of this block, not the `let` of that name",
+            Label(fact.use, "used here"),
+            secondary=(Label(fact.near, "this is taken"), Label(fact.far, "this is hidden")),
+        )
+
+
+@explained("ESP0208", "no text in a string")
+def not_text(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """An interpolation inside a string asks for a value that has no text: a list, a block, a call.
+
+        checkpoint = "${trainer}/last.ckpt"
+
+    Only text, numbers, `true`, `false` and `null` can stand inside a string.
+    """
+    for fact in recipe.of(NotText):
+        yield Diagnostic(
+            code_of(not_text),
+            f"`{fact.name}` cannot stand inside text",
+            Label(fact.span, "this is not text, a number, true, false or null"),
+            secondary=(Label(fact.value, "its value"),),
+        )
+
+
+@explained("ESP0209", "an override that fits no key")
+def bad_override(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A config that extends another, or `--set`, names a key that is not there; or adds one that is.
+
+        config training_easy extends training { trainer.max_epoch = 2 }
+
+    An override changes what is there, so that a typo cannot pass for a new setting. A key that is really new says so:
+
+        config training_easy extends training { new trainer.limit_train_batches = 10 }
+    """
+    for fact in recipe.of(BadOverride):
+        if fact.new:
+            yield Diagnostic(
+                code_of(bad_override),
+                f"`{fact.key}` is there already in `{fact.base}`",
+                Label(fact.span, "take `new` out to change it"),
+            )
+            continue
+        yield Diagnostic(
+            code_of(bad_override),
+            f"`{fact.base}` has no `{fact.key}` to override",
+            Label(fact.span, _near(fact.near, "not there")),
+            help=() if fact.near else (f"a key that is meant to be new is written `new {fact.key} = …`",),
+            fix=_fix(fact.span, fact.near),
+        )
+
+
+@explained("ESP0210", "the system class is unknown", Severity.WARNING)
+def unknown_system(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The system is found, but not that it is an ESPnet3 system: which stages it has cannot be told.
+
+        recipe digits { system = src.system.DigitsSystem }
+
+    A system extends `espnet3.systems.base.system.BaseSystem` or one of its subclasses.
+    """
+    system = recipe.system
+    if system is None or system.root is not None:
+        return
+    if any(isinstance(fact, Undefined) and fact.span == system.span for fact in recipe.facts):
+        return
+    yield Diagnostic(
+        code_of(unknown_system),
+        f"`{system.path}` is not seen to be an ESPnet3 system",
+        Label(system.span, "its stages are not checked"),
+        help=("a system extends " + one_of(SYSTEMS),),
+    )

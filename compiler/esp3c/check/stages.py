@@ -1,0 +1,289 @@
+"""Stages: what they are called, what runs them, which configs and keys they need, in which order."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+
+from esp3c.check.keys import config_value
+from esp3c.check.rule import needs_whole_file
+from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
+from esp3c.ir import PythonNode, Recipe, Scalar, Stage, Text, Use, strip
+from esp3c.schema.blocks import CONFIGS
+from esp3c.schema.stages import KNOWN_STAGES
+from esp3c.suggest import all_of, did_you_mean, nearest, one_of
+from esp3c.world import World
+
+
+def _built_in(stage: Stage) -> str | None:
+    """The system stage that a line runs, under its own name or through `runs`."""
+    if isinstance(stage.runs, Use):
+        return stage.runs.name
+    return stage.name if stage.runs is None and stage.workload is None else None
+
+
+@explained("ESP0601", "the system has no such stage")
+def unknown_stage(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage line names a stage that the system class does not have, and does not say what runs it.
+
+        stages { trian }
+
+    Either the name is misspelt, or the stage is the recipe's own and needs `runs`:
+
+        stages { export_onnx  requires training  runs src.stages.export_onnx }
+    """
+    system = recipe.system
+    if system is None or system.stages is None:
+        return
+    for stage in recipe.stages:
+        if stage.runs is None and stage.workload is None and stage.name not in system.stages:
+            near = did_you_mean(stage.name, system.stages)
+            yield Diagnostic(
+                code_of(unknown_stage),
+                f"`{system.path.rsplit('.', 1)[-1]}` has no stage `{stage.name}`",
+                Label(stage.name_span, near or "it needs `runs` and the path of a function"),
+                help=("the system's stages are " + ", ".join(system.stages),),
+            )
+
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_NOUNS = ("alignment", "alignments", "tokenizer", "stats", "statistics", "inference", "evaluation", "training", "metrics",
+          "export", "exporter", "preparation", "conversion", "model", "dataset", "labels", "features")  # fmt: skip
+_RESERVED = ("exp_dir", "stage_log_dirs", "all", "run_with_config")
+
+
+@explained("ESP0602", "not a name for a stage")
+def stage_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage becomes a method of the system and a word of `--stages`: it is verb-style snake_case.
+
+        stages { ExportONNX runs src.stages.export_onnx }
+
+    Lower case, words joined by `_`, not the name of an attribute that the system already has.
+    """
+    for stage in recipe.stages:
+        if not _NAME.fullmatch(stage.name):
+            better = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", stage.name).lower()
+            yield Diagnostic(
+                code_of(stage_name),
+                f"`{stage.name}` is not a name for a stage",
+                Label(stage.name_span, f"write it in snake_case: `{better}`"),
+            )
+        elif stage.name in _RESERVED or keyword.iskeyword(stage.name) or stage.name.endswith("_config"):
+            yield Diagnostic(
+                code_of(stage_name),
+                f"a stage cannot be called `{stage.name}`",
+                Label(stage.name_span, "the system, `--stages` or Python has this word for something else"),
+            )
+
+
+@explained("ESP0603", "a stage is not named by a verb", Severity.WARNING)
+def stage_is_verb(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage of one's own is named by what it makes, not by what it does.
+
+        stages { alignment runs src.stages.align }
+
+    ESPnet3's stages are verbs: `train`, `collect_stats`. So `prepare_alignment`.
+    """
+    for stage in recipe.stages:
+        if stage.name in _NOUNS:
+            yield Diagnostic(
+                code_of(stage_is_verb),
+                f"`{stage.name}` does not say what the stage does",
+                Label(stage.name_span, f"a verb first, such as `prepare_{stage.name}`"),
+            )
+
+
+@explained("ESP0604", "a stage needs a config that is not there")
+@needs_whole_file
+def missing_config(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage works with a config that the recipe does not have.
+
+        stages { infer }                 # and no `inference { … }` in the file
+
+    With ESPnet3 the run would stop before the stage, naming the flag. Add the block, or take the stage out.
+    """
+    for stage in recipe.stages:
+        written = {use.name: use.span for use in stage.requires}
+        for name in stage.needs:
+            if name in recipe.configs:
+                continue
+            near = nearest(name, recipe.configs)
+            block = f"`{name} {{ … }}`" if name in CONFIGS else f"`config {name} {{ … }}`"
+            yield Diagnostic(
+                code_of(missing_config),
+                f"stage `{stage.name}` needs the config `{name}`",
+                Label(
+                    written.get(name, stage.name_span),
+                    f"did you mean {one_of(near)}?"
+                    if near and name in written
+                    else f"there is no {block} in this file",
+                ),
+            )
+
+
+@explained("ESP0605", "a config lacks a key that its stage reads")
+@needs_whole_file
+def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage reads a key of its config that is not set.
+
+        inference { model = src.inference.Recognizer() }       # no `dataset { test { … } }`
+        stages { infer }
+
+    It would fail when the stage begins, possibly hours after the ones before it.
+    """
+    for stage in recipe.stages:
+        name = _built_in(stage)
+        known = KNOWN_STAGES.get(name) if name else None
+        if known is None:
+            continue
+        # `runs train requires training_easy`: the config given stands in the place of the stage's own.
+        stands_for = dict(zip(known.requires, stage.needs, strict=False))
+        for wanted in known.reads:
+            options = wanted.split("|")
+            missing = None
+            for option in options:
+                head, _, rest = option.partition(".")
+                config = recipe.configs.get(stands_for.get(head, head))
+                if config is None or config_value(config, rest) is not None:
+                    missing = None
+                    break
+                missing = config
+            if missing is not None:
+                shown = one_of(option.partition(".")[2] for option in options)
+                yield Diagnostic(
+                    code_of(missing_key),
+                    f"`{missing.name}` has no {shown}, which stage `{stage.name}` reads",
+                    Label(missing.name_span, f"{shown} is missing in this block"),
+                    secondary=(Label(stage.name_span, "this stage reads it"),),
+                )
+
+
+@explained("ESP0606", "a stage stands before one that it builds on", Severity.WARNING)
+def stage_order(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """Stages run in the order of the file, and one stands before another whose results it uses.
+
+        stages { infer  train }
+
+    Nothing infers before it trains, or measures before it infers.
+    """
+    position = {stage.name: index for index, stage in enumerate(recipe.stages)}
+    for stage in recipe.stages:
+        known = KNOWN_STAGES.get(stage.name)
+        if known is None or not isinstance(stage.runs, Use | None):
+            continue
+        late = [name for name in known.after if position.get(name, -1) > position[stage.name]]
+        if late:
+            other = next(each for each in recipe.stages if each.name == late[0])
+            yield Diagnostic(
+                code_of(stage_order),
+                f"`{stage.name}` runs before {all_of(late)}",
+                Label(stage.name_span, f"it uses what `{late[0]}` makes"),
+                secondary=(Label(other.name_span, "this comes later"),),
+            )
+
+
+@explained("ESP0607", "the requires clause and the stage disagree")
+def requires_mismatch(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage that the system has is written with configs that do not fit those that it works with.
+
+        stages { measure requires inference }
+
+    For a stage of the system `requires` can be left out. Where it stands, it names the same configs in the same order,
+    or, with `runs`, configs that extend them.
+    """
+    for stage in recipe.stages:
+        name = _built_in(stage)
+        known = KNOWN_STAGES.get(name) if name else None
+        if known is None or not stage.requires or isinstance(stage.runs, PythonNode):
+            continue
+        given = [use.name for use in stage.requires]
+        kinds = [recipe.configs[each].kind if each in recipe.configs else each for each in given]
+        if len(given) != len(known.requires) or any(
+            kind and kind != wanted for kind, wanted in zip(kinds, known.requires, strict=True)
+        ):
+            yield Diagnostic(
+                code_of(requires_mismatch),
+                f"`{name}` works with {all_of(known.requires)}",
+                Label(stage.requires[0].span.to(stage.requires[-1].span), "not with these"),
+            )
+
+
+@explained("ESP0608", "a stage of one's own says what runs and what it declares", Severity.ERROR)
+def runs_and_workload(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage line has both `runs` and a block, or its block lacks what a workload needs.
+
+        stages { label_all { runner = src.label.Runner() } }
+
+    A block declares a parallel workload: `runner`, `provider`, and the items that they go `over`.
+
+        stages {
+          label_all on here { runner = src.label.Runner()  provider = src.label.Provider()  over = training.dataset.train }
+        }
+    """
+    for stage in recipe.stages:
+        if stage.workload is None:
+            continue
+        if stage.runs is not None:
+            yield Diagnostic(
+                code_of(runs_and_workload),
+                f"stage `{stage.name}` has both `runs` and a workload",
+                Label(stage.name_span, "either a function runs it, or a runner does"),
+            )
+        absent = [key for key in ("runner", "provider") if stage.workload.get(key) is None]
+        if stage.over is None and not any(span_in(fact.span, stage) for fact in recipe.facts if hasattr(fact, "span")):
+            absent.append("over")
+        if absent:
+            yield Diagnostic(
+                code_of(runs_and_workload),
+                f"the workload of `{stage.name}` has no {all_of(absent)}",
+                Label(stage.name_span, "needed in the block behind this"),
+            )
+
+
+def span_in(span: object, stage: Stage) -> bool:
+    start, end = getattr(span, "start", -1), getattr(span, "end", -1)
+    return stage.span.start <= start and end <= stage.span.end
+
+
+@explained("ESP0609", "two stages write the same folder")
+def same_folder(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """Two trainings of the recipe write into one experiment folder.
+
+        stages { train_easy requires training_easy runs train   train_full requires training_full runs train }
+
+    The second finds the checkpoints of the first and goes on from them, or overwrites them. Give each config an
+    `exp_tag` of its own.
+    """
+    folders: dict[str, Stage] = {}
+    for stage in recipe.stages:
+        if _built_in(stage) != "train":
+            continue
+        for name in stage.needs[:1]:
+            config = recipe.configs.get(name)
+            if config is None:
+                continue
+            folder = _folder(recipe, config.name)
+            if folder is None:
+                continue
+            before = folders.setdefault(folder, stage)
+            if before is not stage and before.needs[:1] != stage.needs[:1]:
+                yield Diagnostic(
+                    code_of(same_folder),
+                    f"`{before.name}` and `{stage.name}` write the same experiment folder",
+                    Label(stage.name_span, f"writes {folder}"),
+                    secondary=(Label(before.name_span, "and so does this"),),
+                    help=("give one of their configs an `exp_tag` of its own",),
+                )
+
+
+def _folder(recipe: Recipe, config: str) -> str | None:
+    root = recipe.configs[config].root
+    for key in ("exp_dir", "exp_tag"):
+        node = root.get(key) or recipe.settings.get(key)
+        value = strip(node) if node is not None else None
+        if isinstance(value, Text):
+            return None
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            return value.value if key == "exp_dir" else f"exp/{value.value}"
+    return f"exp/{config}"

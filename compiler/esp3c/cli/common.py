@@ -1,0 +1,92 @@
+"""What several commands share: the recipe argument, loading, and printing diagnostics."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esp3c.diagnostics import Diagnostic
+    from esp3c.emit.files import Layout
+    from esp3c.pipeline import Result
+
+
+class Failure(Exception):
+    """A command cannot go on: a line for the person, and the exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "recipe", nargs="?", default="recipe.esp", help="the recipe file, or its folder (default: recipe.esp)"
+    )
+
+
+def add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="override a value, in the recipe's own syntax; may be repeated",
+    )
+
+
+def recipe_path(text: str) -> Path:
+    """The recipe file that an argument names: itself, or `recipe.esp` in the folder that it names."""
+    path = Path(text)
+    inside = path / "recipe.esp"
+    return inside if path.is_dir() and inside.is_file() else path
+
+
+def fail(failure: Failure) -> int:
+    print(f"esp3c: error: {failure}", file=sys.stderr)
+    return failure.code
+
+
+def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None) -> Result:
+    """Reads and compiles the recipe that an argument names.
+
+    Raises:
+        Failure: the file cannot be read, or an override is not `key=value`.
+    """
+    from esp3c.disk import DiskWorld, UnreadableRecipe, read_recipe
+    from esp3c.pipeline import compile
+    from esp3c.source import Source
+
+    path = recipe_path(text)
+    for each in overrides:
+        if "=" not in each:
+            raise Failure(f"--set {each}: expected KEY=VALUE, for example --set training.optimizer.lr=3e-4", 2)
+    try:
+        source = read_recipe(path, os.fspath(path))
+    except UnreadableRecipe as error:
+        raise Failure(str(error)) from None
+    sources = [Source(f"--set {each}", each) for each in overrides]
+    return compile(source, DiskWorld(path.resolve().parent), sources, layout)
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Colour only on a terminal that has it, and never with `NO_COLOR` (https://no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def show(diagnostics: Sequence[Diagnostic], stream: TextIO) -> None:
+    """Prints diagnostics as text, with a last line that counts them."""
+    from esp3c.render.text import TextRenderer, summary
+
+    if not diagnostics:
+        return
+    stream.write(TextRenderer(color=wants_color(stream)).render(diagnostics))
+    stream.write(summary(diagnostics) + "\n")

@@ -1,0 +1,43 @@
+"""`esp3c explain CODE`: the page of an error code."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from esp3c.cli.common import Failure, fail
+
+EPILOG = """\
+examples:
+  esp3c explain ESP0301
+  esp3c explain                           all codes, a line each
+"""
+
+
+def add(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "explain",
+        help="what an error code means",
+        description="Prints the page of an error code, or the list of all codes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("code", nargs="?", help="a code such as ESP0301")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from esp3c.pipeline import codes
+    from esp3c.suggest import did_you_mean
+
+    known = codes()
+    if args.code is None:
+        for code in known.values():
+            print(f"{code.id}  {code.severity!s:<7}  {code.family:<10}  {code.title}")
+        return 0
+    found = known.get(args.code.upper())
+    if found is None:
+        hint = did_you_mean(args.code.upper(), known) or "`esp3c explain` lists them all"
+        return fail(Failure(f"there is no code {args.code}; {hint}", 2))
+    print(f"{found.id}: {found.title} ({found.severity}, {found.family})\n\n{found.page}")
+    return 0

@@ -1,0 +1,67 @@
+"""`esp3c`: reads the command line and calls the command's module.
+
+A command's module has `add(subparsers)`, which describes its arguments, and `run(args) -> int`, the exit code. The modules
+are small and import what they need inside `run`, so that `esp3c --help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from esp3c import __version__
+from esp3c.cli import build, check, explain, init, run
+
+COMMANDS = (init, check, build, run, explain)
+
+DESCRIPTION = """\
+Compiles a speech recipe: one checked file in, an ESPnet3 recipe out.
+"""
+
+EPILOG = """\
+examples:
+  esp3c init digits                       begin a recipe in the folder digits
+  esp3c check digits/recipe.esp           say what is wrong with it
+  esp3c build digits/recipe.esp           write run.py, system.py and conf/ beside it
+  esp3c run digits/recipe.esp             build it and run all its stages
+  esp3c run digits/recipe.esp --stages train --set training.optimizer.lr=3e-4
+  esp3c explain ESP0301                   what an error code means
+
+exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="esp3c",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"esp3c {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `esp3c` and returns its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("esp3c: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`esp3c check … | head`): nothing is left to say, and Python must not say it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""What an emitted file is: a path, its text, and where its values come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from esp3c.source import Span
+
+MANIFEST = ".esp3c/manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A value of a generated file: its dotted place there, its 1-based line, and its place in the recipe."""
+
+    at: str
+    line: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EmittedFile:
+    """A file to write. `path` is relative to the output folder, with `/`."""
+
+    path: str
+    text: str
+    spans: tuple[Traced, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the output stands in relation to the recipe.
+
+    `recipe_file` is the name of the recipe in messages, `recipe_dir` the recipe's folder as seen from the output folder.
+    """
+
+    recipe_file: str
+    recipe_dir: str = "."

@@ -1,0 +1,304 @@
+"""The Python that a recipe gets: `system.py`, `run.py`, and a module for each data set."""
+
+from __future__ import annotations
+
+from esp3c.emit.files import EmittedFile, Layout
+from esp3c.emit.lower import MODULES
+from esp3c.emit.python import Writer, camel, dotted, literal, name, prose
+from esp3c.ir import CallNode, Dataset, PythonNode, Recipe, Stage, Use, strip
+from esp3c.schema.blocks import CONFIGS
+from esp3c.schema.stages import KNOWN_STAGES
+
+WELL_KNOWN = tuple(CONFIGS)
+
+
+def class_name(recipe: Recipe) -> str:
+    return camel(recipe.name) + "System"
+
+
+def written_by(layout: Layout) -> str:
+    return f"Written by esp3c from {prose(layout.recipe_file)}. Change the recipe and build it again."
+
+
+def dataset_module(dataset: Dataset, layout: Layout) -> EmittedFile | None:
+    """`recipe_data/NAME.py`: the names `Dataset` and `DatasetBuilder`, which is what ESPnet3 looks for."""
+    parts = {"Dataset": dataset.settings.get("class"), "DatasetBuilder": dataset.builder}
+    write = Writer()
+    write(f'"""The data set `{prose(dataset.name)}`. {written_by(layout)}"""')
+    write()
+    exported: list[str] = []
+    for export, node in parts.items():
+        value = strip(node) if node is not None else None
+        if isinstance(value, CallNode | PythonNode):
+            module, _, attribute = dotted(value.target.path).rpartition(".")
+            alias = "" if attribute == export else f" as {export}"
+            write(f"from {module} import {attribute}{alias}", at=export, span=value.span)
+            exported.append(export)
+    if not exported:
+        return None
+    write()
+    write(f"__all__ = [{', '.join(literal(each) for each in exported)}]")
+    return EmittedFile(f"{MODULES}/{name(dataset.name)}.py", write.text(), tuple(write.spans))
+
+
+# -- system.py ----------------------------------------------------------------------------------------------------------
+
+
+def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
+    """The System subclass: a keyword for each config of one's own, a method for each stage of one's own."""
+    assert recipe.system is not None
+    module, _, base = dotted(recipe.system.path).rpartition(".")
+    own = [each for each in recipe.configs if each not in WELL_KNOWN]
+    write = Writer()
+    write(f'"""The system of the recipe `{prose(recipe.name)}`.')
+    write()
+    write(written_by(layout))
+    write('"""')
+    write()
+    write(f"from {module} import {base}", at="system", span=recipe.system.span)
+    write()
+    write()
+    write(f"class {class_name(recipe)}({base}):", at="class", span=recipe.span)
+    write(f'    """`{base}` with the configs and stages of this recipe."""')
+    if own:
+        write()
+        write(f"    def __init__(self, *, {', '.join(f'{name(each)}_config=None' for each in own)}, **kwargs):")
+        write("        super().__init__(**kwargs)")
+        for each in own:
+            write(
+                f"        self.{name(each)}_config = {name(each)}_config",
+                at=each,
+                span=recipe.configs[each].name_span,
+            )
+    for stage in recipe.stages:
+        if stage.workload is not None:
+            _workload_method(write, stage)
+        elif isinstance(stage.runs, PythonNode):
+            _function_method(write, stage, stage.runs)
+        elif isinstance(stage.runs, Use):
+            _stage_method(write, stage, stage.runs.name)
+        elif stage.requires and _replaced(stage, stage.name):
+            _override_method(write, stage)
+    return EmittedFile("system.py", write.text(), tuple(write.spans))
+
+
+def _begin(write: Writer, stage: Stage, doc: str) -> None:
+    write()
+    write(f"    def {name(stage.name)}(self):", at=stage.name, span=stage.name_span)
+    write(f'        """{doc}"""')
+
+
+def _function_method(write: Writer, stage: Stage, target: PythonNode) -> None:
+    module, _, function = dotted(target.target.path).rpartition(".")
+    configs = [f"self.{name(each)}_config" for each in stage.needs]
+    _begin(write, stage, f"Calls `{target.target.path}` with the configs of this stage.")
+    write(f"        from {module} import {function}", at=f"{stage.name}.runs", span=target.span)
+    write()
+    write(f"        return {function}({', '.join(configs)})")
+
+
+def _workload_method(write: Writer, stage: Stage) -> None:
+    assert stage.over is not None
+    _begin(write, stage, f"Runs the workload `{stage.name}` of its config.")
+    write("        from espnet3.systems.base.workload import run_workload")
+    write()
+    write(f"        return run_workload(self.{name(stage.over[0])}_config, {literal(stage.name)})")
+
+
+def _replaced(stage: Stage, runs: str) -> list[tuple[str, str]]:
+    """The system's own configs that others stand in for: (own, other)."""
+    known = KNOWN_STAGES.get(runs)
+    if known is None:
+        return []
+    return [(own, other) for own, other in zip(known.requires, stage.needs, strict=False) if own != other]
+
+
+def _stage_method(write: Writer, stage: Stage, runs: str) -> None:
+    replaced = _replaced(stage, runs)
+    with_these = ", ".join(f"`{other}`" for _, other in replaced)
+    _begin(write, stage, f"Runs `{runs}` with {with_these}." if replaced else f"Runs `{runs}`.")
+    _with_configs(write, f"self.{name(runs)}()", replaced)
+
+
+def _override_method(write: Writer, stage: Stage) -> None:
+    replaced = _replaced(stage, stage.name)
+    with_these = ", ".join(f"`{other}`" for _, other in replaced)
+    _begin(write, stage, f"The system's own stage, with {with_these}.")
+    _with_configs(write, f"super().{name(stage.name)}()", replaced)
+
+
+def _with_configs(write: Writer, call: str, replaced: list[tuple[str, str]]) -> None:
+    if not replaced:
+        write(f"        return {call}")
+        return
+    for own, _ in replaced:
+        write(f"        original_{name(own)} = self.{name(own)}_config")
+    for own, other in replaced:
+        write(f"        self.{name(own)}_config = self.{name(other)}_config")
+    write("        try:")
+    write(f"            return {call}")
+    write("        finally:")
+    for own, _ in replaced:
+        write(f"            self.{name(own)}_config = original_{name(own)}")
+
+
+# -- run.py -------------------------------------------------------------------------------------------------------------
+
+
+def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
+    """The entry point: `--stages`, a flag for each config, the stage-to-config table, the early error."""
+    configs = list(recipe.configs)
+    own = [each for each in configs if each not in WELL_KNOWN]
+    write = Writer()
+    example = f"--{configs[0]}_config conf/{configs[0]}.yaml" if configs else ""
+    first = recipe.stages[0].name if recipe.stages else "all"
+    write("#!/usr/bin/env python3")
+    write(f'"""Runs the stages of the recipe `{prose(recipe.name)}`.')
+    write()
+    write(f"    python run.py --stages {first} {example}".rstrip())
+    write()
+    write(written_by(layout))
+    write('"""')
+    write()
+    write("import argparse")
+    write("import os")
+    write("import sys")
+    write("from pathlib import Path")
+    write()
+    write("from espnet3.utils.stages_utils import (")
+    write("    parse_cli_and_stage_args,")
+    write("    report_user_errors,")
+    write("    require_configs,")
+    write("    run_stages,")
+    write(")")
+    write()
+    write("HERE = Path(__file__).resolve().parent")
+    if layout.recipe_dir == ".":
+        write("RECIPE_DIR = HERE")
+    else:
+        write(f"RECIPE_DIR = (HERE / {literal(layout.recipe_dir)}).resolve()")
+    write()
+    write("STAGES = [")
+    for stage in recipe.stages:
+        write(f"    {literal(stage.name)},", at=f"STAGES.{stage.name}", span=stage.name_span)
+    write("]")
+    write()
+    write("# The configs that each stage works with.")
+    write("REQUIRED_CONFIGS = {")
+    for stage in recipe.stages:
+        needed = "".join(f"{literal(each)}, " for each in stage.needs).rstrip()
+        if len(stage.needs) > 1:
+            needed = needed.rstrip(",")
+        write(f"    {literal(stage.name)}: ({needed}),", at=f"REQUIRED_CONFIGS.{stage.name}", span=stage.span)
+    write("}")
+    write()
+    write()
+    write("def build_parser(stages):")
+    write('    """The command line: which stages to run, and a flag for each config."""')
+    write("    parser = argparse.ArgumentParser(")
+    write(f"        description={literal(f'Runs the stages of the recipe {recipe.name}.')},")
+    write(f"        epilog={literal(f'example: python run.py --stages {first} {example}'.rstrip())},")
+    write("    )")
+    write("    parser.add_argument(")
+    write('        "--stages",')
+    write('        nargs="+",')
+    write('        choices=[*stages, "all"],')
+    write('        default=["all"],')
+    write('        metavar="STAGE",')
+    write(
+        "        help=f\"the stages to run, in the order of the pipeline: {', '.join(stages)}, or all (the default)\","
+    )
+    write("    )")
+    for each in configs:
+        users = [stage.name for stage in recipe.stages if each in stage.needs]
+        help = f"config of {', '.join(users)}" if users else "config of no stage"
+        write("    parser.add_argument(")
+        write(
+            f"        {literal(f'--{each}_config')},",
+            at=f"--{each}_config",
+            span=recipe.configs[each].name_span,
+        )
+        write("        type=Path,")
+        write("        default=None,")
+        write('        metavar="YAML",')
+        write(f"        help={literal(help)},")
+        write("    )")
+    write('    parser.add_argument("--dry_run", action="store_true", help="check configs and stages, and run nothing")')
+    write("    parser.add_argument(")
+    write('        "--write_requirements",')
+    write('        action="store_true",')
+    write('        help="write the installed packages beside each stage log",')
+    write("    )")
+    write("    return parser")
+    write()
+    write()
+    write("def main(args, stages_to_run):")
+    write('    """Loads the configs, sees that each stage has what it needs, and runs the stages."""')
+    write("    from espnet3.utils.config_utils import load_and_merge_config")
+    write("    from espnet3.utils.logging_utils import configure_logging")
+    write("    from espnet3.utils.run_utils import (")
+    write("        apply_training_experiment_context,")
+    write("        resolve_loaded_configs,")
+    write("        validate_experiment_context,")
+    write("    )")
+    write()
+    write("    with report_user_errors():")
+    write("        configs = {}")
+    write(f"        for config in {_tuple(configs)}:")
+    write('            path = getattr(args, f"{config}_config")')
+    write("            # Paths on the command line are meant from where the command was given.")
+    write("            configs[config] = load_and_merge_config(")
+    write("                path and path.absolute(),")
+    write('                config_name=f"{config}.yaml",')
+    write(f"                default_package={literal(_default_package(recipe))},")
+    write("                resolve=False,")
+    write("            )")
+    write("        os.chdir(RECIPE_DIR)")
+    write("        require_configs(")
+    write("            stages_to_run,")
+    write("            {stage: tuple(configs[each] for each in needed) for stage, needed in REQUIRED_CONFIGS.items()},")
+    write(
+        '            flags={stage: [f"--{each}_config" for each in needed] for stage, needed in REQUIRED_CONFIGS.items()},'
+    )
+    write("        )")
+    write("        log = configure_logging()")
+    write("        apply_training_experiment_context(")
+    for each in WELL_KNOWN:
+        write(f"            {each}_config={_config(each, configs)},")
+    write("            log=log,")
+    write("        )")
+    write("        validate_experiment_context(")
+    for each in ("training", "inference", "metrics"):
+        write(f"            {each}_config={_config(each, configs)},")
+    write("            stages_to_run=stages_to_run,")
+    write("        )")
+    write("        resolve_loaded_configs(*configs.values())")
+    write()
+    write("    # The modules beside this file, then the recipe's own Python, then the environment.")
+    write("    sys.path[:0] = list(dict.fromkeys([str(HERE), str(RECIPE_DIR)]))")
+    write(f"    from system import {class_name(recipe)}")
+    write()
+    write(f"    system = {class_name(recipe)}(")
+    for each in [*WELL_KNOWN, *own]:
+        if each in configs:
+            write(f"        {name(each)}_config=configs[{literal(each)}],")
+    write("    )")
+    write("    run_stages(system=system, stages_to_run=stages_to_run, args=args, log=log)")
+    write()
+    write()
+    write('if __name__ == "__main__":')
+    write("    main(*parse_cli_and_stage_args(build_parser(STAGES), stages=STAGES))")
+    return EmittedFile("run.py", write.text(), tuple(write.spans))
+
+
+def _tuple(names: list[str]) -> str:
+    inside = ", ".join(literal(each) for each in names)
+    return f"({inside},)" if len(names) == 1 else f"({inside})"
+
+
+def _config(each: str, configs: list[str]) -> str:
+    return f"configs[{literal(each)}]" if each in configs else "None"
+
+
+def _default_package(recipe: Recipe) -> str:
+    return "espnet3.systems.base"

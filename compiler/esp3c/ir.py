@@ -1,0 +1,345 @@
+"""The resolved recipe: names are looked up, bases are merged, calls are calls. A type of its own, not the syntax tree.
+
+Values
+    Scalar, Text, ListNode, MapNode, CallNode      what stands in the recipe
+    PythonNode                                     a Python object by its dotted path
+    LinkNode                                       another value of the same config: `${…}` in its YAML
+    CarriedNode                                    a value that stands elsewhere in the recipe, carried over
+    DatasetNode, ParallelNode                      uses of declarations
+    BrokenNode                                     what could not be resolved; the reason is a fact of the recipe
+
+What is wrong is kept as facts (`Undefined`, `Repeated`, …) without prose; `esp3c.check` says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from esp3c.python.find import Lookup
+from esp3c.source import Span
+from esp3c.syntax.ast import Dimension, FieldType
+
+Step: TypeAlias = str | int
+Place: TypeAlias = tuple[Step, ...]
+"""The way from a config's root to a value: keys and list positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    value: bool | int | float | str | None
+    span: Span
+    dimension: Dimension | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """`${oc.env:HOME}`: left to OmegaConf as it stands."""
+
+    expression: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text with interpolations. A part is plain text, a link, a carried value, or a resolver's expression."""
+
+    parts: tuple[str | LinkNode | CarriedNode | Resolver | BrokenNode, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode:
+    items: tuple[Node, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    name: str
+    key_span: Span
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode:
+    entries: tuple[Entry, ...]
+    span: Span
+
+    def get(self, name: str) -> Node | None:
+        return next((entry.value for entry in self.entries if entry.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CallNode:
+    """A Python target with its arguments. `head` is the dotted path where it stands; hydra keys are in `options`."""
+
+    target: Lookup
+    head: Span
+    arguments: MapNode
+    positional: tuple[Node, ...]
+    partial: bool
+    options: MapNode
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PythonNode:
+    target: Lookup
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class LinkNode:
+    """Another value of the same config, at `place`. `scaffold`: a key that ESPnet3's defaults bring."""
+
+    place: Place
+    span: Span
+    scaffold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedNode:
+    """A value from elsewhere in the recipe, under the name by which it was asked for."""
+
+    name: str
+    value: Node
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetNode:
+    """A use of a declared data set: constructor arguments, and the block behind it (`transform`, …)."""
+
+    dataset: str
+    head: Span
+    arguments: MapNode
+    positional: tuple[Node, ...]
+    extra: MapNode
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelNode:
+    """A use of a declared `parallel` (`name`), or a backend call on the spot (`name` is empty)."""
+
+    name: str
+    backend: str
+    settings: MapNode
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenNode:
+    span: Span
+
+
+Node: TypeAlias = (
+    Scalar | Text | ListNode | MapNode | CallNode | PythonNode | LinkNode | CarriedNode | DatasetNode | ParallelNode
+    | BrokenNode
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One config. `kind` is the well-known block that its keys follow (`training` …), or empty for one's own."""
+
+    name: str
+    kind: str
+    name_span: Span
+    root: MapNode
+    extends: str | None
+    well_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SampleField:
+    name: str
+    type: FieldType
+    optional: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    name: str
+    name_span: Span
+    settings: MapNode
+    sample: tuple[SampleField, ...] | None
+    span: Span
+
+    @property
+    def builder(self) -> Node | None:
+        return self.settings.get("builder")
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    name: str
+    name_span: Span
+    value: ParallelNode | BrokenNode
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A name as it stands in a stage line."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage line. `runs` is None, the name of a stage that the system has, or a Python function.
+
+    `needs` are the configs that the stage works with, in order: written ones, or the known ones of its system stage.
+    """
+
+    name: str
+    name_span: Span
+    requires: tuple[Use, ...]
+    runs: Use | PythonNode | None
+    on: Use | None
+    workload: MapNode | None
+    over: tuple[str, Place] | None
+    needs: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The system class, and what is known of the stages that it has (None: it could not be read)."""
+
+    path: str
+    span: Span
+    stages: tuple[str, ...] | None
+    root: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """A name that is neither in the recipe nor Python. `lookup` is the reading as a Python path, if it can be one."""
+
+    name: str
+    span: Span
+    near: tuple[str, ...]
+    lookup: Lookup | None
+    what: str = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    name: str
+    first: Span
+    again: Span
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """Values or configs that need each other: the chain of names, and where each asks for the next."""
+
+    names: tuple[str, ...]
+    spans: tuple[Span, ...]
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """A name that means a nearer thing than a declaration of the same name."""
+
+    name: str
+    use: Span
+    near: Span
+    far: Span
+
+
+@dataclass(frozen=True, slots=True)
+class BadOverride:
+    """A key in a config that extends another: not there (without `new`), or there already (with `new`)."""
+
+    key: str
+    span: Span
+    new: bool
+    base: str
+    near: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """Something that the grammar takes and the language has no place for here. `kind` selects the message."""
+
+    kind: str
+    span: Span
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotText:
+    """A value inside a string that has no text: a list, a block, a call."""
+
+    name: str
+    span: Span
+    value: Span
+
+
+Fact: TypeAlias = Undefined | Repeated | Cycle | Shadowed | BadOverride | Misplaced | NotText
+AnyFact = TypeVar("AnyFact", bound=Fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The whole recipe. `declared` are the places of all top-level names, `used` the names that something refers to."""
+
+    name: str
+    span: Span
+    settings: MapNode
+    system: System | None
+    configs: Mapping[str, Config]
+    datasets: Mapping[str, Dataset]
+    parallels: Mapping[str, Parallel]
+    stages: tuple[Stage, ...]
+    stages_span: Span | None
+    lets: Mapping[str, tuple[Span, Node]]
+    facts: tuple[Fact, ...]
+    used: frozenset[tuple[str, str]]
+    headers: tuple[Span, ...] = field(default=())
+    """Where `recipe` declarations begin: one, in a recipe that is whole."""
+
+    def of(self, kind: type[AnyFact]) -> Iterator[AnyFact]:
+        for fact in self.facts:
+            if isinstance(fact, kind):
+                yield fact
+
+
+def strip(node: Node) -> Node:
+    """The value behind names: what a carried value is."""
+    while isinstance(node, CarriedNode):
+        node = node.value
+    return node
+
+
+def at(root: MapNode, place: Place) -> Node | None:
+    """The value at a place of a config, through maps, lists and arguments of calls."""
+    node: Node | None = root
+    for step in place:
+        node = None if node is None else child(strip(node), step)
+    return node
+
+
+def child(node: Node, step: Step) -> Node | None:
+    """The value directly inside a value, by key or position."""
+    if isinstance(step, int):
+        return node.items[step] if isinstance(node, ListNode) and step < len(node.items) else None
+    match node:
+        case MapNode():
+            return node.get(step)
+        case CallNode():
+            return node.arguments.get(step)
+        case DatasetNode():
+            return node.arguments.get(step) or node.extra.get(step)
+        case ParallelNode():
+            return node.settings.get(step)
+        case _:
+            return None

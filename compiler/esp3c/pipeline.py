@@ -1,0 +1,64 @@
+"""The compiler in one screen: parse, resolve, check, emit.
+
+`compile` is pure: text and a world in, a `Result` out. It raises nothing for a bad recipe; what is wrong is among the
+diagnostics, and files are only there when nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from esp3c.check import RULES, check
+from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
+from esp3c.emit import emit
+from esp3c.emit.files import EmittedFile, Layout
+from esp3c.ir import Recipe
+from esp3c.resolve import resolve
+from esp3c.source import Source
+from esp3c.syntax import ast, errors
+from esp3c.syntax.parse import parse, parse_override
+from esp3c.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a recipe. `files` is empty where there are errors or none were asked for."""
+
+    file: ast.File
+    recipe: Recipe
+    diagnostics: tuple[Diagnostic, ...]
+    files: tuple[EmittedFile, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not any(each.severity is Severity.ERROR for each in self.diagnostics)
+
+
+def compile(source: Source, world: World, overrides: Sequence[Source] = (), layout: Layout | None = None) -> Result:
+    """Compiles a recipe. `overrides` are texts like `training.optimizer.lr=3e-4`; without a layout nothing is emitted."""
+    file, syntactic = parse(source)
+    settings, misspelt = _overrides(overrides)
+    recipe = resolve(file, world, settings)
+    found = check(recipe, world, whole=not syntactic)
+    diagnostics = tuple(in_order([*syntactic, *misspelt, *found]))
+    failed = any(each.severity is Severity.ERROR for each in diagnostics)
+    files = () if failed or layout is None else emit(recipe, layout)
+    return Result(file, recipe, diagnostics, files)
+
+
+def _overrides(sources: Sequence[Source]) -> tuple[tuple[ast.Setting, ...], list[Diagnostic]]:
+    settings: list[ast.Setting] = []
+    diagnostics: list[Diagnostic] = []
+    for source in sources:
+        setting, wrong = parse_override(source)
+        diagnostics.extend(wrong)
+        if setting is not None:
+            settings.append(setting)
+    return tuple(settings), diagnostics
+
+
+def codes() -> dict[str, Code]:
+    """Every code of the compiler, by its id."""
+    found = [*errors.codes(), *(code_of(rule) for rule in RULES)]
+    return {code.id: code for code in sorted(found, key=lambda code: code.id)}

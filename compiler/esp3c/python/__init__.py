@@ -1,0 +1,1 @@
+"""Reads Python definitions from source text, without importing anything."""

@@ -1,0 +1,230 @@
+"""Diagnostics as text for a terminal, in the manner of rustc.
+
+    error[ESP0301]: unknown key `max_epoch` in `trainer`
+      --> recipe.esp:41:13
+       |
+    41 |   trainer { max_epoch = 12 }
+       |             ^^^^^^^^^ did you mean `max_epochs`?
+       |
+       = help: …
+
+Columns are counted in the width that a terminal gives a character: tabs become spaces, wide characters take two places,
+combining ones none. A span over several lines is drawn with a rail on the left.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from esp3c.diagnostics import Diagnostic, Label, Severity
+from esp3c.source import Source
+
+TAB = 4
+WIDEST = 160
+
+_RED, _YELLOW, _BLUE, _GREEN, _BOLD, _PLAIN = (
+    "\x1b[1;31m",
+    "\x1b[1;33m",
+    "\x1b[1;34m",
+    "\x1b[1;32m",
+    "\x1b[1m",
+    "\x1b[0m",
+)
+
+
+def char_width(char: str) -> int:
+    """The places that a terminal gives one character."""
+    if unicodedata.combining(char) or unicodedata.category(char) in {"Cf", "Me", "Mn"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def widen(text: str) -> tuple[str, list[int]]:
+    """The text as it is shown, and for each character (and the end) the column at which it begins."""
+    shown: list[str] = []
+    columns: list[int] = []
+    at = 0
+    for char in text:
+        columns.append(at)
+        if char == "\t":
+            width = TAB - at % TAB
+            shown.append(" " * width)
+        elif unicodedata.category(char) in {"Cc", "Cs"}:
+            shown.append("\ufffd")
+            width = 1
+        else:
+            shown.append(char)
+            width = char_width(char)
+        at += width
+    columns.append(at)
+    return "".join(shown), columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A label on one line: the columns that it underlines, and its text where this is its last line."""
+
+    start: int
+    end: int
+    text: str
+    primary: bool
+
+
+class TextRenderer:
+    """Renders diagnostics, in colour or not."""
+
+    def __init__(self, *, color: bool = False) -> None:
+        self.color = color
+
+    def paint(self, text: str, color: str) -> str:
+        return f"{color}{text}{_PLAIN}" if self.color and text else text
+
+    def render(self, diagnostics: Iterable[Diagnostic]) -> str:
+        return "".join(self.one(each) + "\n" for each in diagnostics)
+
+    def one(self, diagnostic: Diagnostic) -> str:
+        """One diagnostic, with a line end."""
+        loud = _RED if diagnostic.severity is Severity.ERROR else _YELLOW
+        head = self.paint(f"{diagnostic.severity}[{diagnostic.code.id}]", loud)
+        lines = [head + self.paint(": " + _printable(diagnostic.message), _BOLD)]
+        source = diagnostic.primary.span.source
+        groups: dict[int, tuple[Source, list[tuple[Label, bool]]]] = {}
+        for label, primary in ((diagnostic.primary, True), *((each, False) for each in diagnostic.secondary)):
+            groups.setdefault(id(label.span.source), (label.span.source, []))[1].append((label, primary))
+        gutter = max(
+            len(str(each.line_of(max(label.span.start, label.span.end - 1))))
+            for each, labels in groups.values()
+            for label, _ in labels
+        )
+        pad = " " * gutter
+        for each, labels in groups.values():
+            main = labels[0][0]
+            line, column = each.position(main.span.start)
+            arrow = "-->" if each is source else ":::"
+            lines.append(f"{pad}{self.paint(arrow, _BLUE)} {each.path}:{line}:{column}")
+            lines.append(f"{pad} {self.paint('|', _BLUE)}")
+            lines.extend(self.snippet(each, labels, gutter, loud))
+        notes = [("help", text) for text in diagnostic.help]
+        if notes:
+            lines.append(f"{pad} {self.paint('|', _BLUE)}")
+        for kind, text in notes:
+            lines.append(f"{pad} {self.paint('=', _BLUE)} {self.paint(kind, _BOLD)}: {_printable(text)}")
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    # -- the source lines ---------------------------------------------------------------------------------------------
+
+    def snippet(self, source: Source, labels: Sequence[tuple[Label, bool]], gutter: int, loud: str) -> list[str]:
+        marks: dict[int, list[_Mark]] = {}
+        rails: list[tuple[int, int, bool, str]] = []
+        for label, primary in labels:
+            first = source.line_of(label.span.start)
+            last = source.line_of(max(label.span.start, label.span.end - 1))
+            if first == last:
+                marks.setdefault(first, []).append(self.mark(source, first, label, primary))
+            else:
+                rails.append((first, last, primary, _printable(label.text)))
+                marks.setdefault(first, [])
+                marks.setdefault(last, [])
+        out: list[str] = []
+        before: int | None = None
+        rail_width = 2 if rails else 0
+        for line in sorted(marks):
+            if before is not None and line > before + 1:
+                if line == before + 2:
+                    out.append(self.source_line(source, before + 1, gutter, self.rail(rails, before + 1, loud)))
+                else:
+                    out.append(self.paint("...", _BLUE))
+            before = line
+            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud)))
+            out.extend(self.underlines(marks[line], gutter, loud, " " * rail_width))
+            for first, last, primary, text in rails:
+                if last == line and text:
+                    color = loud if primary else _BLUE
+                    foot = "|_" + ("^" if primary else "-") + " " + text
+                    out.append(f"{' ' * gutter} {self.paint('|', _BLUE)} {self.paint(foot, color)}")
+                elif first == line:
+                    continue
+        return out
+
+    def rail(self, rails: Sequence[tuple[int, int, bool, str]], line: int, loud: str) -> str:
+        if not rails:
+            return ""
+        for first, last, primary, _ in rails:
+            color = loud if primary else _BLUE
+            if line == first:
+                return self.paint("/ ", color)
+            if first < line <= last:
+                return self.paint("| ", color)
+        return "  "
+
+    def source_line(self, source: Source, line: int, gutter: int, rail: str) -> str:
+        shown, _ = widen(source.line_text(line))
+        if len(shown) > WIDEST:
+            shown = shown[:WIDEST] + " …"
+        number = self.paint(f"{line:>{gutter}} |", _BLUE)
+        return f"{number} {rail}{shown}"
+
+    def mark(self, source: Source, line: int, label: Label, primary: bool) -> _Mark:
+        start = label.span.start - source.line_start(line)
+        text = source.line_text(line)
+        _, columns = widen(text)
+        begin = columns[min(start, len(text))]
+        end = columns[min(start + (label.span.end - label.span.start), len(text))]
+        begin, end = min(begin, WIDEST), min(end, WIDEST + 1)
+        return _Mark(begin, max(end, begin + 1), _printable(label.text), primary)
+
+    def underlines(self, marks: Sequence[_Mark], gutter: int, loud: str, indent: str) -> list[str]:
+        """The line of carets, with the text of the rightmost label behind it and the others below."""
+        if not marks:
+            return []
+        prefix = f"{' ' * gutter} {self.paint('|', _BLUE)} {indent}"
+        ordered = sorted(marks, key=lambda mark: (mark.start, -mark.end))
+        cells: list[tuple[str, str]] = []
+        for mark in sorted(marks, key=lambda mark: mark.primary):
+            while len(cells) < mark.end:
+                cells.append((" ", ""))
+            for column in range(mark.start, mark.end):
+                cells[column] = ("^", loud) if mark.primary else ("-", _BLUE)
+        last = ordered[-1]
+        row = "".join(self.paint(char, color) for char, color in cells)
+        tail = " " + self.paint(last.text, loud if last.primary else _BLUE) if last.text else ""
+        out = [prefix + row + tail]
+        for position in range(len(ordered) - 2, -1, -1):
+            mark = ordered[position]
+            if not mark.text:
+                continue
+            stems = [each for each in ordered[: position + 1] if each.text]
+            out.append(prefix + self.stems(stems, "|", loud))
+            above = self.stems(stems[:-1], "|", loud)
+            width = max((each.start + 1 for each in stems[:-1]), default=0)
+            text = self.paint(mark.text, loud if mark.primary else _BLUE)
+            out.append(prefix + above + " " * (mark.start - width) + text)
+        return out
+
+    def stems(self, marks: Sequence[_Mark], char: str, loud: str) -> str:
+        out, at = "", 0
+        for column, primary in sorted({mark.start: mark.primary for mark in marks}.items()):
+            out += " " * (column - at) + self.paint(char, loud if primary else _BLUE)
+            at = column + 1
+        return out
+
+
+def _printable(text: str) -> str:
+    """Text from a recipe may hold control characters; a terminal must not obey them."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\ufffd" if char != "\n" else " " for char in text)
+
+
+def summary(diagnostics: Sequence[Diagnostic]) -> str:
+    """`2 errors, 1 warning`, or the empty text."""
+    errors = sum(each.severity is Severity.ERROR for each in diagnostics)
+    warnings = len(diagnostics) - errors
+    parts = []
+    if errors:
+        parts.append(f"{errors} error{'s' if errors > 1 else ''}")
+    if warnings:
+        parts.append(f"{warnings} warning{'s' if warnings > 1 else ''}")
+    return ", ".join(parts)

@@ -1,0 +1,196 @@
+"""Which name is meant. The owners of values (configs, `let`s, data sets …) and the look-up of dotted names in them.
+
+A name is looked up in the block in which it stands, the blocks around it, and then among the file's declarations;
+always whole, so that `dataset.transforms.Gain` is the recipe's Python although a config has a key `dataset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from esp3c.ir import Place
+from esp3c.resolve.shapes import Kind, Shape
+from esp3c.schema.blocks import SCAFFOLD_NAMES
+from esp3c.source import Span
+from esp3c.suggest import nearest
+from esp3c.syntax import ast
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a value belongs to: `kind` is `config`, `let`, `recipe`, `dataset`, `parallel` or `stage`."""
+
+    kind: str
+    name: str
+    root: Shape
+
+    @property
+    def is_config(self) -> bool:
+        return self.kind == "config"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A value of the recipe that a name means."""
+
+    owner: Owner
+    place: Place
+    shape: Shape
+    shadowed: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scaffold:
+    """A key that every config has."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The name of a data set, a `parallel` or a config, meant as such."""
+
+    kind: str
+    name: str
+
+
+Meaning = Target | Scaffold | Declared | None
+
+
+@dataclass(slots=True)
+class Names:
+    """All declarations of the file, by kind and name."""
+
+    configs: dict[str, Owner] = field(default_factory=dict)
+    lets: dict[str, Owner] = field(default_factory=dict)
+    datasets: dict[str, Owner] = field(default_factory=dict)
+    parallels: dict[str, Owner] = field(default_factory=dict)
+    recipe: Owner | None = None
+    spans: dict[tuple[str, str], Span] = field(default_factory=dict)
+    used: set[tuple[str, str]] = field(default_factory=set)
+
+    def common(self) -> frozenset[str]:
+        """The keys that every config has: the scaffold, and what the `recipe` block sets."""
+        own = set(self.recipe.root.children) - {"system"} if self.recipe else set()
+        return SCAFFOLD_NAMES | own
+
+    # -- looking up -------------------------------------------------------------------------------------------------
+
+    def look_up(self, parts: tuple[str, ...], owner: Owner, place: Place) -> Meaning:
+        """What a dotted name means to the value at `place` of `owner`."""
+        return self._look_up(parts, owner, place, frozenset())
+
+    def _look_up(
+        self, parts: tuple[str, ...], owner: Owner, place: Place, busy: frozenset[tuple[str, str, Place]]
+    ) -> Meaning:
+        for depth in range(len(place) - 1, -1, -1):
+            block = walk(owner.root, place[:depth])
+            if block is None or block.kind not in {Kind.MAP, Kind.CALL}:
+                continue
+            found = self._descend(owner, place[:depth], block, parts, place, busy)
+            if found is not None:
+                hidden = self.lets.get(parts[0])
+                span = self.spans.get(("let", parts[0])) if hidden is not None else None
+                return Target(found.owner, found.place, found.shape, span)
+        return self._declared(parts, owner, busy)
+
+    def _declared(self, parts: tuple[str, ...], owner: Owner, busy: frozenset[tuple[str, str, Place]]) -> Meaning:
+        head, rest = parts[0], parts[1:]
+        if head in self.lets:
+            self.used.add(("let", head))
+            return self._descend(self.lets[head], (), self.lets[head].root, rest, None, busy)
+        if not rest and head in self.common():
+            return Scaffold(head)
+        if head in self.configs:
+            self.used.add(("config", head))
+            root = self.configs[head]
+            if not rest:
+                return Declared("config", head)
+            return self._descend(root, (), root.root, rest, None, busy) or (
+                Scaffold(rest[0]) if len(rest) == 1 and rest[0] in self.common() else None
+            )
+        if head == "recipe" and self.recipe is not None and rest:
+            return self._descend(self.recipe, (), self.recipe.root, rest, None, busy)
+        if not rest and head in self.datasets:
+            self.used.add(("dataset", head))
+            return Declared("dataset", head)
+        if not rest and head in self.parallels:
+            self.used.add(("parallel", head))
+            return Declared("parallel", head)
+        return None
+
+    def _descend(
+        self,
+        owner: Owner,
+        place: Place,
+        shape: Shape,
+        parts: tuple[str, ...],
+        asking: Place | None,
+        busy: frozenset[tuple[str, str, Place]],
+    ) -> Target | None:
+        here, node = place, shape
+        for position, part in enumerate(parts):
+            if node.kind is Kind.LEAF and isinstance(node.value, ast.Reference):
+                # The name of another value: go on inside that one.
+                key = (owner.kind, owner.name, here)
+                if key in busy:
+                    return None
+                names = tuple(each.text for each in node.value.path.parts)
+                meant = self._look_up(names, owner, here, busy | {key})
+                if not isinstance(meant, Target):
+                    return None
+                return self._descend(meant.owner, meant.place, meant.shape, parts[position:], None, busy | {key})
+            step: str | int = int(part) if node.kind is Kind.LIST and part.isdecimal() else part
+            deeper = node.step(step)
+            if deeper is None:
+                return None
+            here, node = (*here, step), deeper
+        # A value does not mean itself, nor what it stands in: `vocab_size = vocab_size` looks further out.
+        if asking is not None and here == asking[: len(here)]:
+            return None
+        return Target(owner, here, node)
+
+    # -- what is near -----------------------------------------------------------------------------------------------
+
+    def near(self, parts: tuple[str, ...], owner: Owner, place: Place) -> tuple[str, ...]:
+        """Names in sight that look like the one that was not found, whole."""
+        heads: list[str] = []
+        for depth in range(len(place) - 1, -1, -1):
+            block = walk(owner.root, place[:depth])
+            if block is None or block.kind not in {Kind.MAP, Kind.CALL}:
+                continue
+            heads.extend(block.children)
+            tails = self._near_tail(owner, place[:depth], block, parts)
+            if tails:
+                return tails
+        for table in (self.lets, self.configs):
+            if parts[0] in table and len(parts) > 1:
+                root = table[parts[0]]
+                tails = self._near_tail(root, (), root.root, parts[1:])
+                if tails:
+                    return tuple(f"{parts[0]}.{tail}" for tail in tails)
+        heads.extend((*self.lets, *self.configs, *self.datasets, *self.parallels, *sorted(self.common())))
+        near = nearest(parts[0], heads)
+        full = [".".join((head, *parts[1:])) for head in near]
+        if len(parts) == 1:
+            return tuple(full)
+        return tuple(name for name in full if isinstance(self.look_up(tuple(name.split(".")), owner, place), Target))
+
+    def _near_tail(self, owner: Owner, place: Place, shape: Shape, parts: tuple[str, ...]) -> tuple[str, ...]:
+        node, good = shape, 0
+        for part in parts:
+            deeper = node.step(part)
+            if deeper is None:
+                break
+            node, good = deeper, good + 1
+        if not good or good == len(parts):
+            return ()
+        prefix = ".".join(parts[:good])
+        return tuple(f"{prefix}.{near}" for near in nearest(parts[good], node.children))
+
+
+def walk(root: Shape, place: Place) -> Shape | None:
+    node: Shape | None = root
+    for step in place:
+        node = node.step(step) if node is not None else None
+    return node

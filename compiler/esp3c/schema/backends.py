@@ -1,0 +1,46 @@
+"""The machine backends of `parallel NAME = backend(…)` and their settings, under the names that submitit has."""
+
+from __future__ import annotations
+
+from esp3c.schema.types import ANY, BOOL, DURATION, INT, SIZE, STR, Block, Key, ListOf, MapOf, either
+
+_WORKERS = Key("n_workers", INT, "how many workers share the items", "1")
+
+LOCAL = Block("local", (_WORKERS,))
+
+SLURM = Block(
+    "slurm",
+    (
+        _WORKERS,
+        Key("partition", STR, "the partition to ask"),
+        Key("nodes", INT, "machines a job", "1"),
+        Key("gpus_per_node", either(INT, STR), "GPUs a machine"),
+        Key("ntasks_per_node", INT, "processes a machine", "1"),
+        Key("cpus_per_task", INT, "CPU cores a process"),
+        Key("cpus_per_gpu", INT, "CPU cores a GPU"),
+        Key("gpus_per_task", either(INT, STR), "GPUs a process"),
+        Key("mem", SIZE, "memory a machine"),
+        Key("mem_per_gpu", SIZE, "memory a GPU"),
+        Key("mem_per_cpu", SIZE, "memory a core"),
+        Key("time", DURATION, "the time limit"),
+        Key("account", STR, "the account that pays"),
+        Key("qos", STR, "the quality of service"),
+        Key("constraint", STR, "features that a machine must have"),
+        Key("gres", STR, "generic resources"),
+        Key("exclude", STR, "machines to avoid"),
+        Key("nodelist", STR, "machines to use"),
+        Key("exclusive", either(BOOL, STR), "whether machines are shared"),
+        Key("dependency", STR, "jobs to wait for"),
+        Key("comment", STR, "a remark for the scheduler"),
+        Key("job_name", STR, "the name in the queue"),
+        Key("array_parallelism", INT, "the most shards that run at once", "256"),
+        Key("signal_delay", DURATION, "how long before the limit the job is warned", "90s"),
+        Key("stderr_to_stdout", BOOL, "one log for both", "false"),
+        Key("setup", ListOf(STR), "shell lines before the job"),
+        Key("srun_args", ListOf(STR), "arguments of srun"),
+        Key("use_srun", BOOL, "whether srun starts the processes", "true"),
+        Key("extra", MapOf(ANY), "further lines for sbatch"),
+    ),
+)
+
+BACKENDS = {"local": LOCAL, "slurm": SLURM}

@@ -1,0 +1,283 @@
+"""The blocks of a recipe and their keys: ESPnet3's YAML keys under their own names, and what they mean."""
+
+from __future__ import annotations
+
+from esp3c.schema.lightning import ITER_FACTORY, LOADER_ARGUMENTS, TRAINER
+from esp3c.schema.types import (
+    ANY,
+    BOOL,
+    FLOAT,
+    INT,
+    NULL,
+    STR,
+    Block,
+    DatasetUse,
+    Inside,
+    Key,
+    ListOf,
+    MapOf,
+    OneOf,
+    ParallelUse,
+    PythonName,
+    Target,
+    either,
+)  # fmt: skip
+
+SCAFFOLD = (
+    Key("recipe_dir", STR, "the recipe's folder", '"."'),
+    Key("data_dir", STR, "where prepared data is kept", '"${recipe_dir}/data"'),
+    Key("exp_tag", STR, "the name of this experiment", "the name of the config file"),
+    Key("exp_dir", STR, "where this experiment writes", '"${recipe_dir}/exp/${exp_tag}"'),
+    Key("stats_dir", STR, "where collect_stats writes", '"${recipe_dir}/exp/stats"'),
+    Key("dataset_dir", either(STR, NULL), "where source data is found"),
+    Key("inference_dir", STR, "where infer writes and measure reads", '"${exp_dir}/inference"'),
+)
+"""Keys that every config has, from its own text or from ESPnet3's defaults."""
+
+SCAFFOLD_NAMES = frozenset(key.name for key in SCAFFOLD)
+
+_SEED = Key("seed", INT, "seed of everything random")
+_PARALLEL = Key(
+    "parallel",
+    either(ParallelUse(), NULL),
+    "where the stages of this config run, unless their line says `on`",
+)
+
+RECIPE = Block(
+    "recipe",
+    (Key("system", PythonName("a System class"), "the System that has the stages"), _SEED, *SCAFFOLD),
+)
+
+SAMPLE_TYPES = (
+    "str", "int", "float", "bool", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64",
+    "uint8", "complex64",
+)  # fmt: skip
+
+DATASET = Block(
+    "dataset",
+    (
+        Key("class", PythonName("a torch.utils.data.Dataset"), "the data set's class"),
+        Key("builder", either(Target("a DatasetBuilder"), PythonName("a DatasetBuilder")),
+            "prepares the data; its arguments are those of the four lifecycle methods"),
+        Key("source", either(STR, PythonName("a data set module")), "a `recipe/task` tag or a data set module, instead of `class`"),
+        Key("sample", ANY, "what one item holds"),
+    ),
+)  # fmt: skip
+
+ENTRY = Block(
+    "dataset entry",
+    (
+        Key("transform", Target("a transform"), "applied to each item of this entry"),
+        Key("name", STR, "the name of a test set"),
+        Key("data_src", STR, "a `recipe/task` tag or a data set module"),
+        Key("data_src_args", ANY, "arguments of the Dataset"),
+        Key("split", STR, "the split, for data sets that know it by this word"),
+    ),
+)
+"""What may stand in the braces behind a data set, and in an entry that is written out."""
+
+_ENTRY = either(DatasetUse(), Inside(ENTRY))
+
+TRAINING_DATASET = Block(
+    "dataset",
+    (
+        Key("train", either(ListOf(_ENTRY), _ENTRY), "what is trained on"),
+        Key("valid", either(ListOf(_ENTRY), _ENTRY), "what is validated on"),
+        Key("test", either(MapOf(_ENTRY), ListOf(_ENTRY)), "named test sets"),
+        Key(
+            "preprocessor",
+            either(Target("a preprocessor"), NULL),
+            "applied to every item, after its transform",
+        ),
+        Key("recipe_dir", STR, "where a data set without a source is looked for"),
+    ),
+)
+
+_LOADER = (
+    Key("batch_bins", INT, "elements a batch, padding counted; batches of items of like length"),
+    Key("shape_key", STR, "the field whose length counts for `batch_bins`"),
+    Key(
+        "iter_factory",
+        either(Inside(ITER_FACTORY), Target("an iterator factory")),
+        "ESPnet's batches by shape files",
+    ),
+    Key("total_shards", INT, "parts of a sharded data set"),
+    Key("dist_world_size", INT, "processes that share the data; equals devices × num_nodes"),
+    Key("multiple_iterator", BOOL, "one iterator a shard"),
+)
+
+LOADER = Block("dataloader", (*_LOADER, *LOADER_ARGUMENTS))
+
+DATALOADER = Block(
+    "dataloader",
+    (
+        Key("collate_fn", either(Target("a collate function"), NULL), "makes a batch of items"),
+        Key("train", Inside(LOADER), "batches of training"),
+        Key("valid", Inside(LOADER), "batches of validation"),
+    ),
+)
+
+TOKENIZER = Block(
+    "tokenizer",
+    (
+        Key("vocab_size", INT, "how many tokens"),
+        Key("character_coverage", FLOAT, "the part of all characters that gets a token", "1.0"),
+        Key("model_type", OneOf(("bpe", "unigram", "char", "word")), "how words are cut", '"bpe"'),
+        Key("save_path", STR, "the folder of `tokens.txt` and the model"),
+        Key("text_builder", ANY, "`{ func = …  argument = … }`: the text to train on"),
+        Key("user_defined_symbols", ListOf(STR), "tokens of their own"),
+        Key("remove_characters", STR, "characters to leave out", '""'),
+    ),
+)
+
+_OPTIMIZER_SPEC = Block(
+    "optimizers entry",
+    (
+        Key("optimizer", Target("an Optimizer"), "the optimizer"),
+        Key("params", STR, "a part of the names of the parameters that it trains"),
+        Key("accum_grad_steps", INT, "batches a step", "1"),
+        Key("step_every_n_iters", INT, "how often it takes its turn", "1"),
+        Key("gradient_clip_val", either(FLOAT, NULL), "the most that gradients may be"),
+        Key("gradient_clip_algorithm", OneOf(("norm", "value")), "what is clipped", '"norm"'),
+    ),
+)
+
+_SCHEDULER_SPEC = Block(
+    "schedulers entry",
+    (
+        Key("scheduler", Target("a scheduler"), "the scheduler"),
+        Key("interval", OneOf(("step", "epoch")), "when it steps", '"step"'),
+        Key("monitor", either(STR, NULL), "the metric that it looks at"),
+    ),
+)
+
+_INTERVAL = OneOf(("step", "epoch"))
+
+TRAINING = Block(
+    "training",
+    (
+        *SCAFFOLD,
+        _SEED,
+        Key("num_device", INT, "devices a machine"),
+        Key("num_nodes", INT, "machines"),
+        Key("task", either(PythonName("an ESPnet2 task class"), STR, NULL), "an ESPnet2 task; `model` then holds its settings"),
+        Key("create_dataset", ANY, "keyword arguments of the builder's lifecycle methods"),
+        Key("dataset", Inside(TRAINING_DATASET), "what is trained and validated on"),
+        Key("tokenizer", Inside(TOKENIZER), "settings of the stage `train_tokenizer`"),
+        Key("model", either(Target("a torch.nn.Module"), ANY), "the model"),
+        Key("optimizer", Target("an Optimizer"), "the optimizer; the model's parameters are handed to it"),
+        Key("scheduler", either(Target("a scheduler"), NULL), "the scheduler; the optimizer is handed to it"),
+        Key("scheduler_interval", _INTERVAL, "when the scheduler steps", '"step"'),
+        Key("scheduler_monitor", either(STR, NULL), "the metric that the scheduler looks at"),
+        Key("optimizers", MapOf(Inside(_OPTIMIZER_SPEC)), "several optimizers by name"),
+        Key("schedulers", MapOf(Inside(_SCHEDULER_SPEC)), "their schedulers by the same names"),
+        Key("best_model_criterion", ListOf(ListOf(ANY)), "`[metric, how many to keep, \"min\" or \"max\"]`, several"),
+        Key("init", either(STR, NULL), "how weights begin, for example \"xavier_uniform\""),
+        Key("dataloader", Inside(DATALOADER), "how items become batches"),
+        Key("trainer", Inside(TRAINER), "Lightning's Trainer"),
+        Key("fit", ANY, "keyword arguments of Trainer.fit"),
+        Key("checkpoint_every", FLOAT, "seconds between checkpoints inside an epoch", "600"),
+        Key("max_nan_steps", INT, "losses that are not numbers, in a row, before training stops", "10"),
+        Key("num_threads", INT, "threads of torch on the CPU"),
+        _PARALLEL,
+    ),
+    open=False,
+)  # fmt: skip
+
+INFERENCE_DATASET = Block(
+    "dataset",
+    (
+        Key("test", either(MapOf(_ENTRY), ListOf(_ENTRY)), "named test sets; the name is the output folder"),
+        Key("preprocessor", either(Target("a preprocessor"), NULL), "applied to every item"),
+        Key("recipe_dir", STR, "where a data set without a source is looked for"),
+    ),
+)
+
+INFERENCE = Block(
+    "inference",
+    (
+        *SCAFFOLD,
+        _SEED,
+        Key("dataset", Inside(INFERENCE_DATASET), "the test sets"),
+        Key("model", Target("a model for inference"), "what is called for each item"),
+        Key("input_key", either(STR, ListOf(STR)), "the fields of an item that the model gets, by name"),
+        Key("output_fn", either(PythonName("a function"), STR), "`output_fn(data, model_output, idx)` makes what is written"),
+        Key("output_keys", either(STR, ListOf(STR)), "the fields that are written", "all but `idx_key`"),
+        Key("idx_key", STR, "the field that names the item", '"utt_id"'),
+        Key("hyp_key", either(STR, ListOf(STR)), "the field of the hypothesis", '"hyp"'),
+        Key("ref_key", either(STR, ListOf(STR)), "the field of the reference", '"ref"'),
+        Key("batch_size", either(INT, NULL), "items a call of the model"),
+        Key("output_artifacts", MapOf(ANY), "fields that become files"),
+        Key("provider", Target("a provider"), "makes data set and model on each worker"),
+        Key("runner", Target("a runner"), "processes the items"),
+        Key("device", STR, "the device of the model"),
+        _PARALLEL,
+    ),
+)  # fmt: skip
+
+METRICS = Block(
+    "metrics",
+    (
+        *SCAFFOLD,
+        _SEED,
+        Key("metrics", ListOf(Target("a metric")), "what is measured"),
+        Key("dataset", Inside(INFERENCE_DATASET), "which test sets", "all that infer wrote"),
+        _PARALLEL,
+    ),
+)
+
+PACK_MODEL = Block(
+    "pack_model",
+    (
+        Key("out_dir", STR, "the folder of the bundle"),
+        Key("allow_overwrite", BOOL, "whether a bundle that is there may be replaced", "false"),
+        Key("inference_dir", STR, "where results are read from"),
+        Key("include_model_detail", BOOL, "list the model's modules in the README", "true"),
+        Key("readme", either(STR, NULL), "a template for the README"),
+        Key("include", ListOf(STR), "further files"),
+        Key("exclude", ListOf(STR), "files to leave out"),
+        Key("files", MapOf(STR), "further files, with their names in the bundle"),
+        Key("yaml_files", MapOf(STR), "configs, with their names in the bundle"),
+    ),
+)
+
+UPLOAD_MODEL = Block(
+    "upload_model",
+    (
+        Key("hf_repo", STR, "`owner/name` on the Hugging Face hub"),
+        Key("private", BOOL, "whether only the owner sees it", "false"),
+    ),
+)
+
+PUBLICATION = Block(
+    "publication",
+    (
+        *SCAFFOLD,
+        Key("pack_model", Inside(PACK_MODEL), "settings of the stage `pack_model`"),
+        Key("upload_model", Inside(UPLOAD_MODEL), "settings of the stage `upload_model`"),
+    ),
+)
+
+DEMO = Block("demo", SCAFFOLD, open=True)
+
+CONFIGS = {
+    "training": TRAINING,
+    "inference": INFERENCE,
+    "metrics": METRICS,
+    "publication": PUBLICATION,
+    "demo": DEMO,
+}
+
+OWN = Block("config", SCAFFOLD, open=True)
+"""A `config NAME` block: its keys are the person's own."""
+
+WORKLOAD = Block(
+    "workload",
+    (
+        Key("runner", Target("a runner"), "processes the items"),
+        Key("provider", Target("a provider"), "makes what the runner needs, once a worker"),
+        Key("over", ANY, "the items, for example `training.dataset.train`"),
+    ),
+)
+
+HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")

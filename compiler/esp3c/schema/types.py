@@ -1,0 +1,179 @@
+"""The types that a setting's value can have, and the blocks that settings stand in.
+
+A type is data: it says which values fit (`esp3c.check.keys` compares) and how it is called in a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """Any value at all; what is inside is not looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """`int`, `float`, `bool`, `str`, or `null`. An int fits where a float is wanted, a bool does not fit an int."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A quantity of this dimension, or a plain number in its base unit (seconds, bytes, hertz)."""
+
+    dimension: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of these words, written as text."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    item: Type
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """Names of a person's own, each with a value of one type."""
+
+    value: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A call that makes an object: `torch.optim.AdamW(lr = 1e-3)`. `makes` says what, in words."""
+
+    makes: str
+
+
+@dataclass(frozen=True, slots=True)
+class PythonName:
+    """The dotted path of a Python object, handed on as it is written."""
+
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetUse:
+    """A declared data set: `digits(split = "train")`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelUse:
+    """The name of a declared `parallel`, or a backend call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A block with known keys."""
+
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    options: tuple[Type, ...]
+
+
+Type: TypeAlias = (
+    Anything
+    | Plain
+    | Measured
+    | OneOf
+    | ListOf
+    | MapOf
+    | Target
+    | PythonName
+    | DatasetUse
+    | ParallelUse
+    | Inside
+    | Either
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting: its name as in ESPnet3's YAML, its type, what it does, and the default in words."""
+
+    name: str
+    type: Type
+    doc: str
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A place with known keys. `open`: further keys are the person's own business."""
+
+    name: str
+    keys: tuple[Key, ...]
+    open: bool = False
+    _index: dict[str, Key] = field(default_factory=dict, repr=False, compare=False, hash=False)
+
+    def key(self, name: str) -> Key | None:
+        if not self._index:
+            self._index.update((key.name, key) for key in self.keys)
+        return self._index.get(name)
+
+    @property
+    def names(self) -> list[str]:
+        return [key.name for key in self.keys]
+
+
+ANY = Anything()
+INT, FLOAT, BOOL, STR = Plain("int"), Plain("float"), Plain("bool"), Plain("str")
+DURATION, SIZE, FREQUENCY = Measured("duration"), Measured("size"), Measured("frequency")
+NULL = Plain("null")
+
+
+def either(*options: Type) -> Either:
+    return Either(options)
+
+
+def words(type: Type) -> str:
+    """The type as a person says it: `an int`, `one of "step" or "epoch"`."""
+    match type:
+        case Anything():
+            return "a value"
+        case Plain(kind):
+            return {
+                "int": "an int",
+                "float": "a number",
+                "bool": "true or false",
+                "str": "text",
+                "null": "null",
+            }[kind]
+        case Measured(dimension):
+            example = {"duration": "90min", "size": "32GB", "frequency": "16kHz"}[dimension]
+            return f"a {dimension} such as `{example}`"
+        case OneOf(names):
+            quoted = [f'"{name}"' for name in names]
+            return " or ".join([", ".join(quoted[:-1]), quoted[-1]]) if len(quoted) > 1 else quoted[0]
+        case ListOf(item):
+            return "a list, each item " + words(item)
+        case MapOf(value):
+            return "a block of named entries, each " + words(value)
+        case Target(makes):
+            return f"a call that makes {makes}"
+        case PythonName(names):
+            return f"the dotted path of {names}"
+        case DatasetUse():
+            return 'a declared data set such as `digits(split = "train")`'
+        case ParallelUse():
+            return "the name of a declared `parallel`"
+        case Inside(block):
+            return f"a `{block.name}` block"
+        case Either(options):
+            # That a data set may also be written out, and that null takes a value away, goes without saying.
+            said = [each for each in options if each != NULL and not isinstance(each, Anything)]
+            if any(isinstance(each, DatasetUse) for each in said):
+                said = [each for each in said if isinstance(each, DatasetUse)]
+            return " or ".join(words(option) for option in said or options)

@@ -1,0 +1,69 @@
+"""The nearest names, silent when none is near.
+
+The distance is Damerau's restricted edit distance (insert, delete, replace, swap of neighbours), on case-folded text
+with a small charge for a difference of case alone. A name is near when at most about a third of its letters differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def distance(left: str, right: str, limit: int) -> int:
+    """The edit distance, or `limit + 1` as soon as it is known to be more than `limit`."""
+    if abs(len(left) - len(right)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, a in enumerate(left, 1):
+        older, before, row = before, row, [i]
+        for j, b in enumerate(right, 1):
+            cost = before[j - 1] + (a != b)
+            cost = min(cost, before[j] + 1, row[j - 1] + 1)
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                cost = min(cost, older[j - 2] + 1)
+            row.append(cost)
+        if min(row) > limit:
+            return limit + 1
+    return row[-1]
+
+
+def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:
+    """Up to `most` candidates near enough to `name` to have been meant, the nearest first.
+
+    Longer names may differ more: one edit up to five letters, two up to eight, then a third of the length. A
+    candidate that `name` is a whole word of (`learning_rate` and `rate`) does not count: too many such names exist.
+    """
+    limit = 1 if len(name) < 3 else max(1, min(len(name) // 3 + (len(name) > 3), 5))
+    folded = name.casefold()
+    found: list[tuple[int, int, str]] = []
+    for order, candidate in enumerate(dict.fromkeys(candidates)):
+        if candidate == name:
+            continue
+        away = distance(folded, candidate.casefold(), limit)
+        if away <= limit and away < max(len(name), len(candidate)):
+            found.append((away, order, candidate))
+    found.sort()
+    return [candidate for _, _, candidate in found[:most]]
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
+    """`did you mean `x`?` for the nearest candidates, or None."""
+    near = nearest(name, candidates)
+    return f"did you mean {one_of(near)}?" if near else None
+
+
+def one_of(names: Iterable[str]) -> str:
+    """`a`, `b` or `c`, each in backquotes."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) <= 1:
+        return "".join(quoted)
+    return ", ".join(quoted[:-1]) + " or " + quoted[-1]
+
+
+def all_of(names: Iterable[str]) -> str:
+    """`a`, `b` and `c`, each in backquotes."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) <= 1:
+        return "".join(quoted)
+    return ", ".join(quoted[:-1]) + " and " + quoted[-1]

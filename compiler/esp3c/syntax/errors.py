@@ -1,0 +1,386 @@
+"""Syntax errors in plain words. One function a kind of mistake; its docstring is the page of its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, code_of, explained
+from esp3c.source import Span
+from esp3c.suggest import did_you_mean, nearest, one_of
+from esp3c.syntax.grammar import DECLARATIONS, WELL_KNOWN
+from esp3c.syntax.literals import UNITS, Problem
+
+ALL_DECLARATIONS = (*DECLARATIONS, *WELL_KNOWN)
+
+
+@explained("ESP0101", "something else was expected here")
+def unexpected(found: Span, what: str, expected: str, where: Label | None) -> Diagnostic:
+    """A word or sign stands where the language has no place for it.
+
+    The message says what was found and what could stand there instead.
+
+        stages { train => infer }
+
+    Here a stage line is its name and its clauses (`requires`, `runs`, `on`), nothing else:
+
+        stages { train  infer }
+    """
+    return Diagnostic(
+        code_of(unexpected),
+        f"{what} cannot stand here",
+        Label(found, f"expected {expected}"),
+        secondary=(where,) if where else (),
+    )
+
+
+@explained("ESP0102", "a bracket is never closed")
+def unclosed(opener: Span, noticed: Span, culprit: Span | None, more: int) -> Diagnostic:
+    """A `{`, `[` or `(` has no partner.
+
+        training {
+          trainer { max_epochs = 12
+
+        inference { … }
+
+    The message points to where the closing bracket is missed at the latest, and to the line that opened it. Where the
+    indentation shows which bracket was forgotten, that one is named.
+    """
+    opened = culprit or opener
+    noun = {"{": "block", "[": "list", "(": "list of arguments"}[opened.text]
+    closing = {"{": "}", "[": "]", "(": ")"}[opened.text]
+    secondary = [Label(opened, f"the {noun} opens here")]
+    if culprit is not None and culprit != opener:
+        secondary.append(Label(opener, "so this one seems to be left open"))
+    help = ("the indentation tells which one was meant",) if culprit is not None else ()
+    if more:
+        help = (*help, f"{more} more opened before it {'is' if more == 1 else 'are'} not closed either")
+    return Diagnostic(
+        code_of(unclosed),
+        f"this {noun} is never closed",
+        Label(noticed, f"`{closing}` is missing before this"),
+        tuple(secondary),
+        help,
+    )
+
+
+@explained("ESP0103", "a closing bracket closes nothing")
+def stray_closer(found: Span, opener: Span | None) -> Diagnostic:
+    """A `}`, `]` or `)` has no opening partner, or the bracket that is open is of another kind.
+
+        batch_size = [1, 2)
+
+    Either the bracket is one too many, or it is the wrong one.
+    """
+    secondary = (Label(opener, "this is what is open"),) if opener else ()
+    return Diagnostic(
+        code_of(stray_closer),
+        f"`{found.text}` closes nothing",
+        Label(found, "one too many" if opener is None else "does not match"),
+        secondary,
+    )
+
+
+@explained("ESP0104", "a string is never closed")
+def unclosed_string(found: Span, long: bool) -> Diagnostic:
+    '''A string has no closing quote.
+
+    A string in simple quotes ends on its own line; text of several lines stands between three quotes:
+
+        notes = """
+          first line
+          second line
+        """
+    '''
+    quote = '"""' if long else '"'
+    help = () if long else ('text of several lines stands between `"""` and `"""`',)
+    return Diagnostic(
+        code_of(unclosed_string),
+        "this string is never closed",
+        Label(found, f"`{quote}` is missing at the end"),
+        help=help,
+    )
+
+
+@explained("ESP0105", "a value is missing")
+def missing_value(key: Span, equals: Span, noticed: Span) -> Diagnostic:
+    """A key is followed by `=` and then by no value.
+
+        optimizer = torch.optim.AdamW(lr = , weight_decay = 0.01)
+
+    Write the value, or take the key out.
+    """
+    return Diagnostic(
+        code_of(missing_value),
+        f"`{key.text}` has no value" if key.text else "a value is missing",
+        Label(equals.at_end() if noticed.start < equals.end else equals, "a value is expected behind this"),
+    )
+
+
+@explained("ESP0106", "`=` is missing")
+def missing_equals(key: Span, value: Span) -> Diagnostic:
+    """A key and its value stand side by side with nothing between them.
+
+        trainer { max_epochs 12 }
+
+    A setting is `key = value`:
+
+        trainer { max_epochs = 12 }
+    """
+    return Diagnostic(
+        code_of(missing_equals),
+        f"`=` is missing between `{key.text}` and its value",
+        Label(value, "this seems to be its value"),
+        fix=Fix("insert `=`", (Edit(key.at_end(), " ="),)),
+    )
+
+
+@explained("ESP0107", "`,` is missing")
+def missing_comma(before: Span, after: Span) -> Diagnostic:
+    """Two values of a list, or two arguments of a call, stand side by side without a comma.
+
+        betas = [0.9 0.98]
+
+    Values of a list and arguments of a call are separated by commas:
+
+        betas = [0.9, 0.98]
+    """
+    return Diagnostic(
+        code_of(missing_comma),
+        "`,` is missing between two values",
+        Label(after, "a `,` is expected before this"),
+        fix=Fix("insert `,`", (Edit(before.at_end(), ","),)),
+    )
+
+
+@explained("ESP0108", "nested too deeply")
+def too_deep(found: Span, limit: int) -> Diagnostic:
+    """Brackets stand inside each other more than a hundred deep.
+
+    No recipe needs that; it is most often the sign of a file that was cut or glued together. What is inside the
+    bracket shown is not read.
+    """
+    return Diagnostic(
+        code_of(too_deep),
+        f"brackets are nested more than {limit} deep",
+        Label(found, "not read from here on"),
+    )
+
+
+@explained("ESP0109", "not a number")
+def bad_number(problem: Problem) -> Diagnostic:
+    """A number has a unit that the language does not know, or is written in a way that is not a number.
+
+        time = 4hours
+        rate = 16khz
+
+    The units are `ms s min h d`, `B KB MB GB TB KiB MiB GiB TiB` and `Hz kHz MHz`, with the capitals shown:
+
+        time = 4h
+        rate = 16kHz
+    """
+    code = code_of(bad_number)
+    if problem.kind == "unit":
+        folded = [unit for unit in UNITS if unit.casefold() == problem.detail.casefold()]
+        guess = folded[0] if folded else _LONG_UNITS.get(problem.detail.casefold())
+        label = f"did you mean `{guess}`?" if guess else "the units are " + " ".join(UNITS)
+        fix = Fix(f"write `{guess}`", (Edit(problem.span, guess),)) if guess else None
+        return Diagnostic(code, f"`{problem.detail}` is not a unit", Label(problem.span, label), fix=fix)
+    if problem.kind == "too-large":
+        return Diagnostic(code, "this number is too large", Label(problem.span, "nothing needs such a number"))
+    return Diagnostic(
+        code, f"`{problem.span.text}` is not a number", Label(problem.span, "a `_` stands between two digits")
+    )
+
+
+_LONG_UNITS = {
+    "msec": "ms", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "m": "min", "mins": "min",
+    "minute": "min", "minutes": "min", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "day": "d", "days": "d",
+    "k": "KB", "kb": "KB", "m b": "MB", "g": "GB", "gig": "GB", "t": "TB", "khz": "kHz", "hertz": "Hz",
+}  # fmt: skip
+
+
+@explained("ESP0110", "a string holds an escape that does not exist")
+def bad_escape(problem: Problem) -> Diagnostic:
+    r"""A backslash in a string is followed by something that has no meaning there.
+
+        path = "data\new"
+
+    The escapes are `\n` (new line), `\t`, `\r`, `\"`, `\\` (a backslash) and `\u{1F600}`. A backslash itself is
+    written twice:
+
+        path = "data\\new"
+    """
+    code = code_of(bad_escape)
+    if problem.kind == "unicode":
+        return Diagnostic(
+            code,
+            "a character is written `\\u{…}` with its number in hexadecimal",
+            Label(problem.span, "for example `\\u{e9}`"),
+        )
+    return Diagnostic(
+        code,
+        f"`\\{problem.detail}` is not an escape",
+        Label(problem.span, "a backslash itself is written `\\\\`"),
+        fix=Fix(
+            "double the backslash",
+            (Edit(Span(problem.span.source, problem.span.start, problem.span.start), "\\"),),
+        ),
+    )
+
+
+@explained("ESP0111", "an interpolation is not well formed")
+def bad_interpolation(problem: Problem) -> Diagnostic:
+    """`${` in a string begins the name of another value and has to end with `}` on the same line.
+
+        checkpoint = "${exp_dir/last.ckpt"
+
+    Close it, or write `$${` for the two characters themselves:
+
+        checkpoint = "${exp_dir}/last.ckpt"
+    """
+    message = "this interpolation is empty" if problem.kind == "empty-interpolation" else "`${` is never closed"
+    return Diagnostic(
+        code_of(bad_interpolation),
+        message,
+        Label(problem.span, "`${name}` stands for a value; `$${` is a plain `${`"),
+    )
+
+
+@explained("ESP0112", "a character that the language does not have")
+def illegal(found: Span, count: int) -> Diagnostic:
+    """A character stands outside of strings and comments that has no meaning in a recipe.
+
+        lr = 1e-3;
+
+    Often it is a habit from another language (`;`, single quotes), or an invisible character from a web page. Text
+    stands between double quotes.
+    """
+    char = found.text[0]
+    shown = f"`{char}`" if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}"
+    hints = {
+        "'": "an apostrophe belongs into text, between double quotes",
+        ";": "entries are separated by white space",
+        "/": "a comment begins with `#`; a path is text, between double quotes",
+        "$": "`${name}` stands inside a string; outside, the name alone is a reference",
+        "-": "a number begins with a digit, or with `-` and a digit",
+        "!": "this sign has no meaning here",
+        "\u00a0": "an invisible no-break space: type a plain one",
+    }
+    return Diagnostic(
+        code_of(illegal),
+        f"{shown} has no meaning in a recipe" if count == 1 else f"{shown} … have no meaning in a recipe",
+        Label(found, hints.get(char, "take it out")),
+    )
+
+
+@explained("ESP0117", "text in single quotes")
+def single_quoted(found: Span) -> Diagnostic:
+    """Text stands between single quotes, as Python and YAML allow.
+
+        exp_tag = 'ctc'
+
+    In a recipe there is one way to write it:
+
+        exp_tag = "ctc"
+    """
+    inside = found.text[1:-1]
+    plain = not set(inside) & set('"\\$')
+    return Diagnostic(
+        code_of(single_quoted),
+        "text stands between double quotes",
+        Label(found, "these are single ones"),
+        fix=Fix("use double quotes", (Edit(found, f'"{inside}"'),)) if plain else None,
+    )
+
+
+@explained("ESP0118", "the file ends too early")
+def early_end(at: Span, expected: str) -> Diagnostic:
+    """The file ends in the middle of a declaration.
+
+        recipe
+
+    Finish it, or take it out.
+    """
+    return Diagnostic(
+        code_of(early_end), "the file ends in the middle of a declaration", Label(at, f"expected {expected}")
+    )
+
+
+@explained("ESP0113", "not a declaration")
+def unknown_declaration(found: Span, word: str) -> Diagnostic:
+    """Outside of every block, a file holds declarations, and this word begins none.
+
+        trainning { … }
+
+    The declarations are `recipe`, `dataset`, `training`, `inference`, `metrics`, `publication`, `demo`, `config`,
+    `parallel`, `stages` and `let`.
+    """
+    near = nearest(word, ALL_DECLARATIONS)
+    return Diagnostic(
+        code_of(unknown_declaration),
+        f"`{word}` does not begin a declaration",
+        Label(found, did_you_mean(word, ALL_DECLARATIONS) or "expected " + one_of(ALL_DECLARATIONS)),
+        fix=Fix(f"write `{near[0]}`", (Edit(found, near[0]),)) if len(near) == 1 else None,
+    )
+
+
+@explained("ESP0114", "`:` where `=` is meant")
+def colon_for_equals(key: Span, colon: Span) -> Diagnostic:
+    """A setting is written as YAML writes it, with a colon.
+
+        trainer { max_epochs: 12 }
+
+    In a recipe a setting is `key = value`; `name: type` declares a field of a `sample` block.
+
+        trainer { max_epochs = 12 }
+    """
+    return Diagnostic(
+        code_of(colon_for_equals),
+        f"`{key.text}` is set with `=`, not with `:`",
+        Label(colon, "write `=`"),
+        fix=Fix("write `=`", (Edit(colon, " ="),)),
+    )
+
+
+@explained("ESP0115", "a declaration lacks its name")
+def missing_name(keyword: Span, found: Span) -> Diagnostic:
+    """`recipe`, `dataset`, `config`, `parallel` and `let` are followed by the name of what they declare.
+
+        dataset { class = dataset.dataset.SpokenDigits }
+
+    Give it one:
+
+        dataset digits { class = dataset.dataset.SpokenDigits }
+    """
+    return Diagnostic(
+        code_of(missing_name),
+        f"this `{keyword.text}` has no name",
+        Label(found, "a name is expected before this"),
+        secondary=(Label(keyword, ""),),
+    )
+
+
+@explained("ESP0116", "too many errors")
+def too_many(at: Span, limit: int) -> Diagnostic:
+    """The file has so many errors that more messages would not help. What follows the place shown is not read."""
+    return Diagnostic(code_of(too_many), f"more than {limit} syntax errors", Label(at, "not read from here on"))
+
+
+def of_literal(problem: Problem) -> Diagnostic:
+    """The message for a fact found while reading a literal."""
+    if problem.kind in {"unit", "underscore", "too-large"}:
+        return bad_number(problem)
+    if problem.kind in {"interpolation", "empty-interpolation"}:
+        return bad_interpolation(problem)
+    return bad_escape(problem)
+
+
+SYNTAX_ERRORS = (
+    unexpected, unclosed, stray_closer, unclosed_string, missing_value, missing_equals, missing_comma, too_deep,
+    bad_number, bad_escape, bad_interpolation, illegal, unknown_declaration, colon_for_equals, missing_name, too_many, single_quoted,
+    early_end,
+)  # fmt: skip
+
+
+def codes() -> Iterable[Code]:
+    return (code_of(function) for function in SYNTAX_ERRORS)

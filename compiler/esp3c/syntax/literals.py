@@ -1,0 +1,221 @@
+"""What a literal means: numbers, quantities, and strings with their escapes and interpolations.
+
+These functions return facts about what is wrong instead of raising, so that one bad literal costs only itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from esp3c.source import Span
+from esp3c.syntax.ast import Dimension, Interpolation
+
+UNITS: dict[str, tuple[Dimension, int | float]] = {
+    "ms": (Dimension.DURATION, 0.001),
+    "s": (Dimension.DURATION, 1),
+    "min": (Dimension.DURATION, 60),
+    "h": (Dimension.DURATION, 3600),
+    "d": (Dimension.DURATION, 86400),
+    "B": (Dimension.SIZE, 1),
+    "KB": (Dimension.SIZE, 10**3),
+    "MB": (Dimension.SIZE, 10**6),
+    "GB": (Dimension.SIZE, 10**9),
+    "TB": (Dimension.SIZE, 10**12),
+    "KiB": (Dimension.SIZE, 2**10),
+    "MiB": (Dimension.SIZE, 2**20),
+    "GiB": (Dimension.SIZE, 2**30),
+    "TiB": (Dimension.SIZE, 2**40),
+    "Hz": (Dimension.FREQUENCY, 1),
+    "kHz": (Dimension.FREQUENCY, 10**3),
+    "MHz": (Dimension.FREQUENCY, 10**6),
+}
+
+_NUMBER = re.compile(r"(?P<digits>-?\d[\d_]*)(?P<fraction>\.\d[\d_]*)?(?P<exponent>[eE][+-]?\d+)?(?P<unit>[^\W\d]\w*)?")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"'}
+_INTERESTING = re.compile(r"[\\$]")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the characters of `span`. `kind` selects the message."""
+
+    kind: str
+    span: Span
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberMeaning:
+    value: int | float
+    dimension: Dimension | None = None
+    problem: Problem | None = None
+
+
+def read_number(span: Span) -> NumberMeaning:
+    """The value of a number or quantity in base units."""
+    text = span.text
+    match = _NUMBER.fullmatch(text)
+    assert match, text
+    digits, fraction, exponent, unit = match.group("digits", "fraction", "exponent", "unit")
+    if digits.endswith("_") or "__" in text or (fraction or "").endswith("_"):
+        return NumberMeaning(0, problem=Problem("underscore", span))
+    value: int | float
+    if fraction or exponent:
+        value = float((digits + (fraction or "") + (exponent or "")).replace("_", ""))
+        if value in (float("inf"), float("-inf")):
+            return NumberMeaning(0, problem=Problem("too-large", span))
+    else:
+        plain = digits.replace("_", "")
+        # Python refuses longer ones, and no setting of a recipe needs them.
+        if len(plain) > 40:
+            return NumberMeaning(0, problem=Problem("too-large", span))
+        value = int(plain)
+    if unit is None:
+        return NumberMeaning(value)
+    known = UNITS.get(unit)
+    if known is None:
+        at = Span(span.source, span.end - len(unit), span.end)
+        return NumberMeaning(value, problem=Problem("unit", at, unit))
+    dimension, factor = known
+    scaled = value / 1000 if factor == 0.001 else value * factor
+    if isinstance(scaled, float) and scaled.is_integer() and abs(scaled) < 2**53:
+        scaled = int(scaled)
+    return NumberMeaning(scaled, dimension)
+
+
+@dataclass(frozen=True, slots=True)
+class TextMeaning:
+    parts: tuple[str | Interpolation, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_text(span: Span, *, long: bool) -> TextMeaning:
+    """Decodes a string token, quotes included. `\\n \\t \\r \\\\ \\" \\u{1F600}` are the escapes; `$${` is a literal `${`.
+
+    A long string (three quotes) loses its first line if that is empty, its last line if it holds only white space,
+    and the indentation that all its other lines share, as in Python's `textwrap.dedent`.
+    """
+    source, start, end = span
+    quotes = 3 if long else 1
+    body = source.text[start + quotes : end - quotes]
+    reader = _TextReader(source_span=span, offset=start + quotes, body=body)
+    reader.run()
+    parts = tuple(reader.parts)
+    if long:
+        parts = _dedent(parts)
+    return TextMeaning(parts, tuple(reader.problems))
+
+
+class _TextReader:
+    def __init__(self, source_span: Span, offset: int, body: str) -> None:
+        self.span = source_span
+        self.offset = offset
+        self.body = body
+        self.parts: list[str | Interpolation] = []
+        self.problems: list[Problem] = []
+        self.plain: list[str] = []
+
+    def place(self, start: int, end: int) -> Span:
+        return Span(self.span.source, self.offset + start, self.offset + end)
+
+    def run(self) -> None:
+        body, at = self.body, 0
+        while True:
+            found = _INTERESTING.search(body, at)
+            if found is None:
+                self.plain.append(body[at:])
+                break
+            here = found.start()
+            self.plain.append(body[at:here])
+            at = self.escape(here) if body[here] == "\\" else self.dollar(here)
+        self.flush()
+
+    def flush(self) -> None:
+        text = "".join(self.plain).replace("\r\n", "\n")
+        self.plain.clear()
+        if text:
+            self.parts.append(text)
+
+    def escape(self, at: int) -> int:
+        body = self.body
+        letter = body[at + 1] if at + 1 < len(body) else ""
+        if letter == "u":
+            match = re.compile(r"\{([0-9a-fA-F]{1,6})\}").match(body, at + 2)
+            code = int(match.group(1), 16) if match else -1
+            if match and 0 < code <= 0x10FFFF and not 0xD800 <= code < 0xE000:
+                self.plain.append(chr(code))
+                return match.end()
+            self.problems.append(Problem("unicode", self.place(at, at + 2)))
+            return at + 2
+        if letter == "\n":
+            return at + 2
+        if letter in _ESCAPES and letter:
+            self.plain.append(_ESCAPES[letter])
+        else:
+            self.problems.append(Problem("escape", self.place(at, at + 2), letter))
+        return at + 2
+
+    def dollar(self, at: int) -> int:
+        body = self.body
+        if body.startswith("$${", at):
+            self.plain.append("${")
+            return at + 3
+        if not body.startswith("${", at):
+            self.plain.append("$")
+            return at + 1
+        close = self._closing(at + 2)
+        if close is None:
+            self.problems.append(Problem("interpolation", self.place(at, min(at + 2, len(body)))))
+            self.plain.append("${")
+            return at + 2
+        expression = body[at + 2 : close]
+        self.flush()
+        if not expression.strip():
+            self.problems.append(Problem("empty-interpolation", self.place(at, close + 1)))
+        else:
+            lead = len(expression) - len(expression.lstrip())
+            start = at + 2 + lead
+            text = expression.strip()
+            self.parts.append(Interpolation(text, self.place(start, start + len(text))))
+        return close + 1
+
+    def _closing(self, at: int) -> int | None:
+        depth = 0
+        for here in range(at, len(self.body)):
+            char = self.body[here]
+            if char == "\n":
+                return None
+            if char == "{":
+                depth += 1
+            elif char == "}":
+                if depth == 0:
+                    return here
+                depth -= 1
+        return None
+
+
+def _dedent(parts: tuple[str | Interpolation, ...]) -> tuple[str | Interpolation, ...]:
+    # Interpolations take part as one visible character: they keep their line from being empty.
+    plain = "".join(part for part in parts if isinstance(part, str))
+    mark = next(char for char in map(chr, range(0xE000, 0xF8FF)) if char not in plain)
+    joined = "".join(part if isinstance(part, str) else mark for part in parts)
+    lines = joined.split("\n")
+    first_dropped = len(lines) > 1 and not lines[0].strip()
+    last_dropped = len(lines) > 1 and not lines[-1].strip()
+    margins = [len(line) - len(line.lstrip(" \t")) for line in lines[1:] if line.strip()]
+    margin = min(margins, default=0)
+    kept = lines[1:] if first_dropped else lines
+    begin = 1 if first_dropped else 0
+    texts = [line[margin:] if begin + number > 0 else line for number, line in enumerate(kept)]
+    if last_dropped:
+        texts[-1] = ""
+    text = "\n".join("" if not line.strip() else line for line in texts)
+    interpolations = iter(part for part in parts if isinstance(part, Interpolation))
+    out: list[str | Interpolation] = []
+    for number, piece in enumerate(text.split(mark)):
+        if number:
+            out.append(next(interpolations))
+        if piece:
+            out.append(piece)
+    return tuple(out)

@@ -1,0 +1,361 @@
+"""Text to syntax tree, with recovery: a file with five mistakes gets five messages and one tree of all the rest.
+
+The steps, each over the whole file:
+
+1. `tokenize` makes words of the text; strings without an end and signs without a meaning are reported there.
+2. `balance` gives every bracket its partner.
+3. The LALR tables are fed token by token. A NAME becomes a keyword where the parser's state has a use for the keyword,
+   so that a key of a block may be called `dataset` or `on`. Where a token does not fit, `_Recovery` first tries a
+   repair of one token that it can name (`=` missing, `,` missing, a value missing, a misspelt declaration), and
+   otherwise drops the entry in which the token stands, within the brackets that are open there.
+4. `build_file` turns lark's tree into `esp3c.syntax.ast`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lark import Token, Tree
+from lark.exceptions import UnexpectedToken
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from esp3c.diagnostics import Diagnostic, Label, code_of
+from esp3c.source import Source, Span
+from esp3c.suggest import nearest, one_of
+from esp3c.syntax import ast, errors
+from esp3c.syntax.brackets import balance, span_of
+from esp3c.syntax.build import build_file, build_override
+from esp3c.syntax.grammar import CLOSERS, KEYWORDS, OPENERS, SHOWN, parser, virtual
+from esp3c.syntax.tokens import tokenize
+
+MAX_ERRORS = 100
+
+_VALUE_STARTS = {"STRING", "LONG_STRING", "NUMBER", "NAME", "LBRACE", "LSQB", "MISSING"}
+_AFTER_VALUE = {"STRING", "LONG_STRING", "NUMBER", "NAME", "RBRACE", "RSQB", "RPAR", "MISSING"}
+
+
+def parse(source: Source) -> tuple[ast.File, list[Diagnostic]]:
+    """The tree of everything that could be read, and a message for everything that could not."""
+    tree, diagnostics = _read(source, "start")
+    file, literal = build_file(source, tree)
+    return file, diagnostics + literal
+
+
+def parse_override(source: Source) -> tuple[ast.Setting | None, list[Diagnostic]]:
+    """`key = value` alone, as `--set` has it. None where it cannot be read."""
+    tree, diagnostics = _read(source, "override")
+    if diagnostics:
+        return None, diagnostics[:1]
+    setting, literal = build_override(source, tree)
+    return setting, literal
+
+
+def _read(source: Source, start: str) -> tuple[Tree[Any], list[Diagnostic]]:
+    tokens, lexical = tokenize(source)
+    tokens, unbalanced = balance(source, tokens)
+    reader = _Reader(source, tokens, start)
+    tree = reader.run()
+    # `=>` is one mistake: the sign without a meaning is reported, so what stands next to it need not be.
+    touched = {edge for each in lexical for edge in (each.primary.span.start, each.primary.span.end)}
+    structural = [
+        each
+        for each in reader.diagnostics
+        if each.code != code_of(errors.unexpected) or not {each.primary.span.start, each.primary.span.end} & touched
+    ]
+    return tree, lexical + unbalanced + structural
+
+
+class _Reader:
+    def __init__(self, source: Source, tokens: list[Token], start: str) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.start = start
+        self.diagnostics: list[Diagnostic] = []
+        self.machine: InteractiveParser = parser().parse_interactive("", start=start)
+        # The opening brackets inside which the next token stands.
+        self.open: list[Token] = []
+
+    def run(self) -> Tree[Any]:
+        at, tokens = 0, self.tokens
+        while at < len(tokens):
+            at = self.step(at)
+            if len(self.diagnostics) >= MAX_ERRORS:
+                span = span_of(self.source, tokens[min(at, len(tokens) - 1)])
+                self.diagnostics.append(errors.too_many(span, MAX_ERRORS))
+                break
+        if self.open or len(self.diagnostics) >= MAX_ERRORS:
+            self.cut_to(0)
+        end = virtual("$END", len(self.source.text))
+        try:
+            tree = self.machine.feed_token(end)
+        except UnexpectedToken:
+            self.end_of_file()
+            if self.start != "start":
+                return Tree(self.start, [])
+            tree = self.machine.feed_token(end)
+        assert isinstance(tree, Tree)
+        return tree
+
+    def step(self, at: int) -> int:
+        """Feeds the token at index `at`; the index at which to go on."""
+        token = self.tokens[at]
+        kind = token.type
+        if kind == "EQUAL":
+            missing = self.value_missing_after(at)
+            if missing is not None:
+                return missing
+        shaped = self.shaped(token)
+        try:
+            self.machine.feed_token(shaped)
+        except UnexpectedToken:
+            return self.recover(at)
+        if kind in CLOSERS:
+            self.open.append(token)
+        elif kind in OPENERS:
+            self.open.pop()
+        return at + 1
+
+    def choices(self) -> dict[str, Any]:
+        """What the tables have an action for in this state; a kind among them may still not fit in the end."""
+        found: dict[str, Any] = self.machine.choices()  # type: ignore[no-untyped-call]
+        return found
+
+    def shaped(self, token: Token) -> Token:
+        """The token as the keyword that it is in this state, if it is one."""
+        if token.type == "NAME":
+            keyword = KEYWORDS.get(str(token))
+            if keyword is not None and keyword in self.choices():
+                return Token.new_borrow_pos(keyword, str(token), token)
+        return token
+
+    # -- repairs --------------------------------------------------------------------------------------------------
+
+    def value_missing_after(self, at: int) -> int | None:
+        """`key =` with nothing behind it; feeds `=` and a stand-in and returns where to go on."""
+        if "EQUAL" not in self.choices():
+            return None
+        following = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
+        if following is not None:
+            kind = following.type
+            behind = self.tokens[at + 2].type if at + 2 < len(self.tokens) else ""
+            same_line = self.line(following) == self.line(self.tokens[at])
+            if kind == "EQUAL":
+                self.machine.feed_token(self.tokens[at])
+                self.report_unexpected(at + 1)
+                return at + 2
+            begins_next = kind == "NAME" and not same_line and behind in {"EQUAL", "COLON"}
+            if not begins_next and kind not in OPENERS and kind != "COMMA":
+                return None
+        try:
+            self.machine.feed_token(self.tokens[at])
+            self.machine.feed_token(virtual("MISSING", self.end(self.tokens[at])))
+        except UnexpectedToken:
+            return self.recover(at)
+        key = self.tokens[at - 1] if at else self.tokens[at]
+        noticed = following if following is not None else self.tokens[at]
+        self.diagnostics.append(errors.missing_value(self.span(key), self.span(self.tokens[at]), self.span(noticed)))
+        return at + 1
+
+    def recover(self, at: int) -> int:
+        token = self.tokens[at]
+        before = self.tokens[at - 1] if at else None
+        if not self.open:
+            return self.recover_declaration(at)
+        if before is not None:
+            inside = self.open[-1].type
+            if before.type == "COLON" and inside == "LBRACE" and token.type in _VALUE_STARTS:
+                key = self.tokens[at - 2] if at > 1 else before
+                self.diagnostics.append(errors.colon_for_equals(self.span(key), self.span(before)))
+                self.cut_entry()
+                return self.after_value(at)
+            if (
+                before.type == "NAME"
+                and token.type in _VALUE_STARTS - {"LBRACE", "LSQB"}
+                and self.line(before) == self.line(token)
+                and self.fits("EQUAL")
+                and self.is_key(at - 1)
+            ):
+                self.diagnostics.append(errors.missing_equals(self.span(before), self.span(token)))
+                self.machine.feed_token(virtual("EQUAL", self.end(before)))
+                return at
+            if before.type == "NAME" and inside == "LBRACE" and self.is_key(at - 1) and self.fits("EQUAL"):
+                equals = virtual("EQUAL", self.end(before))
+                self.diagnostics.append(errors.missing_value(self.span(before), self.span(equals), self.span(token)))
+                self.machine.feed_token(equals)
+                self.machine.feed_token(virtual("MISSING", self.end(before)))
+                return at
+            if (
+                inside in {"LSQB", "LPAR"}
+                and token.type in _VALUE_STARTS
+                and before.type in _AFTER_VALUE
+                and self.fits("COMMA")
+            ):
+                self.diagnostics.append(errors.missing_comma(self.span(before), self.span(token)))
+                self.machine.feed_token(virtual("COMMA", self.end(before)))
+                return at
+        self.report_unexpected(at)
+        return self.skip_entry(at)
+
+    def is_key(self, at: int) -> bool:
+        """Whether the name at this index begins an entry or an argument, rather than being a value."""
+        before = self.tokens[at - 1].type if at else ""
+        return before not in {"EQUAL", "DOT", "COLON"}
+
+    def recover_declaration(self, at: int) -> int:
+        token = self.tokens[at]
+        word = str(token)
+        before = self.tokens[at - 1] if at else None
+        if before is not None and str(before) in KEYWORDS and "NAME" in self.choices():
+            self.diagnostics.append(errors.missing_name(self.span(before), self.span(token)))
+            name = Token("NAME", "_", start_pos=self.end(before), end_pos=self.end(before))
+            self.machine.feed_token(name)
+            return at
+        begins = token.type == "NAME" and word not in errors.ALL_DECLARATIONS
+        if begins and "RECIPE" in self.choices():
+            self.diagnostics.append(errors.unknown_declaration(self.span(token), word))
+            near = nearest(word, errors.ALL_DECLARATIONS, most=1)
+            if near and at + 1 < len(self.tokens) and self.tokens[at + 1].type in {"NAME", "LBRACE"}:
+                keyword = Token.new_borrow_pos(KEYWORDS[near[0]], near[0], token)
+                self.machine.feed_token(keyword)
+                return at + 1
+            return self.skip_declaration(at)
+        self.report_unexpected(at)
+        return self.skip_declaration(at)
+
+    # -- dropping what cannot be read ---------------------------------------------------------------------------------
+
+    def skip_entry(self, at: int) -> int:
+        """Drops tokens up to the next entry of the innermost open bracket, and what was read of this one."""
+        self.cut_entry()
+        depth, started = 0, self.line(self.tokens[at])
+        commas = self.open[-1].type != "LBRACE"
+        for here in range(at, len(self.tokens)):
+            token = self.tokens[here]
+            if depth == 0:
+                if token.type in OPENERS:
+                    return here
+                if commas and token.type == "COMMA":
+                    return here + 1 if self.just_opened() else here
+                if not commas and self.line(token) != started and token.type in {"NAME", "STRING"}:
+                    return here
+            depth += (token.type in CLOSERS) - (token.type in OPENERS)
+        return len(self.tokens)
+
+    def after_value(self, at: int) -> int:
+        """The index behind the value that begins at `at`: one token, or a bracket with all inside."""
+        depth = 0
+        for here in range(at, len(self.tokens)):
+            kind = self.tokens[here].type
+            if depth == 0 and here > at and not (kind in {"DOT", "LPAR"} or self.tokens[here - 1].type == "DOT"):
+                return here
+            depth += (kind in CLOSERS) - (kind in OPENERS)
+        return len(self.tokens)
+
+    def skip_declaration(self, at: int) -> int:
+        self.cut_to(0)
+        depth, started = 0, self.line(self.tokens[at])
+        for here in range(at + 1, len(self.tokens)):
+            token = self.tokens[here]
+            if depth == 0 and token.type == "NAME" and self.line(token) != started:
+                return here
+            if token.type in CLOSERS:
+                depth += 1
+            elif token.type in OPENERS:
+                depth = max(0, depth - 1)
+        return len(self.tokens)
+
+    def cut_entry(self) -> None:
+        """Forgets what was read of the current entry: back to the innermost bracket or the entries read inside it."""
+        state = self.machine.parser_state
+        while len(state.state_stack) > 1:
+            top = state.value_stack[-1]
+            if isinstance(top, Token) and top.type in CLOSERS:
+                return
+            if isinstance(top, Tree) and str(top.data).startswith("__"):
+                return
+            state.state_stack.pop()
+            state.value_stack.pop()
+
+    def just_opened(self) -> bool:
+        top = self.machine.parser_state.value_stack[-1]
+        return isinstance(top, Token) and top.type in CLOSERS
+
+    def cut_to(self, depth: int) -> None:
+        """Forgets the current declaration."""
+        del self.open[depth:]
+        state = self.machine.parser_state
+        while len(state.state_stack) > 1:
+            top = state.value_stack[-1]
+            if isinstance(top, Tree) and str(top.data).startswith("__start"):
+                return
+            state.state_stack.pop()
+            state.value_stack.pop()
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def report_unexpected(self, at: int) -> None:
+        token = self.tokens[at]
+        where = None
+        if self.open:
+            where = Label(self.span(self.open[-1]), "inside the bracket that opens here")
+        self.diagnostics.append(errors.unexpected(self.span(token), self.describe(token), self.expected(), where))
+
+    def end_of_file(self) -> None:
+        end = len(self.source.text.rstrip())
+        here = Span(self.source, max(0, end - 1), end)
+        self.diagnostics.append(errors.early_end(here, self.expected()))
+        self.cut_to(0)
+
+    def describe(self, token: Token) -> str:
+        if token.type in {"STRING", "LONG_STRING"}:
+            return "a string"
+        if token.type == "NUMBER":
+            return f"the number `{token}`"
+        if token.type == "MISSING":
+            return "this"
+        return f"`{token}`"
+
+    def expected(self) -> str:
+        """What could stand here, in words. Only what the state really takes, so that the sentence is true."""
+        takes = [kind for kind in self.choices() if kind.isupper() and self.fits(kind)]
+        signs = [SHOWN[kind] for kind in takes if kind in SHOWN and kind not in {"OPTIONAL", "DOT"}]
+        words = [kind.lower() for kind in takes if kind.lower() in KEYWORDS]
+        parts: list[str] = []
+        if "RECIPE" in takes and "NAME" not in takes:
+            parts.append("a declaration")
+            words = []
+        elif "NUMBER" in takes:
+            parts.append("a value")
+            signs = [sign for sign in signs if sign not in "{["]
+            words = []
+        elif "STRING" in takes:
+            parts.append("a key")
+            words = []
+        elif "NAME" in takes:
+            parts.append("a name")
+        shown = [*words, *signs]
+        if shown:
+            parts.append(one_of(shown))
+        return ", or ".join(parts) or "nothing more"
+
+    def fits(self, kind: str) -> bool:
+        probe: InteractiveParser = self.machine.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
+        # lark's reductions write into the lists that they reduce, so the probe needs its own.
+        probe.parser_state.value_stack[:] = [
+            Tree(value.data, list(value.children), value.meta) if isinstance(value, Tree) else value
+            for value in probe.parser_state.value_stack
+        ]
+        try:
+            probe.feed_token(virtual(kind, 0))
+        except UnexpectedToken:
+            return False
+        return True
+
+    def span(self, token: Token) -> Span:
+        return span_of(self.source, token)
+
+    def line(self, token: Token) -> int:
+        return self.source.line_of(token.start_pos or 0)
+
+    def end(self, token: Token) -> int:
+        return token.end_pos or 0

@@ -1,0 +1,70 @@
+"""What the compiler asks about its surroundings, and an answer from memory.
+
+Everything above asks a `World`; the real one, which reads the disk, is `esp3c.disk`. So every rule can be tried on
+text alone, and nothing in the compiler opens a file by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from esp3c.source import Source
+
+
+class ModuleKind(StrEnum):
+    SOURCE = "source"  # a file of Python text
+    NAMESPACE = "namespace"  # a folder without __init__.py
+    OPAQUE = "opaque"  # compiled, built in, or not readable
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """Where a module would come from. `place` is a path to show; `local` means the recipe's own folder."""
+
+    name: str
+    kind: ModuleKind
+    place: str
+    local: bool
+
+
+class World(Protocol):
+    def module(self, name: str) -> Module | None:
+        """The module of this dotted name: from the recipe's folder first, then the environment. Never imports."""
+
+    def source(self, module: Module) -> Source | None:
+        """The text of a `SOURCE` module, or None where it cannot be read."""
+
+    def submodules(self, name: str) -> list[str]:
+        """The names of the modules directly inside a package; of top-level modules for the empty name."""
+
+
+class MemoryWorld:
+    """A world of modules given as text, `{"src.model": "class M: ..."}`. Parent packages are there by themselves."""
+
+    def __init__(self, modules: Mapping[str, str] | None = None) -> None:
+        self._modules = dict(modules or {})
+        self._sources: dict[str, Source] = {}
+        self._parents = {
+            name.rsplit(".", depth)[0] for name in self._modules for depth in range(1, name.count(".") + 1)
+        }
+
+    def module(self, name: str) -> Module | None:
+        if name in self._modules:
+            return Module(name, ModuleKind.SOURCE, name.replace(".", "/") + ".py", local=True)
+        if name in self._parents:
+            return Module(name, ModuleKind.NAMESPACE, name.replace(".", "/"), local=True)
+        return None
+
+    def source(self, module: Module) -> Source | None:
+        text = self._modules.get(module.name)
+        if text is None:
+            return None
+        return self._sources.setdefault(module.name, Source(module.place, text))
+
+    def submodules(self, name: str) -> list[str]:
+        prefix = name + "." if name else ""
+        known = self._modules.keys() | self._parents
+        return sorted({each[len(prefix) :].split(".")[0] for each in known if each.startswith(prefix)})
