@@ -40,7 +40,8 @@ def compile(source: Source, world: World, overrides: Sequence[Source] = (), layo
     file, syntactic = parse(source)
     settings, misspelt = _overrides(overrides)
     recipe = resolve(file, world, settings)
-    found = check(recipe, world, whole=not syntactic)
+    # With a bracket missing, what stands in what is a guess: nothing built on it would help.
+    found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
     diagnostics = tuple(in_order([*syntactic, *misspelt, *found]))
     failed = any(each.severity is Severity.ERROR for each in diagnostics)
     files = () if failed or layout is None else emit(recipe, layout)

@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check(recipe: Recipe, world: World, *, whole: bool) -> list[Diagnostic]:
+def check(recipe: Recipe, world: World, *, whole: bool = True) -> list[Diagnostic]:
     """What every rule finds. `whole` is false where syntax errors hide parts of the file."""
     return [
         diagnostic

@@ -139,24 +139,20 @@ def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             continue
         # `runs train requires training_easy`: the config given stands in the place of the stage's own.
         stands_for = dict(zip(known.requires, stage.needs, strict=False))
+        lacking: dict[str, list[str]] = {}
         for wanted in known.reads:
-            options = wanted.split("|")
-            missing = None
-            for option in options:
-                head, _, rest = option.partition(".")
-                config = recipe.configs.get(stands_for.get(head, head))
-                if config is None or config_value(config, rest) is not None:
-                    missing = None
-                    break
-                missing = config
-            if missing is not None:
-                shown = one_of(option.partition(".")[2] for option in options)
-                yield Diagnostic(
-                    code_of(missing_key),
-                    f"`{missing.name}` has no {shown}, which stage `{stage.name}` reads",
-                    Label(missing.name_span, f"{shown} is missing in this block"),
-                    secondary=(Label(stage.name_span, "this stage reads it"),),
-                )
+            options = [option.partition(".") for option in wanted.split("|")]
+            config = recipe.configs.get(stands_for.get(options[0][0], options[0][0]))
+            if config is not None and all(config_value(config, rest) is None for _, _, rest in options):
+                lacking.setdefault(config.name, []).append(one_of(rest for _, _, rest in options))
+        for config_name, keys in lacking.items():
+            shown = keys[0] if len(keys) == 1 else ", ".join(keys[:-1]) + " and no " + keys[-1]
+            yield Diagnostic(
+                code_of(missing_key),
+                f"`{config_name}` has no {shown}, which stage `{stage.name}` reads",
+                Label(recipe.configs[config_name].name_span, "missing in this block"),
+                secondary=(Label(stage.name_span, "this stage reads it"),),
+            )
 
 
 @explained("ESP0606", "a stage stands before one that it builds on", Severity.WARNING)

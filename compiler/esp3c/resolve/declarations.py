@@ -49,6 +49,9 @@ def declare(file: ast.File, overrides: tuple[ast.Setting, ...], facts: list[Fact
             case ast.LetDeclaration():
                 kind, table = "let", out.lets  # type: ignore[assignment]
         name = each.name.text
+        if each.name.span.start == each.name.span.end:
+            # Its name is missing, which is reported.
+            continue
         if name in first:
             facts.append(Repeated(name, first[name][0], each.name.span, "declaration"))
             continue

@@ -33,7 +33,8 @@ def system_of(declarations: Declarations, values: Values, world: World) -> Syste
         return None
     path = _path(shape)
     if path is None:
-        values.facts.append(Misplaced("system", shape.span))
+        if not isinstance(shape.value, ast.Missing):
+            values.facts.append(Misplaced("system", shape.span))
         return None
     lookup = values.python(path.dotted)
     if lookup.status is Status.ABSENT:
@@ -108,13 +109,12 @@ def _stage(declarations: Declarations, values: Values, line: ast.StageLine, syst
     return Stage(line.name.text, line.name.span, requires, runs, on, workload, over, needs, line.span)
 
 
-def _runs(values: Values, path: ast.Path, system: System | None) -> Use | PythonNode | None:
+def _runs(values: Values, path: ast.Path, system: System | None) -> Use | PythonNode:
     if len(path.parts) == 1:
         name = path.dotted
         known = system.stages if system is not None and system.stages is not None else tuple(KNOWN_STAGES)
         if name not in known and (system is None or system.stages is not None):
             values.facts.append(Undefined(name, path.span, tuple(nearest(name, known)), None, "stage"))
-            return None
         return Use(name, path.span)
     target = values.python(path.dotted)
     if target.status is Status.ABSENT:

@@ -247,7 +247,7 @@ def bad_interpolation(problem: Problem) -> Diagnostic:
 
 
 @explained("ESP0112", "a character that the language does not have")
-def illegal(found: Span, count: int) -> Diagnostic:
+def illegal(found: Span) -> Diagnostic:
     """A character stands outside of strings and comments that has no meaning in a recipe.
 
         lr = 1e-3;
@@ -260,7 +260,7 @@ def illegal(found: Span, count: int) -> Diagnostic:
     hints = {
         "'": "an apostrophe belongs into text, between double quotes",
         ";": "entries are separated by white space",
-        "/": "a comment begins with `#`; a path is text, between double quotes",
+        "/": "a path is text, between double quotes; a comment begins with `#`",
         "$": "`${name}` stands inside a string; outside, the name alone is a reference",
         "-": "a number begins with a digit, or with `-` and a digit",
         "!": "this sign has no meaning here",
@@ -268,7 +268,7 @@ def illegal(found: Span, count: int) -> Diagnostic:
     }
     return Diagnostic(
         code_of(illegal),
-        f"{shown} has no meaning in a recipe" if count == 1 else f"{shown} … have no meaning in a recipe",
+f"{shown} has no meaning in a recipe",
         Label(found, hints.get(char, "take it out")),
     )
 
@@ -384,3 +384,9 @@ SYNTAX_ERRORS = (
 
 def codes() -> Iterable[Code]:
     return (code_of(function) for function in SYNTAX_ERRORS)
+
+
+def structure_known(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Whether all brackets had their partners, so that it is certain what stands in what."""
+    brackets = {code_of(unclosed), code_of(stray_closer), code_of(too_deep), code_of(too_many)}
+    return not any(each.code in brackets for each in diagnostics)

@@ -31,6 +31,7 @@ from esp3c.syntax.tokens import tokenize
 MAX_ERRORS = 100
 
 _VALUE_STARTS = {"STRING", "LONG_STRING", "NUMBER", "NAME", "LBRACE", "LSQB", "MISSING"}
+_BEHIND_A_KEY = {"EQUAL", "COLON", "LBRACE", "NUMBER", "STRING", "LONG_STRING"}
 _AFTER_VALUE = {"STRING", "LONG_STRING", "NUMBER", "NAME", "RBRACE", "RSQB", "RPAR", "MISSING"}
 
 
@@ -143,18 +144,20 @@ class _Reader:
                 self.machine.feed_token(self.tokens[at])
                 self.report_unexpected(at + 1)
                 return at + 2
-            begins_next = kind == "NAME" and not same_line and behind in {"EQUAL", "COLON"}
+            begins_next = kind == "NAME" and not same_line and behind in _BEHIND_A_KEY
             if not begins_next and kind not in OPENERS and kind != "COMMA":
                 return None
         try:
+            stand_in = virtual("MISSING", self.end(self.tokens[at]))
             self.machine.feed_token(self.tokens[at])
-            self.machine.feed_token(virtual("MISSING", self.end(self.tokens[at])))
+            self.machine.feed_token(stand_in)
         except UnexpectedToken:
             return self.recover(at)
+        self.tokens.insert(at + 1, stand_in)
         key = self.tokens[at - 1] if at else self.tokens[at]
         noticed = following if following is not None else self.tokens[at]
         self.diagnostics.append(errors.missing_value(self.span(key), self.span(self.tokens[at]), self.span(noticed)))
-        return at + 1
+        return at + 2
 
     def recover(self, at: int) -> int:
         token = self.tokens[at]

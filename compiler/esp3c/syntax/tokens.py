@@ -18,15 +18,21 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
     illegal: Span | None = None
     for token in parser().lex(source.text):
         kind = token.type
-        if kind == "ILLEGAL":
+        if illegal is not None and kind in {"NAME", "NUMBER"} and token.start_pos == illegal.end:
+            # `/tmp/exp`: what touches a sign without a meaning belongs to it.
+            illegal = illegal.to(span_of(source, token))
+            diagnostics[-1] = errors.illegal(illegal)
+            if not (out and out[-1].type == "MISSING"):
+                out.append(virtual("MISSING", illegal.start, illegal.end))
+        elif kind == "ILLEGAL":
             here = span_of(source, token)
             # Characters that stand together are one mistake.
             if illegal is not None and illegal.end == here.start:
                 illegal = illegal.to(here)
-                diagnostics[-1] = errors.illegal(illegal, illegal.end - illegal.start)
+                diagnostics[-1] = errors.illegal(illegal)
             else:
                 illegal = here
-                diagnostics.append(errors.illegal(here, 1))
+                diagnostics.append(errors.illegal(here))
         elif kind == "SINGLE_QUOTED":
             diagnostics.append(errors.single_quoted(span_of(source, token)))
             out.append(virtual("MISSING", token.start_pos or 0, token.end_pos))

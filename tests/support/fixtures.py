@@ -1,0 +1,87 @@
+"""Recipes with the mistakes written on their lines, and the Python world that they stand in.
+
+A bad fixture says what is wrong where it is wrong:
+
+    seed = true  ### ESP0302 "takes an int"
+
+Several expectations may stand on one line; `ESP0104@-1` means the line before, for lines on which a comment cannot stand.
+The quoted text is a part of the message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from esp3c.diagnostics import Diagnostic
+from esp3c.pipeline import Result, compile
+from esp3c.source import Source
+from esp3c.world import MemoryWorld
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+_CLASS = "class {0}:\n    def __init__(self, **kwargs): ...\n"
+
+MODULES = {
+    "espnet3.systems.base.system": "class BaseSystem:\n    def train(self): ...\n",
+    "espnet3.systems.asr.system": "from espnet3.systems.base.system import BaseSystem\nclass ASRSystem(BaseSystem): ...\n",
+    "espnet3.systems.asr.metrics.wer": _CLASS.format("WER"),
+    "espnet3.systems.asr.metrics.cer": _CLASS.format("CER"),
+    "espnet3.components.data.collate": _CLASS.format("CommonCollateFn"),
+    "torch.nn": "from .modules import ReLU as ReLU, LayerNorm as LayerNorm\n",
+    "torch.optim": "from torch.optim.adamw import AdamW as AdamW\n",
+    "torch.optim.lr_scheduler": _CLASS.format("OneCycleLR"),
+    "src.model": _CLASS.format("CTCRecognizer"),
+    "src.text": _CLASS.format("CharTokens"),
+    "src.transforms": _CLASS.format("RandomGain"),
+    "src.inference": _CLASS.format("Recognizer") + "def build_output(data, model_output, idx): ...\n",
+    "src.stages": "def export_onnx(training_config, export_config): ...\n",
+    "src.label": _CLASS.format("Runner") + _CLASS.format("Provider"),
+    "src.plain": _CLASS.format("NotASystem"),
+    "src.system": (
+        "from espnet3.systems.asr.system import ASRSystem\n"
+        "class DigitsSystem(ASRSystem):\n    def prepare_alignment(self): ...\n"
+    ),
+    "dataset.dataset": _CLASS.format("SpokenDigits"),
+    "dataset.builder": _CLASS.format("SpokenDigitsBuilder"),
+}
+
+WORLD = MemoryWorld(MODULES)
+
+_EXPECTED = re.compile(r'### (?P<code>ESP\d{4})(?:@(?P<offset>-?\d+))? "(?P<part>(?:[^"\\]|\\.)*)"')
+
+
+def compile_text(text: str, path: str = "recipe.esp") -> Result:
+    """Checks a text in the fixtures' world."""
+    return compile(Source(path, text), WORLD)
+
+
+def check_text(text: str) -> list[Diagnostic]:
+    return list(compile_text(text).diagnostics)
+
+
+def bad_fixtures() -> list[Path]:
+    return sorted((FIXTURES / "bad").rglob("*.esp"))
+
+
+def ok_fixtures() -> list[Path]:
+    return sorted((FIXTURES / "ok").rglob("*.esp"))
+
+
+def expectations(text: str) -> list[tuple[int, str, str]]:
+    """What the comments of a fixture expect: line, code, part of the message."""
+    found: list[tuple[int, str, str]] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        for match in re.finditer(r"###.*", line):
+            for each in re.finditer(_EXPECTED.pattern.replace("### ", "(?:### )"), match.group()):
+                found.append((number + int(each["offset"] or 0), each["code"], each["part"]))
+    return found
+
+
+def matches_snapshot(path: Path, text: str) -> bool:
+    """Whether a snapshot is as it was. With `UPDATE_SNAPSHOTS=1` it is written instead."""
+    if os.environ.get("UPDATE_SNAPSHOTS") == "1":
+        path.write_text(text, encoding="utf-8")
+        return True
+    return path.is_file() and path.read_text(encoding="utf-8") == text
