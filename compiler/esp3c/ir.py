@@ -110,7 +110,7 @@ class CarriedNode:
 
 @dataclass(frozen=True, slots=True)
 class DatasetNode:
-    """A use of a declared data set: constructor arguments, and the block behind it (`transform`, …)."""
+    """A use of a declared dataset: constructor arguments, and the block behind it (`transform`, …)."""
 
     dataset: str
     head: Span

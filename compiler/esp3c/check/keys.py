@@ -249,7 +249,7 @@ def _said(node: Node) -> str:
         case PythonNode():
             return "a Python path"
         case DatasetNode():
-            return "a data set"
+            return "a dataset"
         case _:
             return "something else"
 
@@ -316,8 +316,8 @@ def misplaced(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         training { speech: float32[time] }        # a field, outside of `sample`
         training { trainer.max_epochs = 12 }      # a dotted key, in a config that extends nothing
 
-    Fields stand in the `sample` block of a data set; a dotted key and `new` stand in a config that extends another; a
-    block stands behind a data set only; `requires`, `runs` and `on` stand once on a stage line.
+    Fields stand in the `sample` block of a dataset; a dotted key and `new` stand in a config that extends another; a
+    block stands behind a dataset only; `requires`, `runs` and `on` stand once on a stage line.
     """
     for fact in recipe.of(Misplaced):
         if fact.kind == "positional":
@@ -337,7 +337,7 @@ _MISPLACED = {
     ),
     "new": ("`new` marks an addition to a config that is extended", "take `new` out"),
     "target": ("`_target_` takes the dotted path of a class or function", "not a dotted path"),
-    "block-behind": ("a block stands behind a data set only", "`{0}` is not a declared data set"),
+    "block-behind": ("a block stands behind a dataset only", "`{0}` is not a declared dataset"),
     "config-as-value": ("a config is not a value", "name a value in it: `{0}.key`"),
     "system": ("`system` takes the dotted path of a System class", "not a dotted path"),
     "clause": ("`{0}` stands twice on this stage line", "the second one"),
@@ -384,21 +384,21 @@ def no_recipe(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         )
 
 
-@explained("ESP0305", "a data set without a class or a source")
+@explained("ESP0305", "a dataset without a class or a source")
 @needs_whole_file
 def incomplete_dataset(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """A `dataset` block says neither which class it is nor where it comes from, or says both.
 
         dataset digits { builder = dataset.builder.SpokenDigitsBuilder() }
 
-    `class` is this recipe's Python; `source` is a `recipe/task` tag or a data set module instead.
+    `class` is this recipe's Python; `source` is a `recipe/task` tag or a dataset module instead.
     """
     for dataset in recipe.datasets.values():
         has_class, source = dataset.settings.get("class"), dataset.settings.get("source")
         if has_class is None and source is None:
             yield Diagnostic(
                 code_of(incomplete_dataset),
-                f"the data set `{dataset.name}` has neither `class` nor `source`",
+                f"the dataset `{dataset.name}` has neither `class` nor `source`",
                 Label(dataset.name_span, "one of them is needed"),
             )
         for other in ("class", "builder"):
@@ -501,7 +501,7 @@ def odd_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 @explained("ESP0309", "not a name for a declaration")
 def declaration_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """The name of a recipe, data set, config or `parallel` becomes a file, a flag or a class in what is written.
+    """The name of a recipe, dataset, config or `parallel` becomes a file, a flag or a class in what is written.
 
         config größer { … }
 

@@ -144,7 +144,7 @@ def declared_twice(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 @explained("ESP0205", "nothing uses this", Severity.WARNING)
 @needs_whole_file
 def unused(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A `let`, a data set, a `parallel` or a config is declared and nothing refers to it.
+    """A `let`, a dataset, a `parallel` or a config is declared and nothing refers to it.
 
         let sample_rate = 16kHz          # and no other line says `sample_rate`
 

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "build",
         help="write run.py, system.py and conf/",
-        description="Compiles a recipe and writes run.py, system.py, conf/*.yaml and the data set modules.",
+        description="Compiles a recipe and writes run.py, system.py, conf/*.yaml and the dataset modules.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

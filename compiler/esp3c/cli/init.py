@@ -18,8 +18,8 @@ examples:
   esp3c init digits            the folder digits with a recipe that runs
   esp3c init                   the same, in the folder where you are
 
-The template speaks in tones: its data set makes strings of tones, and a small recogniser learns to read them back in
-under a minute on two cores. Put your data set and your model in their place.
+The template speaks in tones: its dataset makes strings of tones, and a small recogniser learns to read them back in
+under a minute on two cores. Put your dataset and your model in their place.
 """
 
 

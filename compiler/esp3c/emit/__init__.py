@@ -22,7 +22,7 @@ def emit(recipe: Recipe, layout: Layout) -> tuple[EmittedFile, ...]:
     modules = [each for each in (dataset_module(d, layout) for d in recipe.datasets.values()) if each is not None]
     if modules:
         files.append(
-            EmittedFile(f"{MODULES}/__init__.py", f'"""The data sets of this recipe. {written_by(layout)}"""\n')
+            EmittedFile(f"{MODULES}/__init__.py", f'"""The datasets of this recipe. {written_by(layout)}"""\n')
         )
         files.extend(modules)
     files.sort(key=lambda each: each.path)

@@ -180,7 +180,7 @@ class _Lowering:
         return _List(items, node.span)
 
     def create_dataset(self) -> _Map | None:
-        """The builders' arguments: at the top for one data set, under each one's `data_src` for several."""
+        """The builders' arguments: at the top for one dataset, under each one's `data_src` for several."""
         if self.config.kind != "training":
             return None
         with_arguments: list[tuple[Dataset, MapNode]] = []

@@ -1,4 +1,4 @@
-"""The Python that a recipe gets: `system.py`, `run.py`, and a module for each data set."""
+"""The Python that a recipe gets: `system.py`, `run.py`, and a module for each dataset."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dataset_module(dataset: Dataset, layout: Layout) -> EmittedFile | None:
     """`recipe_data/NAME.py`: the names `Dataset` and `DatasetBuilder`, which is what ESPnet3 looks for."""
     parts = {"Dataset": dataset.settings.get("class"), "DatasetBuilder": dataset.builder}
     write = Writer()
-    write(f'"""The data set `{prose(dataset.name)}`. {written_by(layout)}"""')
+    write(f'"""The dataset `{prose(dataset.name)}`. {written_by(layout)}"""')
     write()
     exported: list[str] = []
     for export, node in parts.items():

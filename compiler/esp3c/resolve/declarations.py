@@ -29,7 +29,7 @@ class Declarations:
 
 
 def declare(file: ast.File, overrides: tuple[ast.Setting, ...], facts: list[Fact]) -> Declarations:
-    """One namespace for the whole file: a config, a data set, a `parallel` and a `let` never share a name."""
+    """One namespace for the whole file: a config, a dataset, a `parallel` and a `let` never share a name."""
     out = Declarations()
     first: dict[str, tuple[Span, str]] = {}
     for each in file.declarations:

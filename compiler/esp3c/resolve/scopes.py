@@ -1,4 +1,4 @@
-"""Which name is meant. The owners of values (configs, `let`s, data sets …) and the look-up of dotted names in them.
+"""Which name is meant. The owners of values (configs, `let`s, datasets …) and the look-up of dotted names in them.
 
 A name is looked up in the block in which it stands, the blocks around it, and then among the file's declarations;
 always whole, so that `dataset.transforms.Gain` is the recipe's Python although a config has a key `dataset`.
@@ -48,7 +48,7 @@ class Scaffold:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """The name of a data set, a `parallel` or a config, meant as such."""
+    """The name of a dataset, a `parallel` or a config, meant as such."""
 
     kind: str
     name: str

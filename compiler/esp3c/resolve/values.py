@@ -120,7 +120,7 @@ class Values:
         if head in BACKENDS:
             return ParallelNode("", head, arguments, shape.span)
         if isinstance(shape.value, ast.Reference):
-            # `name { … }`: only a data set takes a block.
+            # `name { … }`: only a dataset takes a block.
             meaning = self.names.look_up(tuple(part.text for part in shape.path.parts), owner, place)
             kind = "block-behind" if meaning is not None or self._is_python(head) else ""
             if kind:
@@ -195,8 +195,10 @@ class Values:
         for position, (busy, _, _) in enumerate(self._busy):
             # A value inside itself is a cycle as well as a value that is itself.
             if busy[:2] == key[:2] and busy[2][: len(key[2])] == key[2]:
-                chain = [*self._busy[position:], (key, name, span)]
-                self.facts.append(Cycle(tuple(each[1] for each in chain), tuple(each[2] for each in chain), "value"))
+                chain = self._busy[position:]
+                # The first was asked for from outside; the ring is what asks from inside.
+                spans = (*(each[2] for each in chain[1:]), span)
+                self.facts.append(Cycle(tuple(each[1] for each in chain), spans, "value"))
                 return BrokenNode(span)
         self._busy.append((key, name, span))
         try:

@@ -56,10 +56,10 @@ SAMPLE_TYPES = (
 DATASET = Block(
     "dataset",
     (
-        Key("class", PythonName("a torch.utils.data.Dataset"), "the data set's class"),
+        Key("class", PythonName("a torch.utils.data.Dataset"), "the dataset's class"),
         Key("builder", either(Target("a DatasetBuilder"), PythonName("a DatasetBuilder")),
             "prepares the data; its arguments are those of the four lifecycle methods"),
-        Key("source", either(STR, PythonName("a data set module")), "a `recipe/task` tag or a data set module, instead of `class`"),
+        Key("source", either(STR, PythonName("a dataset module")), "a `recipe/task` tag or a dataset module, instead of `class`"),
         Key("sample", ANY, "what one item holds"),
     ),
 )  # fmt: skip
@@ -69,12 +69,12 @@ ENTRY = Block(
     (
         Key("transform", Target("a transform"), "applied to each item of this entry"),
         Key("name", STR, "the name of a test set"),
-        Key("data_src", STR, "a `recipe/task` tag or a data set module"),
+        Key("data_src", STR, "a `recipe/task` tag or a dataset module"),
         Key("data_src_args", ANY, "arguments of the Dataset"),
-        Key("split", STR, "the split, for data sets that know it by this word"),
+        Key("split", STR, "the split, for datasets that know it by this word"),
     ),
 )
-"""What may stand in the braces behind a data set, and in an entry that is written out."""
+"""What may stand in the braces behind a dataset, and in an entry that is written out."""
 
 _ENTRY = either(DatasetUse(), Inside(ENTRY))
 
@@ -89,7 +89,7 @@ TRAINING_DATASET = Block(
             either(Target("a preprocessor"), NULL),
             "applied to every item, after its transform",
         ),
-        Key("recipe_dir", STR, "where a data set without a source is looked for"),
+        Key("recipe_dir", STR, "where a dataset without a source is looked for"),
     ),
 )
 
@@ -101,7 +101,7 @@ _LOADER = (
         either(Inside(ITER_FACTORY), Target("an iterator factory")),
         "ESPnet's batches by shape files",
     ),
-    Key("total_shards", INT, "parts of a sharded data set"),
+    Key("total_shards", INT, "parts of a sharded dataset"),
     Key("dist_world_size", INT, "processes that share the data; equals devices × num_nodes"),
     Key("multiple_iterator", BOOL, "one iterator a shard"),
 )
@@ -189,7 +189,7 @@ INFERENCE_DATASET = Block(
     (
         Key("test", either(MapOf(_ENTRY), ListOf(_ENTRY)), "named test sets; the name is the output folder"),
         Key("preprocessor", either(Target("a preprocessor"), NULL), "applied to every item"),
-        Key("recipe_dir", STR, "where a data set without a source is looked for"),
+        Key("recipe_dir", STR, "where a dataset without a source is looked for"),
     ),
 )
 
@@ -208,7 +208,7 @@ INFERENCE = Block(
         Key("ref_key", either(STR, ListOf(STR)), "the field of the reference", '"ref"'),
         Key("batch_size", either(INT, NULL), "items a call of the model"),
         Key("output_artifacts", MapOf(ANY), "fields that become files"),
-        Key("provider", Target("a provider"), "makes data set and model on each worker"),
+        Key("provider", Target("a provider"), "makes dataset and model on each worker"),
         Key("runner", Target("a runner"), "processes the items"),
         Key("device", STR, "the device of the model"),
         _PARALLEL,

@@ -63,7 +63,7 @@ class PythonName:
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """A declared data set: `digits(split = "train")`."""
+    """A declared dataset: `digits(split = "train")`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +166,13 @@ def words(type: Type) -> str:
         case PythonName(names):
             return f"the dotted path of {names}"
         case DatasetUse():
-            return 'a declared data set such as `digits(split = "train")`'
+            return 'a declared dataset such as `digits(split = "train")`'
         case ParallelUse():
             return "the name of a declared `parallel`"
         case Inside(block):
             return f"a `{block.name}` block"
         case Either(options):
-            # That a data set may also be written out, and that null takes a value away, goes without saying.
+            # That a dataset may also be written out, and that null takes a value away, goes without saying.
             said = [each for each in options if each != NULL and not isinstance(each, Anything)]
             if any(isinstance(each, DatasetUse) for each in said):
                 said = [each for each in said if isinstance(each, DatasetUse)]

@@ -1,7 +1,7 @@
 """The syntax tree: what stands in the file, in the order in which it stands there, each node with its span.
 
 Nothing is looked up here. A `Reference` may be a name of the recipe or a Python path; a `Call` may be a Python target, a
-declared data set or a machine backend. `esp3c.resolve` decides.
+declared dataset or a machine backend. `esp3c.resolve` decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The melodies as a torch data set."""
+"""The melodies as a torch dataset."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The parts of a recipe: data, modelling, training, metrics."""

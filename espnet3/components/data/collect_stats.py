@@ -1,0 +1,451 @@
+"""Shapes and feature statistics of a split.
+
+Written under `<output_dir>/<mode>/`: for each field that holds an array `<key>_shape` with a line `utt_id
+dim[,dim...]` an item, in the order of the dataset; and, for each feature that the model's `collect_feats`
+gives, `<feat>_stats.npz` with `count` (frames), `sum` and `sum_square` (a number for each dimension of a
+frame).
+
+The model is built only where it has `collect_feats(**batch) -> dict`, which gives a feature of shape
+(batch, frames, ...) and its `<feat>_lengths` of shape (batch,).
+"""
+
+import inspect
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from esp3rt.files import replacing, write_text
+from espnet3.components.data.data_organizer import DataOrganizer
+from espnet3.components.data.lengths import item_shapes, measured_item
+from espnet3.components.data.seeding import derive_seed, seeded
+from espnet3.components.modeling.instantiation import instantiate_target
+from espnet3.parallel.base_runner import BaseRunner
+from espnet3.parallel.env_provider import EnvironmentProvider
+from espnet3.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_FEATS = "collected_feats"
+
+
+def collect_stats_batch(
+    idxs: list[int],
+    model: Any = None,
+    dataset: Any = None,
+    collate_fn: Callable[..., Any] | None = None,
+    device: torch.device | None = None,
+    write_collected_feats: bool = False,
+    collect_stats_kwargs: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Measure a few items.
+
+    Args:
+        idxs: Which items.
+        model: The model if it has `collect_feats`, else `None`.
+        dataset, collate_fn, device: Where the items come from, how they are padded, where the model is.
+        write_collected_feats: Whether the features themselves are given, too.
+        collect_stats_kwargs: Further arguments of `collect_feats`.
+
+    Returns:
+        `items`: `(index, utt_id, {key: shape})` for each item; `stats`: `{feat: (count, sum, sum_square)}`;
+        `feats`: `{feat: [(utt_id, array)]}`.
+    """
+    samples, items = [], []
+    for index in idxs:
+        with seeded(derive_seed("measure", index)):
+            sample = dataset[index]
+        uid, shapes = item_shapes(sample)
+        items.append((index, str(index) if uid is None else uid, shapes))
+        samples.append(sample)
+    result: dict[str, Any] = {"items": items, "stats": {}, "feats": {}}
+    if model is None:
+        return result
+    if collate_fn is None:
+        raise ConfigError("collect_feats of the model needs a dataloader.collate_fn")
+    _, batch = collate_fn(samples)
+    batch = {key: value.to(device) for key, value in batch.items()}
+    with torch.no_grad():
+        feats = model.collect_feats(**batch, **(collect_stats_kwargs or {}))
+    for name, frames in _unpadded(feats, type(model).__qualname__).items():
+        joined = np.concatenate([part.reshape(part.shape[0], -1) for part in frames]).astype(np.float64)
+        result["stats"][name] = (len(joined), joined.sum(axis=0), np.square(joined).sum(axis=0))
+        if write_collected_feats:
+            result["feats"][name] = [(uid, part) for (_, uid, _), part in zip(items, frames, strict=True)]
+    return result
+
+
+class CollectStatsInferenceProvider(EnvironmentProvider):
+    """Builds the dataset, the collate function and, where it has `collect_feats`, the model.
+
+    Args:
+        model_config, dataset_config, dataloader_config: The sections of the training config.
+        mode: `train` or `valid`.
+        task: The dotted path of an ESPnet2-style task, or empty.
+        shard_idx: Which shard of the dataset, or `None` for all of it.
+        params: Further entries of the environment.
+    """
+
+    def __init__(
+        self,
+        model_config: Any,
+        dataset_config: Any,
+        dataloader_config: Any,
+        mode: str,
+        task: str | None = None,
+        shard_idx: int | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            _to_config(
+                {
+                    "model": model_config,
+                    "dataset": dataset_config,
+                    "collate_fn": (dataloader_config or {}).get("collate_fn"),
+                    "mode": mode,
+                    "task": task,
+                    "shard_idx": shard_idx,
+                }
+            )
+        )
+        self.params = dict(params or {})
+
+    def build_env_local(self) -> dict[str, Any]:
+        """Build the environment in this process."""
+        return _build_env(self.config, self.params)
+
+    def build_worker_setup_fn(self) -> Callable[[], dict[str, Any]]:
+        """Give a function that builds the environment in a worker."""
+        config, params = self.config, dict(self.params)
+
+        def setup() -> dict[str, Any]:
+            return _build_env(config, params)
+
+        return setup
+
+
+class CollectStatsRunner(BaseRunner):
+    """Measures a split, batch by batch, and writes shape files and statistics.
+
+    Args:
+        provider: Gives `dataset`, `model`, `collate_fn` and `device`.
+        output_dir: The folder above `<mode>/`.
+        mode: `train` or `valid`.
+        write_collected_feats: Whether the features themselves are written, as
+            `collected_feats/<feat>/<n>.npy`.
+        kwargs: For `BaseRunner`.
+    """
+
+    def __init__(
+        self,
+        provider: EnvironmentProvider,
+        output_dir: str | Path,
+        mode: str,
+        write_collected_feats: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(provider, output_dir=output_dir, shard_subdir=mode, **kwargs)
+        self.mode = mode
+        self.write_collected_feats = write_collected_feats
+        self.label = f"collect_stats {mode}"
+
+    def options(self) -> dict[str, Any]:
+        """Settings that the static hooks take from the environment."""
+        return {"write_collected_feats": self.write_collected_feats}
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        batch_indices: Iterable[int] | int,
+        dataset: Any,
+        model: Any,
+        collate_fn: Any,
+        device: Any,
+        write_collected_feats: bool = False,
+        collect_stats_kwargs: dict[str, Any] | None = None,
+        **env: Any,
+    ) -> dict[str, Any]:
+        """Measure one item or a few."""
+        indices = [batch_indices] if isinstance(batch_indices, int) else list(batch_indices)
+        return collect_stats_batch(
+            indices, model, dataset, collate_fn, device, write_collected_feats, collect_stats_kwargs
+        )
+
+    @staticmethod
+    def open_writers(shard_dir: Path | None, write_collected_feats: bool = False, **env: Any) -> dict[str, Any]:
+        """Begin a shard."""
+        return {"shard_dir": shard_dir, "handles": {}, "stats": {}, "fields": None}
+
+    @staticmethod
+    def write_record(writers: dict[str, Any], result: Any, state: dict[str, Any], **env: Any) -> None:
+        """Write the shapes of a few items and add their statistics up."""
+        handles, folder = writers["handles"], writers["shard_dir"]
+        for index, uid, shapes in result["items"]:
+            if writers["fields"] is None:
+                writers["fields"] = set(shapes)
+            elif set(shapes) != writers["fields"]:
+                raise ConfigError(
+                    f"item {uid} has the arrays {', '.join(sorted(shapes))}, others have "
+                    f"{', '.join(sorted(writers['fields']))}; all items of a split must have the same fields"
+                )
+            for key, shape in shapes.items():
+                if key not in handles:
+                    handles[key] = (folder / f"{key}_shape").open("w", encoding="utf-8")
+                # The number keeps the order of the dataset, whatever shard an item was in.
+                handles[key].write(f"{index}\t{uid} {','.join(map(str, shape))}\n")
+        for name, (count, total, square) in result["stats"].items():
+            if name in writers["stats"]:
+                before = writers["stats"][name]
+                count, total, square = before[0] + count, before[1] + total, before[2] + square
+            writers["stats"][name] = (count, total, square)
+        for name, arrays in result["feats"].items():
+            out = folder / _FEATS / name
+            out.mkdir(parents=True, exist_ok=True)
+            for (index, uid, _), (_, array) in zip(result["items"], arrays, strict=True):
+                np.save(out / f"{index}.npy", array)
+                scp = f"{_FEATS}/{name}"
+                if scp not in handles:
+                    handles[scp] = (folder / f"{name}.scp").open("w", encoding="utf-8")
+                handles[scp].write(f"{index}\t{uid} {index}.npy\n")
+
+    @staticmethod
+    def close_writers(writers: dict[str, Any]) -> dict[str, Any] | None:
+        """Close the shard's files and write its statistics."""
+        for handle in writers["handles"].values():
+            handle.close()
+        for name, (count, total, square) in writers["stats"].items():
+            np.savez(writers["shard_dir"] / f"{name}_stats.npz", count=count, sum=total, sum_square=square)
+        return {"stats": sorted(writers["stats"])}
+
+    def merge(self, shard_dirs: list[Path]) -> dict[str, Any]:
+        """Join the shards into the files of the split.
+
+        Returns:
+            `shapes` and `stats`: the fields and the features that files were written for.
+        """
+        assert self.output_dir is not None
+        folder = self.output_dir / self.mode
+        keys = sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*_shape")})
+        for key in keys:
+            write_text(folder / key, _in_order(shard_dirs, key))
+        feats = sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*_stats.npz")})
+        for feat in feats:
+            _merge_stats(shard_dirs, feat, folder / feat)
+        for scp in sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*.scp")}):
+            self._merge_feats(shard_dirs, scp.removesuffix(".scp"), folder)
+        return {
+            "shapes": [key.removesuffix("_shape") for key in keys],
+            "stats": [feat.removesuffix("_stats.npz") for feat in feats],
+        }
+
+    @staticmethod
+    def _merge_feats(shard_dirs: list[Path], feat: str, folder: Path) -> None:
+        out = folder / _FEATS / feat
+        out.mkdir(parents=True, exist_ok=True)
+        for shard in shard_dirs:
+            for path in (Path(shard) / _FEATS / feat).glob("*.npy"):
+                shutil.copyfile(path, out / path.name)
+        lines = _in_order(shard_dirs, f"{feat}.scp").splitlines()
+        pairs = [line.rpartition(" ") for line in lines]
+        write_text(folder / f"{feat}.scp", "".join(f"{uid} {out / name}\n" for uid, _, name in pairs))
+
+
+def collect_stats(
+    model_config: Any,
+    dataset_config: Any,
+    dataloader_config: Any,
+    mode: str,
+    output_dir: Path,
+    task: str | None = None,
+    parallel_config: "DictConfig | None" = None,
+    write_collected_feats: bool = False,
+    batch_size: int = 4,
+) -> dict[str, Any]:
+    """Measure one split; what was measured before for the same config and items is kept.
+
+    Args:
+        model_config, dataset_config, dataloader_config: The sections of the training config.
+        mode: `train` or `valid`.
+        output_dir: The folder above `<mode>/`.
+        task: The dotted path of an ESPnet2-style task, or empty.
+        parallel_config: Where the work is done.
+        write_collected_feats: Whether the features themselves are written.
+        batch_size: How many items go through the model together.
+
+    Returns:
+        `shapes` and `stats`: the fields and the features that files were written for.
+
+    Raises:
+        ConfigError: The split has no entries or no items, or its items differ in their fields.
+    """
+    from espnet3.parallel.parallel import get_parallel_config, set_parallel
+
+    provider = CollectStatsInferenceProvider(model_config, dataset_config, dataloader_config, mode, task)
+    env = provider.build_env_local()
+    dataset = env["dataset"]
+    count = len(dataset)
+    if count == 0:
+        raise ConfigError(f"the {mode} split is empty; look at dataset.{mode} and at what create_dataset wrote")
+    # The config names the data but does not hold them: a few items tell whether they are the same.
+    probes = [measured_item(dataset, place) for place in sorted({0, count // 3, 2 * count // 3, count - 1})]
+    provider.params["probes"] = [[uid, {key: list(shape) for key, shape in shapes.items()}] for uid, shapes in probes]
+    before = get_parallel_config()
+    if parallel_config is not None:
+        set_parallel(parallel_config)
+    try:
+        runner = CollectStatsRunner(
+            _Ready(provider, env), output_dir, mode, write_collected_feats, batch_size=batch_size
+        )
+        merged: dict[str, Any] = runner(range(count))
+    finally:
+        set_parallel(before)
+    return merged
+
+
+def collect_stats_of_config(config: Any) -> None:
+    """Measure the splits of a training config, under its `stats_dir`.
+
+    Raises:
+        ConfigError: There is no `stats_dir` or no training data.
+    """
+    stats_dir = config.get("stats_dir")
+    if not stats_dir:
+        raise ConfigError("the training config has no stats_dir, the folder for shapes and statistics")
+    dataset = config.get("dataset") or {}
+    if not dataset.get("train"):
+        raise ConfigError("dataset.train has no entries; there is nothing to measure")
+    for mode in ("train", "valid"):
+        if dataset.get(mode):
+            collect_stats(
+                config.get("model"),
+                dataset,
+                config.get("dataloader"),
+                mode,
+                Path(stats_dir),
+                task=config.get("task"),
+                parallel_config=(config.get("stage_parallel") or {}).get("collect_stats") or config.get("parallel"),
+                write_collected_feats=bool(config.get("write_collected_feats", False)),
+            )
+
+
+class _Ready(EnvironmentProvider):
+    """A provider whose environment has been built already."""
+
+    def __init__(self, provider: CollectStatsInferenceProvider, env: dict[str, Any]) -> None:
+        super().__init__(provider.config)
+        self.params = provider.params
+        self._provider = provider
+        self._env = env
+
+    def build_env_local(self) -> dict[str, Any]:
+        return dict(self._env)
+
+    def build_worker_setup_fn(self) -> Callable[[], dict[str, Any]]:
+        return self._provider.build_worker_setup_fn()
+
+
+def _build_env(config: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    organizer = _organizer(config.dataset, config.mode)
+    dataset = getattr(organizer, config.mode)
+    if dataset is None:
+        raise ConfigError(f"dataset.{config.mode} has no entries")
+    if config.shard_idx is not None:
+        dataset = dataset.shard(config.shard_idx)
+    collate_fn = instantiate_target(config.collate_fn, "dataloader.collate_fn") if config.collate_fn else None
+    if type(collate_fn).__module__.startswith("espnet2."):
+        dataset.use_espnet_collator = True
+    model = _model(config)
+    device = torch.device("cuda" if model is not None and torch.cuda.is_available() else "cpu")
+    if model is not None:
+        model = model.to(device).eval()
+    return {"dataset": dataset, "model": model, "collate_fn": collate_fn, "device": device, **params}
+
+
+def _organizer(section: Any, mode: str) -> Any:
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(section, resolve=True)
+    assert isinstance(plain, dict)
+    target = plain.pop("_target_", None)
+    # The other splits need not be there yet.
+    for other in {"train", "valid", "test"} - {mode}:
+        plain.pop(other, None)
+    if target in (None, "espnet3.components.data.data_organizer.DataOrganizer"):
+        return DataOrganizer(**{str(key): value for key, value in plain.items()})
+    return instantiate_target({"_target_": target, **plain}, "dataset")
+
+
+def _model(config: Any) -> Any:
+    """Build the model if it can give features; a large one is not built only to be asked."""
+    if config.task:
+        from espnet3.utils.task_utils import get_espnet_model
+
+        model = get_espnet_model(config.task, config.model)
+        return model if callable(getattr(model, "collect_feats", None)) else None
+    target = (config.model or {}).get("_target_")
+    if not target:
+        return None
+    import hydra.utils
+
+    try:
+        made_by = hydra.utils.get_object(target)
+    except Exception as error:
+        raise ConfigError(f"model: {target} cannot be imported: {error}") from error
+    if inspect.isclass(made_by) and not callable(getattr(made_by, "collect_feats", None)):
+        return None
+    model = instantiate_target(config.model, "model")
+    return model if callable(getattr(model, "collect_feats", None)) else None
+
+
+def _unpadded(feats: Any, model: str) -> dict[str, list[np.ndarray[Any, Any]]]:
+    if not isinstance(feats, Mapping):
+        raise ConfigError(f"{model}.collect_feats must give a dict of features, not {type(feats).__name__}")
+    parts: dict[str, list[np.ndarray[Any, Any]]] = {}
+    for name, value in feats.items():
+        if name.endswith("_lengths"):
+            continue
+        if f"{name}_lengths" not in feats:
+            raise ConfigError(f"{model}.collect_feats gives {name} without {name}_lengths")
+        lengths = feats[f"{name}_lengths"]
+        parts[name] = [row[: int(length)].float().cpu().numpy() for row, length in zip(value, lengths, strict=True)]
+    return parts
+
+
+def _in_order(shard_dirs: list[Path], name: str) -> str:
+    """Join numbered lines of the shards in the order of their numbers, and take the numbers away."""
+    numbered = []
+    for shard in shard_dirs:
+        path = Path(shard) / name
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                number, _, rest = line.partition("\t")
+                numbered.append((int(number), rest))
+    return "".join(f"{rest}\n" for _, rest in sorted(numbered))
+
+
+def _merge_stats(shard_dirs: list[Path], name: str, out: Path) -> None:
+    count, total, square = 0, np.zeros(()), np.zeros(())
+    for shard in shard_dirs:
+        path = Path(shard) / name
+        if path.is_file():
+            with np.load(path) as part:
+                count += int(part["count"])
+                total = total + part["sum"]
+                square = square + part["sum_square"]
+    with replacing(out, "wb") as handle:
+        np.savez(handle, count=count, sum=total, sum_square=square)
+
+
+def _to_config(parts: dict[str, Any]) -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.create(
+        {
+            key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            for key, value in parts.items()
+        },
+        flags={"allow_objects": True},
+    )

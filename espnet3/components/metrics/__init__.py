@@ -1,0 +1,1 @@
+"""What every metric has in common."""

@@ -1,0 +1,1 @@
+"""Around a model: the Lightning module, optimizers, initialisation."""

@@ -1,0 +1,375 @@
+"""Any torch module as something that Lightning trains.
+
+The module calls the model with a batch, brings what comes back to one form, keeps means over the epoch and
+logs them as `train/<stat>` and `valid/<stat>`. Optimizers come from the config: one, or several by name.
+A batch whose loss is not a finite number moves no weight; too many of them in a row end the training.
+"""
+
+import inspect
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from espnet3.components.data.data_organizer import DataOrganizer
+from espnet3.components.data.dataloader import DataLoaderBuilder, log_dataloader
+from espnet3.components.modeling.epoch_means import EpochMeans
+from espnet3.components.modeling.forward_result import ForwardResult, read_forward_result
+from espnet3.components.modeling.instantiation import instantiate_target
+from espnet3.components.modeling.multi_optimization import MultiOptimization
+from espnet3.components.modeling.optimizers import build_several, build_single, check_optimizer_keys
+from espnet3.utils.errors import ConfigError, did_you_mean
+
+_LOG = logging.getLogger(__name__)
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss was no finite number for too many steps in a row."""
+
+
+class ESPnetLightningModule(lightning.LightningModule):
+    """Trains `model` with the optimizers, data and loaders of `config`.
+
+    A batch `(utt_ids, dict)` or a dict calls `model(**dict)`, another tuple or list `model(*batch)`. The
+    model returns a scalar loss, `(loss, stats, weight)`, or a dict with `loss`.
+
+    Args:
+        model: The model. Its weights are saved under the prefix `model.`.
+        config: The training config.
+
+    Raises:
+        ConfigError: Keys that exclude each other.
+    """
+
+    def __init__(self, model: torch.nn.Module, config: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.config: DictConfig = _as_config(config)
+        self.means = {"train": EpochMeans(), "valid": EpochMeans()}
+        self.last_loss: torch.Tensor | None = None
+        self.automatic_optimization = not check_optimizer_keys(self.config)
+        self.max_nan_steps = int(self.config.get("max_nan_steps") or 10)
+        self._multi: MultiOptimization | None = None
+        self._organizer: DataOrganizer | None = None
+        self._nan_steps = 0
+        self._announced: set[str] = set()
+        self._call_checked = False
+        self._taken_up: dict[str, Any] | None = None
+
+    @property
+    def organizer(self) -> DataOrganizer:
+        """The datasets of the config; made when they are first asked for.
+
+        Raises:
+            ConfigError: `dataset` does not fit.
+        """
+        if self._organizer is None:
+            section = self.config.get("dataset")
+            if not section:
+                raise ConfigError("the training config has no dataset")
+            plain = OmegaConf.to_container(section, resolve=True)
+            assert isinstance(plain, dict)
+            target = plain.pop("_target_", None)
+            if target in (None, "espnet3.components.data.data_organizer.DataOrganizer"):
+                known = inspect.signature(DataOrganizer).parameters
+                for key in plain:
+                    if key not in known:
+                        raise ConfigError(f"dataset has no key {key!r}{did_you_mean(str(key), known)}")
+                self._organizer = DataOrganizer(**{str(key): value for key, value in plain.items()})
+            else:
+                self._organizer = instantiate_target({"_target_": target, **plain}, "dataset")
+        return self._organizer
+
+    def collate_fn(self) -> Any:
+        """Make the collate function of the config; `None` means torch's own."""
+        return make_collate_fn(self.config)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model."""
+        return self.model(*args, **kwargs)
+
+    def configure_optimizers(self) -> Any:
+        """Build what `optimizer`/`scheduler` or `optimizers`/`schedulers` say.
+
+        Raises:
+            ConfigError: A key does not fit, or a parameter has not exactly one optimizer.
+        """
+        if self.automatic_optimization:
+            return build_single(self.model, self.config)
+        if self._trainer is not None and self.trainer.world_size > 1:
+            raise ConfigError("several optimizers train in one process; set trainer.devices and trainer.num_nodes to 1")
+        self._multi = MultiOptimization(build_several(self.model, self.config))
+        return self._multi.lightning_form()
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor | None:
+        """Train on a batch; `None` where its loss is no finite number."""
+        result = self._call_model(batch)
+        if not self._is_finite(result.total):
+            self._count_nan(f"the loss of batch {batch_idx} is {float(result.total)}")
+            return None
+        self.last_loss = result.total.detach()
+        self.means["train"].add(result.stats, result.weight)
+        self.log_dict({f"step/{name}": value for name, value in result.stats.items()}, on_step=True, on_epoch=False)
+        if self.automatic_optimization:
+            if not isinstance(result.losses, torch.Tensor):
+                raise ConfigError(
+                    "the model returns a list of OptimizationStep, which needs optimizers by name; "
+                    "the config "
+                    "has one optimizer"
+                )
+            return result.losses
+        assert self._multi is not None
+        if isinstance(result.losses, torch.Tensor):
+            raise ConfigError(
+                "the config has optimizers by name, so the model's forward must return a list of "
+                f"OptimizationStep, one for each of {', '.join(self._multi.named)}"
+            )
+        self._multi.step(self, result.losses)
+        self._nan_steps = 0
+        return None
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Add a batch to the means of the validation."""
+        result = self._call_model(batch)
+        if not bool(torch.isfinite(result.total)):
+            _LOG.warning("valid: the loss of batch %d is %s; it is left out", batch_idx, float(result.total))
+        self.means["valid"].add(result.stats, result.weight)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Throw away gradients that are no finite numbers before they reach the weights."""
+        if not self.automatic_optimization:
+            return
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            # With half precision a gradient that is too large is the scaler's everyday business.
+            self._nan_steps = 0
+            return
+        moved = [
+            parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
+        ]
+        if not moved:
+            return
+        # An infinite limit clips nothing: it is the fused way to the norm over all gradients.
+        if self._is_finite(torch.nn.utils.clip_grad_norm_(moved, float("inf"))):
+            self._nan_steps = 0
+            return
+        for parameter in moved:
+            parameter.grad = None
+        self._count_nan("a gradient is no finite number")
+
+    def on_train_start(self) -> None:
+        """Take up what a checkpoint held; everything is on its device now."""
+        state, self._taken_up = self._taken_up, None
+        if state is None:
+            return
+        self.means["train"].load_state_dict(state["means"], self.device)
+        self._nan_steps = int(state["nan_steps"])
+        if self._multi is not None and state["multi"] is not None:
+            self._multi.load_state_dict(state["multi"])
+
+    def on_train_epoch_end(self) -> None:
+        """Log the means of the training, and step the schedulers that Lightning does not."""
+        means = self._log_means("train")
+        self.means["train"].reset()
+        if self._multi is not None:
+            known = {key: float(value) for key, value in self.trainer.callback_metrics.items()}
+            self._multi.end_epoch({**known, **means})
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin the means of a validation anew."""
+        self.means["valid"].reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means of the validation."""
+        self._log_means("valid")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put what this module counts into a checkpoint."""
+        checkpoint["espnet3_module"] = {
+            "means": self.means["train"].state_dict(),
+            "nan_steps": self._nan_steps,
+            "multi": None if self._multi is None else self._multi.state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what a checkpoint holds until the training starts."""
+        self._taken_up = checkpoint.get("espnet3_module")
+
+    def train_dataloader(self) -> Any:
+        """Build the loader of the training split for the current epoch."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> Any:
+        """Build the loader of the validation split; nothing where there is none."""
+        return [] if self.organizer.valid is None else self._loader("valid")
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the model's weights, each name with the prefix `model.`."""
+        return super().state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights, with or without the prefix `model.`.
+
+        Raises:
+            ConfigError: Strictly, names or shapes differ; the message says which.
+        """
+        if not any(name.startswith("model.") for name in state_dict):
+            state_dict = {f"model.{name}": value for name, value in state_dict.items()}
+        own = super().state_dict()
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        reshaped = [
+            f"{name} {tuple(value.shape)} → {tuple(own[name].shape)}"
+            for name, value in state_dict.items()
+            if name in own and getattr(own[name], "shape", None) != getattr(value, "shape", None)
+        ]
+        if strict and (missing or unexpected or reshaped):
+            raise ConfigError(
+                "the weights do not fit the model: "
+                + "; ".join(
+                    f"{len(names)} {what} ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+                    for names, what in (
+                        (missing, "missing"),
+                        (unexpected, "unknown to the model"),
+                        (reshaped, "of another shape"),
+                    )
+                    if names
+                )
+            )
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def collect_stats(self) -> None:
+        """Write the shapes and feature statistics of both splits under `stats_dir`."""
+        from espnet3.components.data.collect_stats import collect_stats_of_config
+
+        collect_stats_of_config(self.config)
+
+    def _loader(self, mode: str) -> Any:
+        dataset = getattr(self.organizer, mode)
+        if dataset is None:
+            raise ConfigError(f"dataset.{mode} has no entries")
+        collate_fn = self.collate_fn()
+        if type(collate_fn).__module__.startswith("espnet2."):
+            dataset.use_espnet_collator = True
+        trainer = self._trainer
+        builder = DataLoaderBuilder(
+            dataset,
+            self.config,
+            collate_fn,
+            num_device=trainer.world_size if trainer is not None else 1,
+            epoch=trainer.current_epoch if trainer is not None else 0,
+        )
+        builder.announce = mode not in self._announced
+        loader = builder.build(mode)
+        if builder.announce:
+            log_dataloader(_LOG, loader, mode)
+        self._announced.add(mode)
+        return loader
+
+    def _call_model(self, batch: Any) -> ForwardResult:
+        args: tuple[Any, ...] = ()
+        fields: Mapping[str, Any] = {}
+        if isinstance(batch, Mapping):
+            fields = batch
+        elif isinstance(batch, tuple | list):
+            if len(batch) == 2 and isinstance(batch[1], Mapping) and not isinstance(batch[0], torch.Tensor):
+                fields = batch[1]
+            else:
+                args = tuple(batch)
+        else:
+            args = (batch,)
+        if not self._call_checked:
+            _check_call(self.model, args, fields)
+            self._call_checked = True
+        return read_forward_result(self.model(*args, **fields), self.model, _batch_size(args, fields))
+
+    def _is_finite(self, value: torch.Tensor) -> bool:
+        finite = torch.isfinite(value)
+        if self._trainer is not None and self.trainer.world_size > 1:
+            # One process alone would wait for the gradients of the others, which never come.
+            flag = finite.float()
+            torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MIN)
+            return bool(flag)
+        return bool(finite)
+
+    def _count_nan(self, what: str) -> None:
+        self._nan_steps += 1
+        _LOG.warning("%s; the step is skipped (%d in a row)", what, self._nan_steps)
+        if self._nan_steps >= self.max_nan_steps:
+            raise TrainingDiverged(
+                f"{what}, and so were {self._nan_steps} steps in a row (max_nan_steps). Lower the "
+                "learning rate, "
+                "set trainer.gradient_clip_val, or look at the data of these batches; "
+                "the last checkpoint before them is kept"
+            )
+
+    def _log_means(self, mode: str) -> dict[str, float]:
+        reduce = None
+        if self.trainer.world_size > 1:
+
+            def reduce(table: torch.Tensor) -> torch.Tensor:
+                table = table.to(self.device)
+                torch.distributed.all_reduce(table)
+                return table
+
+        means = {f"{mode}/{name}": value for name, value in self.means[mode].compute(reduce).items()}
+        self.log_dict(means, on_step=False, on_epoch=True, batch_size=1)
+        return means
+
+
+def make_collate_fn(config: Any) -> Any:
+    """Make `dataloader.collate_fn` of a config; `None` where it has none."""
+    section = (config.get("dataloader") or {}).get("collate_fn")
+    return instantiate_target(section, "dataloader.collate_fn") if section else None
+
+
+def _as_config(config: Any) -> DictConfig:
+    if isinstance(config, DictConfig):
+        return config
+    if config is None:
+        return OmegaConf.create({})
+    made = OmegaConf.create(dict(config) if isinstance(config, Mapping) else dict(vars(config)))
+    assert isinstance(made, DictConfig)
+    return made
+
+
+def _batch_size(args: tuple[Any, ...], fields: Mapping[str, Any]) -> int:
+    for value in (*fields.values(), *args):
+        if isinstance(value, torch.Tensor) and value.dim() > 0:
+            return int(value.shape[0])
+    return 1
+
+
+def _check_call(model: torch.nn.Module, args: tuple[Any, ...], fields: Mapping[str, Any]) -> None:
+    """Say in the data's words what Python would say in those of the call."""
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **fields)
+    except TypeError as error:
+        name = f"{type(model).__module__}.{type(model).__qualname__}"
+        given = ", ".join(fields) if fields else f"{len(args)} values"
+        unknown = next((key for key in fields if key not in signature.parameters), None)
+        hint = "" if unknown is None else did_you_mean(unknown, signature.parameters)
+        raise ConfigError(
+            f"the batch does not fit {name}.forward{signature}: {error}{hint}. The batch has "
+            f"{given}; name what "
+            "the model needs and add **batch for the rest"
+        ) from error
+
+
+def exp_dir_of(config: Any) -> Path:
+    """Give the experiment's folder of a config.
+
+    Raises:
+        ConfigError: The config has no `exp_dir`.
+    """
+    folder = config.get("exp_dir")
+    if not folder:
+        raise ConfigError("the training config has no exp_dir, the folder for checkpoints and logs")
+    return Path(folder)

@@ -1,0 +1,1 @@
+"""The trainer, its checkpoints and how a training is taken up again."""

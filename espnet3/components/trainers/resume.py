@@ -1,0 +1,166 @@
+"""Whether a training begins, goes on, or is done already.
+
+`last.ckpt` says which config it was trained with. What decides what the weights, the optimizer's state and
+the random numbers mean must be the same; what only decides which data come next may differ, and then the
+epoch that was begun is begun again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from espnet3.components.callbacks.checkpoints import LAST, set_to_epoch_boundary
+from espnet3.utils.errors import ConfigError
+
+# What a checkpoint cannot be taken up without.
+_FIXED = (
+    "task",
+    "model",
+    "init",
+    "seed",
+    "optimizer",
+    "optimizers",
+    "scheduler",
+    "schedulers",
+    "scheduler_interval",
+    "scheduler_monitor",
+)
+# What decides which batches an epoch has.
+_DATA = ("dataset.train", "dataset.preprocessor", "dataloader.train", "trainer.accumulate_grad_batches")
+_SHOWN = 4
+
+
+class ResumeError(ConfigError):
+    """A training cannot be taken up with this config; the message says which key differs."""
+
+
+@dataclass(frozen=True)
+class ResumePlan:
+    """What is to be done.
+
+    Attributes:
+        checkpoint: The checkpoint to go on from, or `None` to begin.
+        complete: Why there is nothing to do, or empty.
+        restart_epoch: Whether an epoch that was begun must be begun again.
+        epochs: How many epochs the checkpoint has behind it.
+        changed: Keys of the data that differ from the checkpoint's.
+    """
+
+    checkpoint: Path | None = None
+    complete: str = ""
+    restart_epoch: bool = False
+    epochs: int = 0
+    changed: tuple[str, ...] = ()
+
+
+def training_identity(config: Any) -> dict[str, dict[str, Any]]:
+    """Give what `last.ckpt` keeps of a config: dotted keys and plain values."""
+    return {
+        "fixed": {key: value for name in _FIXED for key, value in _flat(name, _select(config, name))},
+        "data": {key: value for name in _DATA for key, value in _flat(name, _select(config, name))},
+    }
+
+
+def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
+    """Look at `last.ckpt` and say what is to be done.
+
+    Raises:
+        ResumeError: The config differs in a way that cannot be taken up.
+    """
+    path = Path(exp_dir) / LAST
+    if not path.is_file():
+        return ResumePlan()
+    try:
+        # Mapped, not read: only the few plain values are looked at.
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise ResumeError(
+            f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+            "remove it to begin again, or use another exp_tag"
+        ) from error
+    if not isinstance(checkpoint, dict) or "espnet3" not in checkpoint:
+        raise ResumeError(
+            f"{path} was not written by this trainer; move it away to begin again, or name it in "
+            "fit.ckpt_path of another exp_tag"
+        )
+    state = checkpoint["espnet3"]
+    now = training_identity(config)
+    before = state["identity"]
+    if before:
+        _check_fixed(path, before["fixed"], now["fixed"])
+    changed = tuple(_differences(before["data"], now["data"])) if before else ()
+    epochs, steps = int(state["epochs"]), int(state["steps"])
+    return ResumePlan(
+        checkpoint=path,
+        complete=_why_complete(config, state, epochs, steps),
+        restart_epoch=bool(changed) and bool(state["inside_epoch"]),
+        epochs=epochs,
+        changed=changed,
+    )
+
+
+def restart_epoch(checkpoint: dict[str, Any]) -> None:
+    """Rewrite a checkpoint from inside an epoch so that the epoch is begun again, with its weights."""
+    set_to_epoch_boundary(checkpoint["loops"]["fit_loop"])
+    module = checkpoint.get("espnet3_module")
+    if module is not None:
+        module["means"] = {}
+
+
+def _why_complete(config: Any, state: Mapping[str, Any], epochs: int, steps: int) -> str:
+    trainer = config.get("trainer") or {}
+    max_epochs, max_steps = trainer.get("max_epochs"), trainer.get("max_steps")
+    if max_epochs is not None and 0 <= int(max_epochs) <= epochs:
+        return f"{epochs} epochs are done and trainer.max_epochs is {int(max_epochs)}"
+    if max_steps is not None and 0 <= int(max_steps) <= steps:
+        return f"{steps} steps are done and trainer.max_steps is {int(max_steps)}"
+    if state["stopped_early"]:
+        return f"it stopped early after {epochs} epochs"
+    return ""
+
+
+def _check_fixed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differences = _differences(before, now)
+    if not differences:
+        return
+    shown = [
+        f"{key}: {_show(before.get(key, '(absent)'))} then, {_show(now.get(key, '(absent)'))} now"
+        for key in differences[:_SHOWN]
+    ]
+    more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+    raise ResumeError(
+        f"{path} was trained with another config, and cannot be taken up with this one "
+        f"({'; '.join(shown)}{more}). "
+        "Put the value back to go on; to begin again use another exp_tag, or remove that file"
+    )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    missing = object()
+    return [key for key in dict.fromkeys((*before, *now)) if before.get(key, missing) != now.get(key, missing)]
+
+
+def _select(config: Any, name: str) -> Any:
+    value: Any = config
+    for part in name.split("."):
+        value = value.get(part) if hasattr(value, "get") else None
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _flat(name: str, value: Any) -> list[tuple[str, Any]]:
+    if value is None or value == "" or value == {} or value == []:
+        return []
+    if isinstance(value, Mapping):
+        return [pair for key, entry in value.items() for pair in _flat(f"{name}.{key}", entry)]
+    if isinstance(value, list | tuple):
+        return [pair for place, entry in enumerate(value) for pair in _flat(f"{name}[{place}]", entry)]
+    return [(name, value if isinstance(value, str | int | float | bool) else repr(type(value)))]
+
+
+def _show(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

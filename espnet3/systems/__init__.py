@@ -1,0 +1,1 @@
+"""Systems: which stages a recipe has and what each of them does."""

@@ -1,0 +1,1 @@
+"""Speech recognition: the base system with a tokenizer, and its metrics."""

@@ -1,0 +1,1 @@
+"""Tokenizers that are trained from a recipe's text."""

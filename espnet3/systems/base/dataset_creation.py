@@ -1,0 +1,136 @@
+"""The stage create_dataset: each dataset's builder prepares its source and builds what is missing."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from espnet3.utils.errors import ConfigError, did_you_mean, listed
+from espnet3.utils.run_utils import parallel_for_stage
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_LOG = logging.getLogger(__name__)
+_LIFECYCLE = ("is_source_prepared", "prepare_source", "is_built", "build")
+# Settings that the framework adds; a builder that has no use for them need not take them.
+_ADDED = ("recipe_dir", "parallel")
+
+
+def create_datasets(training_config: DictConfig, inference_config: DictConfig | None, builder_name: str) -> None:
+    """Build every dataset that `dataset.train`, `valid` and `test` of the configs refer to, each once.
+
+    The keys of `create_dataset` are the keyword arguments of the builder's lifecycle methods. A key that is
+    the `data_src` of a dataset in use and holds a mapping is for that dataset alone.
+
+    Args:
+        training_config: Names datasets and holds `create_dataset`.
+        inference_config: Names the test sets, if it is given.
+        builder_name: What a dataset module calls its builder; a module without one is passed over.
+
+    Raises:
+        ConfigError: There is no dataset, a module or a lifecycle method does not exist or does not take the
+            settings, or a dataset is not built after `build`.
+    """
+    from esp3rt.progress import console_line, duration
+    from espnet3.components.data.dataset_module import load_dataset_module
+
+    sources = _sources(training_config, inference_config)
+    if not sources:
+        raise ConfigError("the configs have no dataset: list one under dataset.train")
+    recipe_dir = training_config.get("recipe_dir")
+    for source in sources:
+        label = source or "dataset"
+        module = load_dataset_module(source, recipe_dir)
+        builder_class = getattr(module, builder_name, None)
+        if builder_class is None:
+            _LOG.info("%s has no %s: nothing is built for it", label, builder_name)
+            continue
+        settings = _settings(training_config, source, sources)
+        start = time.monotonic()
+        was_built = _build(builder_class, settings, label)
+        done = "was built before" if was_built else f"built in {duration(time.monotonic() - start)}"
+        console_line(f"create_dataset {label}: {done}")
+
+
+def _sources(*configs: DictConfig | None) -> list[str | None]:
+    """Each `data_src` of the configs, once, in order."""
+    from espnet3.components.data.dataset_module import parse_dataset_reference_config
+
+    found: list[str | None] = []
+    for config in configs:
+        dataset = None if config is None else config.get("dataset")
+        for split in ("train", "valid", "test"):
+            for entry in (dataset.get(split) if dataset is not None else None) or []:
+                # An entry that is a target of its own brings its data along.
+                if entry.get("_target_") is not None:
+                    continue
+                source = parse_dataset_reference_config(entry).data_src
+                if source not in found:
+                    found.append(source)
+    return found
+
+
+def _settings(config: DictConfig, source: str | None, sources: Iterable[str | None]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    node = config.get("create_dataset")
+    plain: Any = {} if node is None else OmegaConf.to_container(node, resolve=True)
+    own = {str(name) for name in sources if name is not None and isinstance(plain.get(name), Mapping)}
+    common = {key: value for key, value in plain.items() if key not in own}
+    settings = {**common, **(plain[source] if source in own else {})}
+    machine = parallel_for_stage(config, "create_dataset")
+    if machine is not None:
+        settings.setdefault("parallel", machine)
+    return settings
+
+
+def _build(builder_class: Any, settings: Mapping[str, Any], label: str) -> bool:
+    """Go through the lifecycle; say whether the dataset was there already."""
+    builder = builder_class()
+    methods = {}
+    for name in _LIFECYCLE:
+        method = getattr(builder, name, None)
+        if not callable(method):
+            near = did_you_mean(name, [entry for entry in dir(builder) if not entry.startswith("_")])
+            raise ConfigError(f"{label}: the builder {builder_class.__qualname__} has no {name}(){near}")
+        methods[name] = _bound(method, settings, f"{label}: {builder_class.__qualname__}.{name}()")
+    if not methods["is_source_prepared"]():
+        methods["prepare_source"]()
+    if methods["is_built"]():
+        return True
+    methods["build"]()
+    if not methods["is_built"]():
+        raise ConfigError(
+            f"{label}: {builder_class.__qualname__}.build() has returned, but is_built() still says no; "
+            "either build() leaves something out, or is_built() looks in another place"
+        )
+    return False
+
+
+def _bound(method: Callable[..., Any], settings: Mapping[str, Any], label: str) -> Callable[[], Any]:
+    parameters = inspect.signature(method).parameters
+    takes_all = any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values())
+    if takes_all:
+        given = dict(settings)
+    else:
+        given = {key: value for key, value in settings.items() if key in parameters or key not in _ADDED}
+    unknown = [key for key in given if key not in parameters and not takes_all]
+    if unknown:
+        raise ConfigError(
+            f"{label} does not take {listed(unknown)}, which create_dataset sets; it takes "
+            f"{listed(parameters)}{did_you_mean(unknown[0], parameters)}"
+        )
+    missing = [
+        key
+        for key, entry in parameters.items()
+        if key not in given
+        and entry.default is inspect.Parameter.empty
+        and entry.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    ]
+    if missing:
+        raise ConfigError(f"{label} needs {listed(missing)}: set it under create_dataset in the training config")
+    return lambda: method(**given)

@@ -1,0 +1,255 @@
+"""Stages on the command line and one after the other.
+
+Importing this module is cheap: a `run.py --help` needs nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from esp3rt.progress import console_line, duration
+from espnet3.utils.errors import (
+    MissingConfigError,
+    StageError,
+    StageUnavailable,
+    UserError,
+    did_you_mean,
+    listed,
+)
+from espnet3.utils.run_utils import check_parallel, parallel_for_stage
+
+__all__ = [
+    "STAGE_CONFIGS",
+    "MissingConfigError",
+    "StageError",
+    "StageUnavailable",
+    "parse_cli_and_stage_args",
+    "report_user_errors",
+    "require_configs",
+    "resolve_stages",
+    "run_stages",
+]
+
+# The configs that the stages of the framework read, as attributes of the system.
+STAGE_CONFIGS: Mapping[str, tuple[str, ...]] = {
+    "create_dataset": ("training_config",),
+    "train_tokenizer": ("training_config",),
+    "collect_stats": ("training_config",),
+    "train": ("training_config",),
+    "infer": ("inference_config",),
+    "measure": ("metrics_config",),
+    "pack_model": ("training_config", "publication_config"),
+    "upload_model": ("publication_config",),
+    "pack_demo": ("demo_config",),
+    "upload_demo": ("demo_config",),
+}
+
+
+def resolve_stages(requested: Sequence[str], stages: Sequence[str]) -> list[str]:
+    """The stages asked for, each once, in the order of the pipeline.
+
+    Args:
+        requested: Names of stages; "all" stands for every one.
+        stages: The pipeline.
+
+    Raises:
+        StageError: A name is no stage; the message names the nearest.
+    """
+    for name in requested:
+        if name != "all" and name not in stages:
+            near = did_you_mean(name, stages)
+            raise StageError(f"there is no stage {name!r}; there are {listed(stages)}{near}")
+    if "all" in requested:
+        return list(stages)
+    return [stage for stage in stages if stage in requested]
+
+
+def parse_cli_and_stage_args(
+    parser: argparse.ArgumentParser, stages: Sequence[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line.
+
+    An argument that the parser does not know ends the program with status 2 and names the nearest flag.
+    Without `--stages`, all stages are meant.
+
+    Returns:
+        The arguments, and the stages to run in the order of the pipeline.
+    """
+    args, unknown = parser.parse_known_args()
+    if unknown:
+        known = [flag for action in parser._actions for flag in action.option_strings]
+        told = [f"{text}{did_you_mean(text.partition('=')[0], known)}" for text in unknown]
+        parser.error(f"unrecognized arguments: {', '.join(told)}")
+    requested = getattr(args, "stages", None)
+    names = [requested] if isinstance(requested, str) else list(requested or ["all"])
+    try:
+        return args, resolve_stages(names, stages)
+    except StageError as error:
+        parser.error(str(error))
+
+
+def require_configs(
+    stages_to_run: Iterable[str],
+    required_configs: Mapping[str, Any],
+    flags: Mapping[str, str | Sequence[str]] | None = None,
+) -> None:
+    """See that every stage to run has been given its configs.
+
+    Args:
+        stages_to_run: The stages.
+        required_configs: For a stage the config that it needs, or a tuple of them; None is one that was not
+            given.
+        flags: For a stage the flag of each of these configs, in the same order ("--export_config"). The
+            stages of the framework need no entry.
+
+    Raises:
+        MissingConfigError: Configs are missing; the message names each stage and the flags that it lacks.
+    """
+    lines = []
+    for stage in stages_to_run:
+        if stage not in required_configs:
+            continue
+        configs = _as_tuple(required_configs[stage])
+        usual = tuple(f"--{key}" for key in STAGE_CONFIGS.get(stage, ()))
+        names = _as_tuple((flags or {}).get(stage) or usual)
+        if len(names) != len(configs):
+            raise ValueError(f"stage {stage!r} requires {len(configs)} configs; known are the flags {names}")
+        missing = [name for name, config in zip(names, configs, strict=True) if config is None]
+        if missing:
+            examples = " ".join(f"{flag} {_example(flag)}" for flag in missing)
+            lines.append(f"stage `{stage}` needs {' and '.join(missing)} (for example {examples})")
+    if lines:
+        raise MissingConfigError("\n".join(lines))
+
+
+@contextmanager
+def report_user_errors() -> Iterator[None]:
+    """Turn an error that the user's command line or configs have caused into its message and exit status 2.
+
+    For the part of a `run.py` before the stages: what a stage raises should be seen whole.
+    """
+    try:
+        yield
+    except UserError as error:
+        _quit(f"error: {error}", 2)
+
+
+def run_stages(
+    system: Any,
+    stages_to_run: Iterable[str],
+    args: argparse.Namespace | None = None,
+    log: logging.Logger | None = None,
+) -> None:
+    """Call the stages of `system`, one after the other, and stop at the first that fails.
+
+    The console gets a line when a stage begins and one when it ends. Logs and warnings, of libraries too,
+    go to the stage's own file, `<stage>.log` in the folder that the system names for it.
+
+    With `args.dry_run` the plan is printed, one line a stage, and nothing is run.
+
+    Args:
+        system: An object with a method for each stage, without arguments.
+        stages_to_run: Names of stages.
+        args: The command line.
+        log: Takes the lines about the run itself; "espnet3" by default.
+
+    Raises:
+        StageError: The system has no such stage, or a stage is to run where this version cannot send it.
+            Raised before the first stage begins.
+        SystemExit: With status 130, after an interrupt from the keyboard.
+        Exception: Whatever a stage raises, as it is, with a note that names the stage and its log.
+    """
+    stages = list(stages_to_run)
+    remarks = {stage: _checked(system, stage) for stage in stages}
+    if getattr(args, "dry_run", False):
+        _print_plan(system, stages, remarks)
+        return
+    log = log or logging.getLogger("espnet3")
+    for number, stage in enumerate(stages, 1):
+        console_line(f"[{number}/{len(stages)}] {stage}")
+        for remark in remarks[stage]:
+            console_line(f"warning: {remark}")
+        _run_stage(system, stage, args, log)
+
+
+def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: logging.Logger) -> None:
+    from espnet3.utils.logging_utils import log_stage, log_stage_metadata, stage_log_file
+
+    path = _log_path(system, stage)
+    its_log = "" if path is None else f"; its log: {path}"
+    start = time.monotonic()
+    with stage_log_file(path):
+        try:
+            with log_stage(stage):
+                log_stage_metadata(log, system, args)
+                getattr(system, stage)()
+        except KeyboardInterrupt:
+            log.warning("stage %s was interrupted", stage)
+            _quit(f"stage {stage!r} was interrupted after {duration(time.monotonic() - start)}{its_log}", 130)
+        except SystemExit as error:
+            if error.code not in (None, 0):
+                spent = duration(time.monotonic() - start)
+                print(f"stage {stage!r} ended the program after {spent}{its_log}", file=sys.stderr)
+            raise
+        except Exception as error:
+            log.exception("stage %s failed", stage)
+            error.add_note(f"stage {stage!r} failed after {duration(time.monotonic() - start)}{its_log}")
+            raise
+    console_line(f"{stage}: done in {duration(time.monotonic() - start)}")
+
+
+def _checked(system: Any, stage: str) -> list[str]:
+    """What the user should know before `stage` runs."""
+    if not callable(getattr(system, stage, None)):
+        near = did_you_mean(stage, [name for name in dir(system) if not name.startswith("_")])
+        raise StageError(f"{type(system).__qualname__} has no method {stage}(), so there is no such stage{near}")
+    remarks = []
+    configs = {name: value for name, value in vars(system).items() if name.endswith("_config")}
+    for name, config in configs.items():
+        if config is None or not hasattr(config, "get"):
+            continue
+        by_stage = config.get("stage_parallel")
+        named = by_stage is not None and by_stage.get(stage) is not None
+        if named or name in STAGE_CONFIGS.get(stage, ()):
+            remark = check_parallel(stage, parallel_for_stage(config, stage))
+            if remark is not None and remark not in remarks:
+                remarks.append(remark)
+    return remarks
+
+
+def _print_plan(system: Any, stages: Sequence[str], remarks: Mapping[str, Sequence[str]]) -> None:
+    width = max(map(len, stages), default=0)
+    name = type(system).__qualname__
+    for number, stage in enumerate(stages, 1):
+        path = _log_path(system, stage)
+        parts = [f"{number}. {stage.ljust(width)}  {name}.{stage}()"]
+        if path is not None:
+            parts.append(f"log: {path}")
+        parts.extend(remark.partition(": ")[2] for remark in remarks[stage])
+        console_line("  ".join(parts))
+
+
+def _log_path(system: Any, stage: str) -> Path | None:
+    find = getattr(system, "stage_log_dir", None)
+    folder = find(stage) if callable(find) else getattr(system, "stage_log_dirs", {}).get(stage)
+    return None if folder is None else Path(folder) / f"{stage}.log"
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _example(flag: str) -> str:
+    return f"conf/{flag.lstrip('-').removesuffix('_config')}.yaml"
+
+
+def _quit(message: str, status: int) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)
+    raise SystemExit(status)

@@ -1,0 +1,1 @@
+"""The recogniser of AN4: model, text and inference."""

@@ -1,0 +1,1 @@
+"""The recogniser of spoken digits: model, text, augmentation and inference."""

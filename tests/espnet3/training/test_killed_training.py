@@ -1,0 +1,143 @@
+"""A training that is killed at any point and started again ends with the weights of one that ran through."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from toy_training import TWO_OPTIMIZERS, toy_config
+
+Run = Callable[..., int | None]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "epoch_scheduler": {
+        "scheduler": {"_target_": "torch.optim.lr_scheduler.ExponentialLR", "gamma": 0.5},
+        "scheduler_interval": "epoch",
+    },
+    "plateau": {
+        "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.9},
+        "scheduler_interval": "epoch",
+        "scheduler_monitor": "train/loss",
+    },
+    "steps_and_workers": {
+        "scheduler": {
+            "_target_": "torch.optim.lr_scheduler.OneCycleLR",
+            "max_lr": "${optimizer.lr}",
+            "total_steps": 100,
+        },
+        "dataloader__train__num_workers": 1,
+        "trainer__accumulate_grad_batches": 2,
+        "trainer__gradient_clip_val": 1.0,
+    },
+    "max_steps": {
+        "scheduler": {"_target_": "torch.optim.lr_scheduler.ExponentialLR", "gamma": 0.5},
+        "scheduler_interval": "epoch",
+        "trainer__max_steps": 10,
+        "trainer__max_epochs": -1,
+    },
+    "two_optimizers": TWO_OPTIMIZERS,
+}
+
+
+def final_state(exp_dir: Path) -> dict[str, Any]:
+    checkpoint = torch.load(exp_dir / "last.ckpt", weights_only=True)
+    rows = checkpoint["callbacks"]["EpochHistory"]["rows"]
+    return {
+        "weights": checkpoint["state_dict"],
+        "optimizer": checkpoint["optimizer_states"],
+        "schedulers": checkpoint["lr_schedulers"],
+        "rows": [{key: value for key, value in row.items() if key != "seconds"} for row in rows],
+        "steps": checkpoint["global_step"],
+        "best": sorted(path.name for path in exp_dir.glob("epoch*.ckpt")),
+    }
+
+
+def assert_same(expected: Any, actual: Any, where: str = "") -> None:
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(expected, actual), where
+    elif isinstance(expected, dict):
+        assert expected.keys() == actual.keys(), where
+        for key in expected:
+            assert_same(expected[key], actual[key], f"{where}.{key}")
+    elif isinstance(expected, list | tuple):
+        assert len(expected) == len(actual), where
+        for place, pair in enumerate(zip(expected, actual, strict=True)):
+            assert_same(*pair, f"{where}[{place}]")
+    else:
+        assert expected == actual, where
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, in_process: Run) -> Callable[[str], dict[str, Any]]:
+    """Give what a training of a kind ends with when nothing disturbs it."""
+    known: dict[str, dict[str, Any]] = {}
+
+    def run(kind: str) -> dict[str, Any]:
+        if kind not in known:
+            folder = tmp_path_factory.mktemp(kind)
+            assert in_process(plain(folder, kind)) == 0
+            known[kind] = final_state(folder)
+        return known[kind]
+
+    return run
+
+
+def plain(folder: Path, kind: str, **more: Any) -> dict[str, Any]:
+    made = OmegaConf.to_container(toy_config(folder, **KINDS[kind], **more), resolve=True)
+    assert isinstance(made, dict)
+    return {str(key): value for key, value in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "every"),
+    [
+        # There are four batches an epoch: in the first, at the beginning of the second, in the last.
+        ("epoch_scheduler", 2, 600.0),
+        ("epoch_scheduler", 5, 600.0),
+        ("epoch_scheduler", 11, 0.0),
+        ("plateau", 8, 0.0),
+        ("plateau", 6, 600.0),
+        ("steps_and_workers", 9, 0.0),
+        ("max_steps", 7, 600.0),
+        ("max_steps", 8, 0.0),
+        ("two_optimizers", 7, 600.0),
+        ("two_optimizers", 9, 0.0),
+    ],
+)
+def test_killed_in_a_step(
+    kind: str, call: int, every: float, tmp_path: Path, in_process: Run, undisturbed: Callable[..., Any]
+) -> None:
+    """Killed inside the model, with a checkpoint after every batch or only after epochs."""
+    config = plain(tmp_path, kind, checkpoint_every=every)
+
+    assert in_process(config, ("call", call)) == -9
+    assert in_process(config) == 0
+    assert_same(undisturbed(kind), final_state(tmp_path))
+
+
+@pytest.mark.parametrize(("what", "count"), [(w, n) for w in ("before_rename", "after_rename") for n in (3, 6, 9)])
+def test_killed_while_writing(
+    what: str, count: int, tmp_path: Path, in_process: Run, undisturbed: Callable[..., Any]
+) -> None:
+    """Killed before or after a file takes its name, whichever file it is."""
+    config = plain(tmp_path, "epoch_scheduler")
+
+    assert in_process(config, (what, count)) == -9
+    for path in tmp_path.glob("*.ckpt"):
+        assert torch.load(path, weights_only=True)["state_dict"]
+    assert in_process(config) == 0
+    assert_same(undisturbed("epoch_scheduler"), final_state(tmp_path))
+    assert list(tmp_path.glob(".*.partial")) == []
+
+
+def test_killed_many_times(tmp_path: Path, in_process: Run, undisturbed: Callable[..., Any]) -> None:
+    """Killed again and again, a few batches further each time."""
+    config = plain(tmp_path, "epoch_scheduler", checkpoint_every=0.0)
+
+    codes = [in_process(config, ("call", 4)) for _ in range(3)]
+    assert in_process(config) == 0
+
+    assert codes == [-9] * 3
+    assert_same(undisturbed("epoch_scheduler"), final_state(tmp_path))
