@@ -10,6 +10,7 @@ from esp3c.schema.blocks import CONFIGS
 from esp3c.schema.stages import KNOWN_STAGES
 
 WELL_KNOWN = tuple(CONFIGS)
+WITH_DEFAULTS = ("training", "inference", "metrics", "publication")
 
 
 def class_name(recipe: Recipe) -> str:
@@ -183,6 +184,12 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
         write(f"    {literal(stage.name)},", at=f"STAGES.{stage.name}", span=stage.name_span)
     write("]")
     write()
+    write("# Each config, with the file of ESPnet3's defaults that it is merged over.")
+    write("CONFIGS = {")
+    for each in configs:
+        write(f"    {literal(each)}: {literal(_defaults(recipe, each))},")
+    write("}")
+    write()
     write("# The configs that each stage works with.")
     write("REQUIRED_CONFIGS = {")
     for stage in recipe.stages:
@@ -244,13 +251,13 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write()
     write("    with report_user_errors():")
     write("        configs = {}")
-    write(f"        for config in {_tuple(configs)}:")
+    write("        for config, defaults in CONFIGS.items():")
     write('            path = getattr(args, f"{config}_config")')
     write("            # Paths on the command line are meant from where the command was given.")
     write("            configs[config] = load_and_merge_config(")
     write("                path and path.absolute(),")
-    write('                config_name=f"{config}.yaml",')
-    write(f"                default_package={literal(_default_package(recipe))},")
+    write("                config_name=defaults,")
+    write('                default_package="espnet3.systems.base",')
     write("                resolve=False,")
     write("            )")
     write("        os.chdir(RECIPE_DIR)")
@@ -266,6 +273,10 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     for each in WELL_KNOWN:
         write(f"            {each}_config={_config(each, configs)},")
     write("            log=log,")
+    # A config that extends a training has an experiment of its own.
+    further = [f"configs[{literal(each)}]" for each in own if recipe.configs[each].kind != "training"]
+    if further:
+        write(f"            further_configs=[{', '.join(further)}],")
     write("        )")
     write("        validate_experiment_context(")
     for each in ("training", "inference", "metrics"):
@@ -291,14 +302,10 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     return EmittedFile("run.py", write.text(), tuple(write.spans))
 
 
-def _tuple(names: list[str]) -> str:
-    inside = ", ".join(literal(each) for each in names)
-    return f"({inside},)" if len(names) == 1 else f"({inside})"
-
-
 def _config(each: str, configs: list[str]) -> str:
     return f"configs[{literal(each)}]" if each in configs else "None"
 
 
-def _default_package(recipe: Recipe) -> str:
-    return "espnet3.systems.base"
+def _defaults(recipe: Recipe, config: str) -> str:
+    kind = recipe.configs[config].kind
+    return f"{kind}.yaml" if kind in WITH_DEFAULTS else "scaffold.yaml"

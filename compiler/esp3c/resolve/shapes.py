@@ -184,9 +184,9 @@ def override_one(
     if rest:
         assert there is not None
         if there.kind in {Kind.LEAF, Kind.LIST}:
-            facts.append(BadOverride(rest[0].text, rest[0].span, False, base_name, ()))
+            facts.append(BadOverride(rest[0].text, rest[0].span, False, f"{base_name}.{name.text}", ()))
             return shape
-        new = override_one(there, entry, rest, base_name, facts)
+        new = override_one(there, entry, rest, f"{base_name}.{name.text}", facts)
     elif there is not None and entry.new:
         facts.append(BadOverride(name.text, name.span, True, base_name, ()))
         return shape
@@ -196,7 +196,7 @@ def override_one(
         and there.kind in {Kind.MAP, Kind.CALL}
         and not any(isinstance(each, ast.Setting) and each.key.dotted == "_target_" for each in entry.value.entries)
     ):
-        new = override(there, entry.value, base_name, facts)
+        new = override(there, entry.value, f"{base_name}.{name.text}", facts)
     else:
         new = shape_of(entry.value, facts)
     children = {**shape.children, name.text: new}

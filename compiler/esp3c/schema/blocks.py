@@ -211,6 +211,7 @@ INFERENCE = Block(
         Key("provider", Target("a provider"), "makes dataset and model on each worker"),
         Key("runner", Target("a runner"), "processes the items"),
         Key("device", STR, "the device of the model"),
+        Key("resume", BOOL, "keep what an earlier run of the same inputs finished", "true"),
         _PARALLEL,
     ),
 )  # fmt: skip

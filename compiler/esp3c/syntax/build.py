@@ -26,8 +26,9 @@ def build_file(source: Source, tree: Node) -> tuple[ast.File, list[Diagnostic]]:
 def build_override(source: Source, tree: Node) -> tuple[ast.Setting, list[Diagnostic]]:
     """The setting of `--set key=value`."""
     builder = _Builder(source)
-    key, value = tree.children
-    setting = ast.Setting(builder.key(key), builder.value(value), False, builder.span(tree))
+    *new, key, value = tree.children
+    assert isinstance(key, Tree)
+    setting = ast.Setting(builder.key(key), builder.value(value), bool(new), builder.span(tree))
     return setting, [errors.of_literal(problem) for problem in builder.problems]
 
 

@@ -268,7 +268,7 @@ def illegal(found: Span) -> Diagnostic:
     }
     return Diagnostic(
         code_of(illegal),
-f"{shown} has no meaning in a recipe",
+        f"{shown} has no meaning in a recipe",
         Label(found, hints.get(char, "take it out")),
     )
 

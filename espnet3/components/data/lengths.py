@@ -5,7 +5,8 @@ name and the shape of its field, as in `utt_17 16000` or `utt_17 213,80`.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,11 @@ def _measured_sizes(dataset: Any, mode: str, keys: Sequence[str], first_dimensio
     count = len(dataset)
     _LOG.info("no stats for the %s split: its %d items are read once for their sizes", mode, count)
     sizes = np.zeros((count, len(keys)), dtype=np.int64)
-    for place in track(range(count), count, label=f"lengths of {mode}", unit="items"):
+    places: Iterable[int] = range(count)
+    # Processes that train together all read the data; one of them says so.
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        places = track(places, count, label=f"lengths of {mode}", unit="items")
+    for place in places:
         uid, shapes = measured_item(dataset, place)
         for column, key in enumerate(keys):
             if key not in shapes:

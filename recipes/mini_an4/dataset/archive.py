@@ -6,6 +6,7 @@ stands a folder with `etc/an4_train.fileids`, and only that folder is unpacked.
 
 import os
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from esp3rt.files import remove_partials, write_bytes, write_json
@@ -70,15 +71,16 @@ def unpack(archive: Path, source: Path) -> None:
             root = _root(archive, members)
             inside = [member for member in members if root in PurePosixPath(member.name).parents]
             for member in track(inside, label="unpack AN4", unit="files"):
-                # The filter refuses absolute paths and paths that lead out of the target.
-                safe = tarfile.data_filter(member, str(target))
-                path = target / PurePosixPath(safe.name).relative_to(root)
+                name = str(PurePosixPath(member.name).relative_to(root))
+                # The filter refuses names that lead out of the target.
+                safe = tarfile.data_filter(member.replace(name=name, deep=False), str(target))
+                path = target / safe.name
                 handle = tar.extractfile(member)
                 assert handle is not None
                 data = handle.read()
                 if not (path.is_file() and path.read_bytes() == data):
                     write_bytes(path, data)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ArchiveError(f"{archive} cannot be unpacked: {error}") from error
     for folder in {target, *(path.parent for path in target.rglob("*"))}:
         remove_partials(folder)

@@ -55,7 +55,7 @@ class CTCRecognizer(nn.Module):
         Args:
             speech: float32[B, S], padded.
             speech_lengths: int64[B], in samples.
-            text: int64[B, L], symbols from 1 to V - 1, padded with anything.
+            text: int64[B, L], symbols from 1 to V - 1, padded with any numbers.
             text_lengths: int64[B].
 
         Returns:
@@ -100,8 +100,7 @@ class CTCRecognizer(nn.Module):
         """float32[B, S] to float32[B, T, M], each utterance's mean taken away, and the frames int64[B]."""
         lengths = ((speech_lengths - _WINDOW) // _HOP + 1).clamp(min=1)
         samples = int((lengths.max() - 1) * _HOP + _WINDOW)
-        inside = torch.arange(speech.shape[1], device=speech.device) < speech_lengths[:, None]
-        speech = nn.functional.pad(speech * inside, (0, max(0, samples - speech.shape[1])))[:, :samples]
+        speech = nn.functional.pad(speech, (0, max(0, samples - speech.shape[1])))[:, :samples]
         spectrum = torch.fft.rfft(speech.unfold(1, _WINDOW, _HOP) * self.window, n=_N_FFT)
         mel = (spectrum.real.square() + spectrum.imag.square()) @ self.bank
         valid = _mask(lengths, mel.shape[1])

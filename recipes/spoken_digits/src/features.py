@@ -74,7 +74,7 @@ class LogMel(nn.Module):
         """Compute the spectra.
 
         Args:
-            speech: float32[B, samples], padded with anything.
+            speech: float32[B, samples], padded with any numbers.
             speech_lengths: int64[B], in samples.
 
         Returns:
@@ -82,8 +82,7 @@ class LogMel(nn.Module):
         """
         lengths = self.lengths(speech_lengths)
         samples = int((lengths.max() - 1) * self.hop + self.window_length)
-        inside = torch.arange(speech.shape[1], device=speech.device) < speech_lengths[:, None]
-        speech = nn.functional.pad(speech * inside, (0, max(0, samples - speech.shape[1])))[:, :samples]
+        speech = nn.functional.pad(speech, (0, max(0, samples - speech.shape[1])))[:, :samples]
         frames = speech.unfold(1, self.window_length, self.hop)
         spectrum = torch.fft.rfft(frames * self.window, n=self.n_fft)
         power = spectrum.real.square() + spectrum.imag.square()

@@ -62,7 +62,7 @@ class CTCRecognizer(nn.Module):
         Args:
             speech: float32[B, S], padded.
             speech_lengths: int64[B], in samples.
-            text: int64[B, L], symbols from 1 to V - 1, padded with anything.
+            text: int64[B, L], symbols from 1 to V - 1, padded with any numbers.
             text_lengths: int64[B].
 
         Returns:

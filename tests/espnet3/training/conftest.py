@@ -18,7 +18,7 @@ def in_process() -> Callable[..., int | None]:
     import toy_training
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["toy_training", "espnet3.components.trainers.trainer"])
+    context.set_forkserver_preload(["warm_training"])
 
     def run(config: dict[str, Any], kill: tuple[str, int] | None = None) -> int | None:
         process = context.Process(target=toy_training.run_training, args=(config, kill))

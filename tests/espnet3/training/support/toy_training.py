@@ -1,5 +1,6 @@
 """A recipe small enough to be trained, killed and taken up again many times in a test."""
 
+import multiprocessing
 import os
 import random
 import signal
@@ -157,6 +158,8 @@ def run_training(config: dict[str, Any], kill: tuple[str, int] | None = None) ->
     from espnet3.systems.base.training import train
 
     torch.set_num_threads(1)
+    # The data workers of a process that came from a fork server would each import everything anew.
+    multiprocessing.set_start_method("fork", force=True)
     if kill is not None:
         _arm(*kill)
     train(OmegaConf.create(config))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-WINDOW, HOP = 256, 160
+WINDOW, HOP = 512, 256
 
 
 class ToneReader(nn.Module):

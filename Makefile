@@ -1,0 +1,57 @@
+# `make` explains itself. Everything happens in .venv; nothing outside this folder is touched.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+STAGES ?= all
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit bench docs format clean
+
+help: ## show what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/run.stamp ## train the quick-start recipe and print its error rate
+	$(BIN)/esp3c run recipes/spoken_digits/recipe.esp --stages $(STAGES)
+
+test: lint unit ## everything that has to pass: lint, types, layers, tests
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/make_pages.py --check
+
+unit: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in the same run
+	$(BIN)/python tests/bench/check_speed.py
+	$(BIN)/python tests/bench/startup.py
+
+docs: $(VENV)/dev.stamp ## write the pages that are made from the code
+	$(BIN)/python docs/make_pages.py
+
+format: $(VENV)/dev.stamp ## format the Python
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the virtual environment and what tools left behind
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+# torch first and pinned, so that no other package chooses its build.
+$(VENV)/torch.stamp: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("esp3c needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	touch $@
+
+$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[espeak]'
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[espeak,dev]'
+	touch $@

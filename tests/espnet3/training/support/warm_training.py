@@ -1,0 +1,18 @@
+"""Imported by the fork server: what a training imports late is then there before a test begins."""
+
+import hydra.utils
+import matplotlib.backends.backend_agg
+import matplotlib.figure
+import torch
+
+import espnet3.components.trainers.trainer
+import toy_training
+
+LATE = (hydra.utils, matplotlib.backends.backend_agg, matplotlib.figure, espnet3.components.trainers.trainer)
+
+# The first step of an optimizer imports a compiler.
+_weight = torch.nn.Parameter(torch.zeros(1))
+_weight.grad = torch.zeros(1)
+for _optimizer in (torch.optim.AdamW([_weight]), torch.optim.SGD([_weight], lr=0.1)):
+    _optimizer.step()
+toy_training.toy_config("nowhere")
