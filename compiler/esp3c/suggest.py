@@ -44,7 +44,9 @@ def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:
         if away <= limit and away < max(len(name), len(candidate)):
             found.append((away, order, candidate))
     found.sort()
-    return [candidate for _, _, candidate in found[:most]]
+    # Next to a name that is one edit away, others are not what was meant.
+    best = found[0][0] if found else 0
+    return [candidate for away, _, candidate in found[:most] if away <= best + (best > 1)]
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:

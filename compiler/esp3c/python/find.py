@@ -46,7 +46,7 @@ def look_up(world: World, path: str) -> Lookup:
     """Resolves a dotted path to a definition without importing anything."""
     parts = path.split(".")
     for number, part in enumerate(parts):
-        if keyword.iskeyword(part):
+        if keyword.iskeyword(part) or not part.isidentifier():
             return Lookup(path, Status.ABSENT, None, tuple(parts[number:]), part)
     module: Module | None = None
     depth = 0

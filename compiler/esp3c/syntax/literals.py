@@ -115,6 +115,7 @@ class _TextReader:
         self.parts: list[str | Interpolation] = []
         self.problems: list[Problem] = []
         self.plain: list[str] = []
+        self._partners: dict[int, int] | None = None
 
     def place(self, start: int, end: int) -> Span:
         return Span(self.span.source, self.offset + start, self.offset + end)
@@ -181,24 +182,27 @@ class _TextReader:
         return close + 1
 
     def _closing(self, at: int) -> int | None:
-        depth = 0
-        for here in range(at, len(self.body)):
-            char = self.body[here]
-            if char == "\n":
-                return None
-            if char == "{":
-                depth += 1
-            elif char == "}":
-                if depth == 0:
-                    return here
-                depth -= 1
-        return None
+        """The `}` that closes the `{` just before `at`, on the same line."""
+        if self._partners is None:
+            # All of them in one pass: a text may hold thousands that are never closed.
+            self._partners = {}
+            opened: list[int] = []
+            for found in re.finditer(r"[{}\n]", self.body):
+                match found.group():
+                    case "{":
+                        opened.append(found.start())
+                    case "}":
+                        if opened:
+                            self._partners[opened.pop()] = found.start()
+                    case _:
+                        opened.clear()
+        return self._partners.get(at - 1)
 
 
 def _dedent(parts: tuple[str | Interpolation, ...]) -> tuple[str | Interpolation, ...]:
     # Interpolations take part as one visible character: they keep their line from being empty.
-    plain = "".join(part for part in parts if isinstance(part, str))
-    mark = next(char for char in map(chr, range(0xE000, 0xF8FF)) if char not in plain)
+    # A lone surrogate stands for them: text that was decoded from a file holds none.
+    mark = "\udfff"
     joined = "".join(part if isinstance(part, str) else mark for part in parts)
     lines = joined.split("\n")
     first_dropped = len(lines) > 1 and not lines[0].strip()

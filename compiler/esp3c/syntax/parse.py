@@ -321,8 +321,9 @@ class _Reader:
     def expected(self) -> str:
         """What could stand here, in words. Only what the state really takes, so that the sentence is true."""
         takes = [kind for kind in self.choices() if kind.isupper() and self.fits(kind)]
-        signs = [SHOWN[kind] for kind in takes if kind in SHOWN and kind not in {"OPTIONAL", "DOT"}]
-        words = [kind.lower() for kind in takes if kind.lower() in KEYWORDS]
+        # lark keeps its actions in an order that differs from run to run.
+        signs = [sign for kind, sign in SHOWN.items() if kind in takes and kind not in {"OPTIONAL", "DOT"}]
+        words = [word for word, kind in KEYWORDS.items() if kind in takes]
         parts: list[str] = []
         if "RECIPE" in takes and "NAME" not in takes:
             parts.append("a declaration")
