@@ -33,9 +33,11 @@ def read_recipe(path: Path, shown: str) -> Source:
             raise UnreadableRecipe(
                 f"{shown} is a folder; name the recipe in it, for example {shown.rstrip('/')}/recipe.esp"
             )
-        if path.stat().st_size > MAX_RECIPE_BYTES:
+        with path.open("rb") as handle:
+            # Counted while reading: what is no plain file has no size, and may have no end.
+            data = handle.read(MAX_RECIPE_BYTES + 1)
+        if len(data) > MAX_RECIPE_BYTES:
             raise UnreadableRecipe(f"{shown} is larger than {MAX_RECIPE_BYTES // 10**6} MB; that is no recipe")
-        data = path.read_bytes()
     except FileNotFoundError:
         beside = sorted(each.name for each in path.parent.glob("*.esp")) if path.parent.is_dir() else []
         hint = f"; in that folder: {', '.join(beside[:5])}" if beside else "; `esp3c init` writes one to begin with"

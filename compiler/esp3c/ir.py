@@ -215,6 +215,7 @@ class System:
     span: Span
     stages: tuple[str, ...] | None
     root: str | None
+    target: Lookup
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ def _reading(lookup: Lookup | None) -> str | None:
     """Why the Python reading of a name failed, in words."""
     if lookup is None:
         return None
+    if lookup.is_module:
+        return "a class or a function in it is wanted here"
     if lookup.module is None:
         return f"no module `{lookup.missing}` in the recipe's folder or this environment"
     if lookup.module.kind is ModuleKind.NAMESPACE:
@@ -77,9 +79,10 @@ def undefined_python(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if fact.lookup is not None and fact.lookup.module is None and not fact.near:
             help = (f"if `{fact.lookup.missing}` is a package, install it into the environment of `esp3c`",)
         secondary: tuple[Label, ...] = ()
+        module = fact.lookup is not None and fact.lookup.is_module
         yield Diagnostic(
             code_of(undefined_python),
-            f"there is no `{fact.name}`",
+            f"`{fact.name}` is a module" if module else f"there is no `{fact.name}`",
             Label(fact.span, f"{reading}; {_near(fact.near, '')}" if fact.near else reading),
             secondary,
             help,

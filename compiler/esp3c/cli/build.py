@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esp3c.cli.common import Failure, add_recipe, add_set, fail, load, recipe_path, show
+from esp3c.cli.common import Failure, add_recipe, add_set, fail, load, printable, recipe_path, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,11 +53,12 @@ def run(args: argparse.Namespace) -> int:
     except Failure as failure:
         return fail(failure)
     for path in done.removed:
-        print(f"removed {os.path.join(folder, path)}")
+        print(printable(f"removed {os.path.join(folder, path)}"))
     for path in done.kept:
-        print(f"kept {os.path.join(folder, path)}: edited since the last build, no longer part of the recipe")
+        where = os.path.join(folder, path)
+        print(printable(f"kept {where}: edited since the last build, no longer part of the recipe"))
     total = len(result.files) - 1
-    print(f"{args.recipe}: {done.summary(total)} in {os.path.relpath(folder)}")
+    print(printable(f"{args.recipe}: {done.summary(total)} in {os.path.relpath(folder)}"))
     return 0
 
 
@@ -79,7 +80,7 @@ def _check(result: Result, folder: Path) -> int:
 
     changes = differences(folder, result.files)
     for path, what in changes:
-        print(f"{what} {os.path.join(os.path.relpath(folder), path)}")
+        print(printable(f"{what} {os.path.join(os.path.relpath(folder), path)}"))
     if changes:
         print("esp3c build would change these files")
     return 1 if changes else 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from esp3c.cli.common import Failure, add_recipe, add_set, fail, load, show
+from esp3c.cli.common import Failure, add_recipe, add_set, fail, load, printable, show
 
 EPILOG = """\
 examples:
@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     else:
         recipe = result.recipe
         stages, configs = len(recipe.stages), len(recipe.configs)
-        print(f"{args.recipe}: no problems found ({stages} stages, {configs} configs)")
+        print(printable(f"{args.recipe}: no problems found ({stages} stages, {configs} configs)"))
     return 0 if result.ok else 1

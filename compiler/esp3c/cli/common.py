@@ -48,8 +48,14 @@ def recipe_path(text: str) -> Path:
     return inside if path.is_dir() and inside.is_file() else path
 
 
+def printable(text: str) -> str:
+    """Text of a person or a file system, without what a terminal would obey."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
 def fail(failure: Failure) -> int:
-    print(f"esp3c: error: {failure}", file=sys.stderr)
+    lines = str(failure).split("\n")
+    print("\n".join(map(printable, ["esp3c: error: " + lines[0], *lines[1:]])), file=sys.stderr)
     return failure.code
 
 
@@ -66,7 +72,13 @@ def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None)
     path = recipe_path(text)
     for each in overrides:
         if "=" not in each:
-            raise Failure(f"--set {each}: expected KEY=VALUE, for example --set training.optimizer.lr=3e-4", 2)
+            raise Failure(
+                f"--set {printable(each)}: expected KEY=VALUE, for example --set training.optimizer.lr=3e-4", 2
+            )
+        try:
+            each.encode("utf-8")
+        except UnicodeEncodeError:
+            raise Failure(f"--set {printable(each)}: this is not UTF-8 text", 2) from None
     try:
         source = read_recipe(path, os.fspath(path))
     except UnreadableRecipe as error:

@@ -11,7 +11,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from esp3c.cli.common import Failure, fail
+from esp3c.cli.common import Failure, fail, printable
 
 EPILOG = """\
 examples:
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         return fail(Failure(f"cannot write {folder}: {error.strerror or error}"))
     shown = os.path.relpath(folder)
-    print(f"wrote {len(written)} files in {shown}")
-    print(f"next: esp3c run {os.path.join(shown, 'recipe.esp')}")
+    print(printable(f"wrote {len(written)} files in {shown}"))
+    print(printable(f"next: esp3c run {os.path.join(shown, 'recipe.esp')}"))
     return 0
 
 

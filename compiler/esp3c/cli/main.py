@@ -7,6 +7,7 @@ are small and import what they need inside `run`, so that `esp3c --help` is inst
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `esp3c` and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that this terminal's encoding does not have must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args(argv)
     try:
         code: int = args.run(args)

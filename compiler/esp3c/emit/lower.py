@@ -6,6 +6,7 @@ A value may stand in another place in the YAML than in the recipe (`digits(split
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -32,7 +33,6 @@ from esp3c.ir import (
     Step,
     Text,
     Use,
-    at,
     strip,
 )  # fmt: skip
 from esp3c.schema.blocks import INFERENCE_DATASET, TRAINING_DATASET
@@ -321,9 +321,9 @@ class _Lowering:
         if isinstance(value, Scalar) and isinstance(value.value, int | float) and not isinstance(value.value, bool):
             # SLURM counts time in minutes and memory in mebibytes; submitit hands both on as they are.
             if entry.name == "time":
-                return YScalar(max(1, -(-int(value.value) // 60)), value.span)
+                return YScalar(max(1, math.ceil(value.value / 60)), value.span)
             if entry.name.startswith("mem"):
-                return YScalar(f"{max(1, -(-int(value.value) // 2**20))}M", value.span)
+                return YScalar(f"{max(1, math.ceil(value.value / 2**20))}M", value.span)
         return self.node(entry.value, place)
 
     # -- the second step --------------------------------------------------------------------------------------------------
@@ -340,10 +340,6 @@ class _Lowering:
                 return YList(tuple(self.finish(item) for item in items), span)
 
     def written(self, parts: tuple[_Part, ...], span: Span) -> YNode:
-        if len(parts) == 1 and isinstance(parts[0], LinkNode):
-            inline = self.inline(parts[0])
-            if inline is not None:
-                return inline
         out: list[str] = []
         for part, following in zip(parts, (*parts[1:], None), strict=True):
             match part:
@@ -355,14 +351,6 @@ class _Lowering:
                     out.append(escape(part, before_interpolation=isinstance(following, LinkNode | Resolver)))
         return YScalar("".join(out), span)
 
-    def inline(self, link: LinkNode) -> YNode | None:
-        """A place that an interpolation cannot spell is written out where it is used."""
-        if link.scaffold or all(_spelled(step) for step in self.yaml_place(link)):
-            return None
-        node = at(self.config.root, link.place)
-        assert node is not None
-        return self.finish(self.node(node, _Place(("\0inline",), ())))
-
     def yaml_place(self, link: LinkNode) -> Place:
         return self.places.get(link.place, link.place)
 
@@ -371,10 +359,6 @@ class _Lowering:
         for step in self.yaml_place(link):
             out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
         return out
-
-
-def _spelled(step: Step) -> bool:
-    return isinstance(step, int) or (step.isidentifier() and step.isascii())
 
 
 def _method(stage: Stage) -> str:

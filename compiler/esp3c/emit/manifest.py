@@ -32,7 +32,7 @@ def manifest(files: Sequence[EmittedFile], layout: Layout) -> EmittedFile:
             for each in sorted(files, key=lambda each: each.path)
         },
     }
-    return EmittedFile(MANIFEST, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    return EmittedFile(MANIFEST, json.dumps(document, indent=1) + "\n")
 
 
 def _value(value: Traced, layout: Layout) -> dict[str, Any]:

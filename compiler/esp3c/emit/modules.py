@@ -6,6 +6,7 @@ from esp3c.emit.files import EmittedFile, Layout
 from esp3c.emit.lower import MODULES
 from esp3c.emit.python import Writer, camel, dotted, literal, name, prose
 from esp3c.ir import CallNode, Dataset, PythonNode, Recipe, Stage, Use, strip
+from esp3c.python.find import Lookup
 from esp3c.schema.blocks import CONFIGS
 from esp3c.schema.stages import KNOWN_STAGES
 
@@ -28,18 +29,33 @@ def dataset_module(dataset: Dataset, layout: Layout) -> EmittedFile | None:
     write(f'"""The dataset `{prose(dataset.name)}`. {written_by(layout)}"""')
     write()
     exported: list[str] = []
+    nested: list[tuple[str, str]] = []
     for export, node in parts.items():
         value = strip(node) if node is not None else None
         if isinstance(value, CallNode | PythonNode):
-            module, _, attribute = dotted(value.target.path).rpartition(".")
+            module, attribute, inner = _imported(value.target)
             alias = "" if attribute == export else f" as {export}"
             write(f"from {module} import {attribute}{alias}", at=export, span=value.span)
             exported.append(export)
+            if inner:
+                nested.append((export, inner))
     if not exported:
         return None
+    for export, inner in nested:
+        write()
+        write(f"{export} = {export}{inner}")
     write()
     write(f"__all__ = [{', '.join(literal(each) for each in exported)}]")
     return EmittedFile(f"{MODULES}/{name(dataset.name)}.py", write.text(), tuple(write.spans))
+
+
+def _imported(target: Lookup) -> tuple[str, str, str]:
+    """How a definition is imported: its module, its name there, and `.Inner` where it stands inside a class."""
+    if target.module is None or not target.rest:
+        module, _, attribute = dotted(target.path).rpartition(".")
+        return module, attribute, ""
+    attribute, *inner = target.rest
+    return dotted(target.module.name), dotted(attribute), "".join(f".{dotted(each)}" for each in inner)
 
 
 # -- system.py ----------------------------------------------------------------------------------------------------------
@@ -48,7 +64,7 @@ def dataset_module(dataset: Dataset, layout: Layout) -> EmittedFile | None:
 def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     """The System subclass: a keyword for each config of one's own, a method for each stage of one's own."""
     assert recipe.system is not None
-    module, _, base = dotted(recipe.system.path).rpartition(".")
+    module, base, inner = _imported(recipe.system.target)
     own = [each for each in recipe.configs if each not in WELL_KNOWN]
     write = Writer()
     write(f'"""The system of the recipe `{prose(recipe.name)}`.')
@@ -59,8 +75,8 @@ def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write(f"from {module} import {base}", at="system", span=recipe.system.span)
     write()
     write()
-    write(f"class {class_name(recipe)}({base}):", at="class", span=recipe.span)
-    write(f'    """`{base}` with the configs and stages of this recipe."""')
+    write(f"class {class_name(recipe)}({base}{inner}):", at="class", span=recipe.span)
+    write(f'    """`{base}{inner}` with the configs and stages of this recipe."""')
     if own:
         write()
         write(f"    def __init__(self, *, {', '.join(f'{name(each)}_config=None' for each in own)}, **kwargs):")
@@ -90,12 +106,12 @@ def _begin(write: Writer, stage: Stage, doc: str) -> None:
 
 
 def _function_method(write: Writer, stage: Stage, target: PythonNode) -> None:
-    module, _, function = dotted(target.target.path).rpartition(".")
+    module, function, inner = _imported(target.target)
     configs = [f"self.{name(each)}_config" for each in stage.needs]
     _begin(write, stage, f"Calls `{target.target.path}` with the configs of this stage.")
     write(f"        from {module} import {function}", at=f"{stage.name}.runs", span=target.span)
     write()
-    write(f"        return {function}({', '.join(configs)})")
+    write(f"        return {function}{inner}({', '.join(configs)})")
 
 
 def _workload_method(write: Writer, stage: Stage) -> None:

@@ -18,6 +18,9 @@ from esp3c.source import Source, Span
 from esp3c.suggest import nearest
 from esp3c.world import Module, ModuleKind, World
 
+LONGEST = 50
+"""How many parts a path may have; nothing real comes near it."""
+
 
 class Status(StrEnum):
     FOUND = "found"
@@ -41,6 +44,11 @@ class Lookup:
     near: tuple[str, ...] = ()
     place: Span | None = None
 
+    @property
+    def is_module(self) -> bool:
+        """Whether the whole path names a module, which can be neither called nor extended."""
+        return self.status is Status.FOUND and not self.rest
+
 
 def look_up(world: World, path: str) -> Lookup:
     """Resolves a dotted path to a definition without importing anything."""
@@ -48,6 +56,8 @@ def look_up(world: World, path: str) -> Lookup:
     for number, part in enumerate(parts):
         if keyword.iskeyword(part) or not part.isidentifier():
             return Lookup(path, Status.ABSENT, None, tuple(parts[number:]), part)
+    if len(parts) > LONGEST:
+        return Lookup(path, Status.ABSENT, None, tuple(parts), parts[0])
     module: Module | None = None
     depth = 0
     while depth < len(parts):
@@ -101,13 +111,14 @@ def _in_module(world: World, path: str, module: Module, source: Source, rest: tu
 
 def _in_class(path: str, module: Module, source: Source, rest: tuple[str, ...], place: Span) -> Lookup:
     tree = parse_module(source)
-    if tree is None or len(rest) > 2:
+    if tree is None:
         return Lookup(path, Status.UNKNOWN, module, rest, place=place)
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == rest[0]:
             members = dict(_bound(node.body))
             if rest[1] in members:
-                return Lookup(path, Status.FOUND, module, rest, place=place)
+                status = Status.FOUND if len(rest) == 2 else Status.UNKNOWN
+                return Lookup(path, status, module, rest, place=place)
             # A member may come from a base class or be set at run time.
             if node.bases or node.decorator_list or node.keywords:
                 return Lookup(path, Status.UNKNOWN, module, rest, place=place)
@@ -130,46 +141,30 @@ def bound_names(source: Source) -> dict[str, int] | None:
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
-    for node in body:
+    """What the statements of a module or class bind, whatever they stand in: `if`, `try`, `with`, `for`, `match` …"""
+    left: list[ast.AST] = list(reversed(body))
+    while left:
+        node = left.pop()
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name, node.lineno
+                # A function that says `global` binds for its module.
+                yield from (
+                    (name, each.lineno)
+                    for each in ast.walk(node)
+                    if isinstance(each, ast.Global)
+                    for name in each.names
+                )
             case ast.Import():
-                for alias in node.names:
-                    yield alias.asname or alias.name.split(".")[0], node.lineno
+                yield from ((alias.asname or alias.name.split(".")[0], node.lineno) for alias in node.names)
             case ast.ImportFrom():
-                for alias in node.names:
-                    yield alias.asname or alias.name, node.lineno
-            case ast.Assign():
-                for target in node.targets:
-                    yield from _targets(target)
-            case ast.AnnAssign() | ast.AugAssign():
-                yield from _targets(node.target)
-            case ast.If():
-                yield from _bound(node.body)
-                yield from _bound(node.orelse)
-            case ast.Try():
-                for part in (
-                    node.body,
-                    node.orelse,
-                    node.finalbody,
-                    *(handler.body for handler in node.handlers),
-                ):
-                    yield from _bound(part)
-            case ast.With():
-                yield from _bound(node.body)
-            case ast.For() | ast.While():
-                yield from _bound(node.body)
-            case _:
+                yield from ((alias.asname or alias.name, node.lineno) for alias in node.names)
+            case ast.Name(ctx=ast.Store()):
+                yield node.id, node.lineno
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield name, node.lineno
+                left.extend(ast.iter_child_nodes(node))
+            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 continue
-
-
-def _targets(target: ast.expr) -> Iterator[tuple[str, int]]:
-    match target:
-        case ast.Name():
-            yield target.id, target.lineno
-        case ast.Tuple() | ast.List():
-            for each in target.elts:
-                yield from _targets(each)
-        case _:
-            return
+            case _:
+                left.extend(reversed(list(ast.iter_child_nodes(node))))

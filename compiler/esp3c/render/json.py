@@ -21,7 +21,8 @@ def render_json(diagnostics: Sequence[Diagnostic]) -> str:
         "warnings": len(diagnostics) - errors,
         "diagnostics": [diagnostic_data(each) for each in diagnostics],
     }
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    # In ASCII, so that the encoding of the standard output cannot spoil it.
+    return json.dumps(document, indent=2) + "\n"
 
 
 def diagnostic_data(diagnostic: Diagnostic) -> dict[str, Any]:

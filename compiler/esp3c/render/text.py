@@ -9,12 +9,14 @@
        = help: …
 
 Columns are counted in the width that a terminal gives a character: tabs become spaces, wide characters take two places,
-combining ones none. A span over several lines is drawn with a rail on the left.
+combining ones none. What a terminal would obey (escapes, changes of the writing direction) is shown as `�`. Of a very
+long line the part around the labels is shown. A span over several lines is drawn with a rail on the left.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +25,10 @@ from esp3c.source import Source
 
 TAB = 4
 WIDEST = 160
+BEFORE = 40
+"""How much of a line that is too wide is shown in front of its first label."""
+
+_OBEYED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u2028\u2029\u0085")
 
 _RED, _YELLOW, _BLUE, _GREEN, _BOLD, _PLAIN = (
     "\x1b[1;31m",
@@ -34,6 +40,9 @@ _RED, _YELLOW, _BLUE, _GREEN, _BOLD, _PLAIN = (
 )
 
 
+_CUT = "… "
+
+
 def char_width(char: str) -> int:
     """The places that a terminal gives one character."""
     if unicodedata.combining(char) or unicodedata.category(char) in {"Cf", "Me", "Mn"}:
@@ -41,8 +50,8 @@ def char_width(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
 
 
-def widen(text: str) -> tuple[str, list[int]]:
-    """The text as it is shown, and for each character (and the end) the column at which it begins."""
+def widen(text: str) -> tuple[list[str], list[int]]:
+    """How each character is shown, and for each (and the end) the column at which it begins."""
     shown: list[str] = []
     columns: list[int] = []
     at = 0
@@ -51,7 +60,7 @@ def widen(text: str) -> tuple[str, list[int]]:
         if char == "\t":
             width = TAB - at % TAB
             shown.append(" " * width)
-        elif unicodedata.category(char) in {"Cc", "Cs"}:
+        elif char in _OBEYED or unicodedata.category(char) in {"Cc", "Cs"}:
             shown.append("\ufffd")
             width = 1
         else:
@@ -59,7 +68,7 @@ def widen(text: str) -> tuple[str, list[int]]:
             width = char_width(char)
         at += width
     columns.append(at)
-    return "".join(shown), columns
+    return shown, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class TextRenderer:
             main = labels[0][0]
             line, column = each.position(main.span.start)
             arrow = "-->" if each is source else ":::"
-            lines.append(f"{pad}{self.paint(arrow, _BLUE)} {each.path}:{line}:{column}")
+            lines.append(f"{pad}{self.paint(arrow, _BLUE)} {_printable(each.path)}:{line}:{column}")
             lines.append(f"{pad} {self.paint('|', _BLUE)}")
             lines.extend(self.snippet(each, labels, gutter, loud))
         notes = [("help", text) for text in diagnostic.help]
@@ -137,8 +146,9 @@ class TextRenderer:
                 else:
                     out.append(self.paint("...", _BLUE))
             before = line
-            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud)))
-            out.extend(self.underlines(marks[line], gutter, loud, " " * rail_width))
+            skip, shown = self.window(marks[line])
+            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud), skip))
+            out.extend(self.underlines(shown, gutter, loud, " " * rail_width))
             for first, last, primary, text in rails:
                 if last == line and text:
                     color = loud if primary else _BLUE
@@ -159,12 +169,14 @@ class TextRenderer:
                 return self.paint("| ", color)
         return "  "
 
-    def source_line(self, source: Source, line: int, gutter: int, rail: str) -> str:
-        shown, _ = widen(source.line_text(line))
-        if len(shown) > WIDEST:
-            shown = shown[:WIDEST] + " …"
+    def source_line(self, source: Source, line: int, gutter: int, rail: str, skip: int = 0) -> str:
+        """A line of the source, from its column `skip` on."""
+        pieces, columns = widen(source.line_text(line))
+        first, last = bisect_left(columns, skip), bisect_right(columns, skip + WIDEST) - 1
+        # A wide character that the cut would halve is left out.
+        shown = " " * (columns[first] - skip) + "".join(pieces[first:last])
         number = self.paint(f"{line:>{gutter}} |", _BLUE)
-        return f"{number} {rail}{shown}"
+        return f"{number} {rail}{_CUT if skip else ''}{shown}{' …' if last < len(pieces) else ''}"
 
     def mark(self, source: Source, line: int, label: Label, primary: bool) -> _Mark:
         start = label.span.start - source.line_start(line)
@@ -172,8 +184,18 @@ class TextRenderer:
         _, columns = widen(text)
         begin = columns[min(start, len(text))]
         end = columns[min(start + (label.span.end - label.span.start), len(text))]
-        begin, end = min(begin, WIDEST), min(end, WIDEST + 1)
         return _Mark(begin, max(end, begin + 1), _printable(label.text), primary)
+
+    def window(self, marks: Sequence[_Mark]) -> tuple[int, list[_Mark]]:
+        """How many columns of a line are left out in front, and the marks on what is shown of it."""
+        if all(mark.end <= WIDEST for mark in marks):
+            return 0, list(marks)
+        skip = max(0, min(mark.start for mark in marks) - BEFORE)
+        moved: list[_Mark] = []
+        for mark in marks:
+            start, end = (min(column - skip, WIDEST) + (len(_CUT) if skip else 0) for column in (mark.start, mark.end))
+            moved.append(_Mark(start, max(end, start + 1), mark.text, mark.primary))
+        return skip, moved
 
     def underlines(self, marks: Sequence[_Mark], gutter: int, loud: str, indent: str) -> list[str]:
         """The line of carets, with the text of the rightmost label behind it and the others below."""

@@ -66,9 +66,7 @@ def declare(file: ast.File, overrides: tuple[ast.Setting, ...], facts: list[Fact
         begin = (out.recipes or out.stages) if kind == "recipe" else out.stages
         for extra in again:
             facts.append(Repeated(kind, _head(begin[0].span, kind), _head(extra.span, kind), "block"))
-    _owners(out, facts)
-    for setting in overrides:
-        _override(out, setting, facts)
+    _owners(out, overrides, facts)
     return out
 
 
@@ -76,7 +74,7 @@ def _head(span: Span, word: str) -> Span:
     return Span(span.source, span.start, span.start + len(word))
 
 
-def _owners(out: Declarations, facts: list[Fact]) -> None:
+def _owners(out: Declarations, overrides: tuple[ast.Setting, ...], facts: list[Fact]) -> None:
     names = out.names
     if out.recipes:
         names.recipe = Owner("recipe", "recipe", block_shape(out.recipes[0].block, facts))
@@ -89,93 +87,86 @@ def _owners(out: Declarations, facts: list[Fact]) -> None:
         kept = tuple(entry for entry in dataset.block.entries if not _is_sample(entry))
         names.datasets[name] = Owner("dataset", name, block_shape(ast.Block(kept, dataset.block.span), facts))
     for name in out.configs:
-        _config(out, name, [], facts)
+        _config(out, name, overrides, facts)
+    for setting in overrides:
+        if setting.key.parts[0].text not in out.configs:
+            _override(out, setting, facts)
 
 
 def _is_sample(entry: ast.Setting | ast.Field) -> bool:
     return isinstance(entry, ast.Setting) and entry.key.dotted == "sample" and isinstance(entry.value, ast.Block)
 
 
-def _config(out: Declarations, name: str, chain: list[str], facts: list[Fact]) -> Shape | None:
-    """The shape of a config with its base merged in; None while a base of it is being made."""
-    names = out.names
-    if name in names.configs:
-        return names.configs[name].root
-    declaration = out.configs[name]
-    if name in chain:
-        ring = chain[chain.index(name) :]
-        bases = (out.configs[each].extends for each in ring)
-        spans = tuple(each.span for each in bases if each is not None)
-        facts.append(Cycle((*ring, name), spans, "config"))
-        return None
-    base: Shape | None = None
-    out.kinds[name] = name if declaration.well_known else ""
-    if declaration.extends is not None:
+def _config(out: Declarations, name: str, overrides: tuple[ast.Setting, ...], facts: list[Fact]) -> None:
+    """Makes the shape of a config, after those of the configs that it extends."""
+    # From the config to its last base, without recursion: a chain may be of any length.
+    chain: list[str] = []
+    position: dict[str, int] = {}
+    while name not in out.names.configs:
+        declaration = out.configs[name]
+        out.kinds[name] = name if declaration.well_known else ""
+        position[name] = len(chain)
+        chain.append(name)
         wanted = declaration.extends
-        if wanted.text in out.configs:
-            base = _config(out, wanted.text, [*chain, name], facts)
-            names.used.add(("config", wanted.text))
-            out.kinds[name] = out.kinds.get(wanted.text, "")
-        else:
+        if wanted is None:
+            break
+        if wanted.text in position:
+            ring = chain[position[wanted.text] :]
+            bases = (out.configs[each].extends for each in ring)
+            spans = tuple(each.span for each in bases if each is not None)
+            facts.append(Cycle((*ring, wanted.text), spans, "config"))
+            break
+        if wanted.text not in out.configs:
             near = tuple(nearest(wanted.text, out.configs))
             facts.append(Undefined(wanted.text, wanted.span, near, None, "config"))
-    if base is None and declaration.extends is not None:
+            break
+        name = wanted.text
+    for each in reversed(chain):
+        root = _merged(out, out.configs[each], facts)
+        # A value that is set from outside is like one in the config's own text: what extends the config gets it too.
+        for setting in overrides:
+            if setting.key.parts[0].text == each:
+                root = _set(root, setting, facts)
+        out.names.configs[each] = Owner("config", each, root)
+
+
+def _merged(out: Declarations, declaration: ast.ConfigDeclaration, facts: list[Fact]) -> Shape:
+    """The shape of a config with its base merged in."""
+    if declaration.extends is None:
+        return block_shape(declaration.block, facts)
+    base = declaration.extends.text
+    if base in out.configs:
+        out.names.used.add(("config", base))
+        out.kinds[declaration.name.text] = out.kinds[base]
+    if base not in out.names.configs:
         # Without its base nothing can be said of its keys.
-        root = Shape(Kind.MAP, declaration.block.span, declaration.block)
-    elif base is not None:
-        assert declaration.extends is not None
-        root = override(base, declaration.block, declaration.extends.text, facts)
-    else:
-        root = block_shape(declaration.block, facts)
-    names.configs.setdefault(name, Owner("config", name, root))
-    return names.configs[name].root
+        return Shape(Kind.MAP, declaration.block.span, declaration.block)
+    return override(out.names.configs[base].root, declaration.block, base, facts)
+
+
+def _set(root: Shape, setting: ast.Setting, facts: list[Fact]) -> Shape:
+    """Lays `--set training.optimizer.lr=3e-4` over the config or `let` that it begins with."""
+    head, *rest = setting.key.parts
+    if not rest:
+        facts.append(Misplaced("override-config", head.span, head.text))
+        return root
+    return override_one(root, setting, tuple(rest), head.text, facts)
 
 
 def _override(out: Declarations, setting: ast.Setting, facts: list[Fact]) -> None:
-    """Lays `--set training.optimizer.lr=3e-4` over the config, `let` or `recipe` block that it begins with."""
+    """Lays `--set` over the `let` or the `recipe` block that it begins with."""
     head, rest = setting.key.parts[0], setting.key.parts[1:]
     names = out.names
-    tables = {"config": names.configs, "let": names.lets}
-    for kind, table in tables.items():
-        if head.text not in table:
-            continue
-        owner = table[head.text]
-        if rest:
-            root = override_one(owner.root, setting, rest, head.text, facts)
-        elif kind == "let":
-            root = shape_of(setting.value, facts)
-        else:
-            facts.append(Misplaced("override-config", head.span, head.text))
-            return
-        table[head.text] = Owner(kind, head.text, root)
-        # What extends this config was merged from it before: it gets the same setting, as its own text had it.
-        if kind == "config" and rest:
-            for name, declaration in out.configs.items():
-                if declaration.extends is not None and declaration.extends.text == head.text:
-                    _override_derived(out, name, setting, rest, facts)
-        return
-    if head.text == "recipe" and names.recipe is not None and rest:
+    if head.text in names.lets:
+        owner = names.lets[head.text]
+        root = _set(owner.root, setting, facts) if rest else shape_of(setting.value, facts)
+        names.lets[head.text] = Owner("let", head.text, root)
+    elif head.text == "recipe" and names.recipe is not None and rest:
         owner = names.recipe
-        there = rest[0].text in owner.root.children or rest[0].text in {"exp_tag", "seed"}
-        entry = setting if there else ast.Setting(setting.key, setting.value, False, setting.span)
-        if there and rest[0].text not in owner.root.children:
-            entry = ast.Setting(setting.key, setting.value, True, setting.span)
+        # These two are there in every recipe, written or not.
+        new = rest[0].text in {"exp_tag", "seed"} and rest[0].text not in owner.root.children
+        entry = ast.Setting(setting.key, setting.value, new, setting.span)
         names.recipe = Owner("recipe", "recipe", override_one(owner.root, entry, rest, "recipe", facts))
-        return
-    near = tuple(nearest(head.text, [*names.configs, *names.lets, "recipe"]))
-    facts.append(Undefined(head.text, head.span, near, None, "override"))
-
-
-def _override_derived(
-    out: Declarations, name: str, setting: ast.Setting, rest: tuple[ast.Name, ...], facts: list[Fact]
-) -> None:
-    own = {entry.key.dotted for entry in out.configs[name].block.entries if isinstance(entry, ast.Setting)}
-    dotted = ".".join(part.text for part in rest)
-    if any(dotted == key or dotted.startswith(key + ".") or key.startswith(dotted + ".") for key in own):
-        return
-    names = out.names
-    silent: list[Fact] = []
-    names.configs[name] = Owner("config", name, override_one(names.configs[name].root, setting, rest, name, silent))
-    for other, declaration in out.configs.items():
-        if declaration.extends is not None and declaration.extends.text == name:
-            _override_derived(out, other, setting, rest, facts)
+    else:
+        near = tuple(nearest(head.text, [*names.configs, *names.lets, "recipe"]))
+        facts.append(Undefined(head.text, head.span, near, None, "override"))

@@ -48,7 +48,7 @@ def links(node: Node, place: Place = ()) -> Iterator[tuple[Place, LinkNode]]:
 
 
 def cycles(root: MapNode) -> list[Cycle]:
-    """Each cycle once, from the value that stands first in it."""
+    """Each ring of values, from the value that stands first in it."""
     outgoing: dict[Place, list[LinkNode]] = {}
     inside: dict[Place, list[Place]] = {}
     for place, link in links(root):
@@ -58,33 +58,42 @@ def cycles(root: MapNode) -> list[Cycle]:
             for depth in range(len(place) + 1):
                 inside.setdefault(place[:depth], []).append(place)
         outgoing.setdefault(place, []).append(link)
+
+    def following(place: Place) -> Iterator[tuple[LinkNode, Place]]:
+        for link in outgoing[place]:
+            for next_place in inside.get(link.place, ()):
+                yield link, next_place
+
     found: list[Cycle] = []
+    reported: set[Place] = set()
     done: set[Place] = set()
     for start in outgoing:
         if start in done:
             continue
-        # Depth first without recursion; `path` holds the links that are being followed.
-        path: list[tuple[Place, LinkNode]] = []
-        on_path: dict[Place, int] = {}
-        stack: list[tuple[Place, LinkNode, bool]] = [(start, link, False) for link in outgoing[start]]
+        # Depth first without recursion: `path` are the places that are being followed, `asks` the links between them.
+        path, position, asks = [start], {start: 0}, list[LinkNode]()
+        stack = [following(start)]
         while stack:
-            place, link, leaving = stack.pop()
-            if leaving:
-                path.pop()
-                on_path.pop(place, None)
-                done.add(place)
+            step = next(stack[-1], None)
+            if step is None:
+                stack.pop()
+                left = path.pop()
+                del position[left]
+                done.add(left)
+                if asks:
+                    asks.pop()
                 continue
-            if place in done:
-                continue
-            stack.append((place, link, True))
-            on_path[place] = len(path)
-            path.append((place, link))
-            for following in inside.get(link.place, ()):
-                if following in on_path:
-                    chain = path[on_path[following] :]
-                    names = tuple(".".join(map(str, each)) for each, _ in chain)
-                    found.append(Cycle(names, tuple(each.span for _, each in chain), "value"))
-                    done.update(each for each, _ in chain)
-                elif following not in done:
-                    stack.extend((following, each, False) for each in outgoing[following])
+            link, place = step
+            if place in position:
+                chain = path[position[place] :]
+                if not reported.issuperset(chain):
+                    reported.update(chain)
+                    names = tuple(".".join(map(str, each)) for each in chain)
+                    spans = tuple(each.span for each in (*asks[position[place] :], link))
+                    found.append(Cycle(names, spans, "value"))
+            elif place not in done:
+                position[place] = len(path)
+                path.append(place)
+                asks.append(link)
+                stack.append(following(place))
     return found

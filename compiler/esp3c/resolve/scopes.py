@@ -15,6 +15,9 @@ from esp3c.source import Span
 from esp3c.suggest import nearest
 from esp3c.syntax import ast
 
+MAX_HOPS = 50
+"""Through how many names a name is followed; more are only found where something went wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -133,7 +136,7 @@ class Names:
             if node.kind is Kind.LEAF and isinstance(node.value, ast.Reference):
                 # The name of another value: go on inside that one.
                 key = (owner.kind, owner.name, here)
-                if key in busy:
+                if key in busy or len(busy) >= MAX_HOPS:
                     return None
                 names = tuple(each.text for each in node.value.path.parts)
                 meant = self._look_up(names, owner, here, busy | {key})

@@ -157,7 +157,8 @@ def is_hydra_key(name: str) -> bool:
 
 def override(base: Shape, block: ast.Block, base_name: str, facts: list[Fact]) -> Shape:
     """`base` with the settings of `block` laid over it. A dotted key, or a block on a block, reaches inside."""
-    merged = base
+    # One copy for all settings of the block, however many there are.
+    merged = replace(base, children=dict(base.children), keys=dict(base.keys))
     seen: dict[str, Span] = {}
     for entry in block.entries:
         if isinstance(entry, ast.Field):
@@ -168,28 +169,36 @@ def override(base: Shape, block: ast.Block, base_name: str, facts: list[Fact]) -
             facts.append(Repeated(dotted, seen[dotted], entry.key.span, "key"))
             continue
         seen[dotted] = entry.key.span
-        merged = override_one(merged, entry, entry.key.parts, base_name, facts)
+        _lay(merged, entry, entry.key.parts, base_name, facts)
     return merged
 
 
 def override_one(
     shape: Shape, entry: ast.Setting, parts: tuple[ast.Name, ...], base_name: str, facts: list[Fact]
 ) -> Shape:
+    """`shape` with one setting laid over it; `parts` are the keys on the way to it."""
+    merged = replace(shape, children=dict(shape.children), keys=dict(shape.keys))
+    _lay(merged, entry, parts, base_name, facts)
+    return merged
+
+
+def _lay(shape: Shape, entry: ast.Setting, parts: tuple[ast.Name, ...], base_name: str, facts: list[Fact]) -> None:
+    """Changes the children of `shape`, which nothing else holds yet."""
     name, rest = parts[0], parts[1:]
     there = shape.children.get(name.text)
     if there is None and (rest or not entry.new):
         near = tuple(nearest(name.text, shape.children))
         facts.append(BadOverride(name.text, name.span, False, base_name, near))
-        return shape
+        return
     if rest:
         assert there is not None
         if there.kind in {Kind.LEAF, Kind.LIST}:
             facts.append(BadOverride(rest[0].text, rest[0].span, False, f"{base_name}.{name.text}", ()))
-            return shape
+            return
         new = override_one(there, entry, rest, f"{base_name}.{name.text}", facts)
     elif there is not None and entry.new:
         facts.append(BadOverride(name.text, name.span, True, base_name, ()))
-        return shape
+        return
     elif (
         there is not None
         and isinstance(entry.value, ast.Block)
@@ -199,6 +208,5 @@ def override_one(
         new = override(there, entry.value, f"{base_name}.{name.text}", facts)
     else:
         new = shape_of(entry.value, facts)
-    children = {**shape.children, name.text: new}
-    keys = {**shape.keys, name.text: name.span}
-    return replace(shape, children=children, keys=keys)
+    shape.children[name.text] = new
+    shape.keys[name.text] = name.span

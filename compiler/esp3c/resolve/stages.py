@@ -37,19 +37,19 @@ def system_of(declarations: Declarations, values: Values, world: World) -> Syste
             values.facts.append(Misplaced("system", shape.span))
         return None
     lookup = values.python(path.dotted)
-    if lookup.status is Status.ABSENT:
+    if lookup.status is Status.ABSENT or lookup.is_module:
         position = len(path.parts) - len(lookup.rest)
         parts = [part.text for part in path.parts]
         near = tuple(".".join((*parts[:position], each, *parts[position + 1 :])) for each in lookup.near)
         near = near or tuple(nearest(path.dotted, SYSTEMS))
         values.facts.append(Undefined(path.dotted, path.span, near, lookup, "call"))
-        return System(path.dotted, path.span, None, None)
+        return System(path.dotted, path.span, None, None, lookup)
     facts = class_facts(world, path.dotted, frozenset(SYSTEMS))
     if facts.root is None:
-        return System(path.dotted, path.span, None, None)
+        return System(path.dotted, path.span, None, None, lookup)
     known = tuple(stage.name for stage in SYSTEMS[facts.root])
     own = tuple(sorted(name for name in facts.methods - set(known) - NOT_STAGES if not name.startswith("_")))
-    return System(path.dotted, path.span, (*known, *own) if facts.complete else None, facts.root)
+    return System(path.dotted, path.span, (*known, *own) if facts.complete else None, facts.root, lookup)
 
 
 def _path(shape: Shape) -> ast.Path | None:
@@ -117,7 +117,7 @@ def _runs(values: Values, path: ast.Path, system: System | None) -> Use | Python
             values.facts.append(Undefined(name, path.span, tuple(nearest(name, known)), None, "stage"))
         return Use(name, path.span)
     target = values.python(path.dotted)
-    if target.status is Status.ABSENT:
+    if target.status is Status.ABSENT or target.is_module:
         position = len(path.parts) - len(target.rest)
         parts = [part.text for part in path.parts]
         near = tuple(".".join((*parts[:position], each, *parts[position + 1 :])) for each in target.near)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from esp3c.ir import (
     BrokenNode,
@@ -24,6 +26,7 @@ from esp3c.ir import (
     Resolver,
     Scalar,
     Shadowed,
+    Step,
     Text,
     Undefined,
     strip,
@@ -42,7 +45,36 @@ RESOLVERS = (
     "self_name", "load_line", "now", "hydra",
 )  # fmt: skip
 
+MOST_CARRIED = 100_000
+"""How many values all names of a recipe together may stand for."""
+
+DEEPEST = 50
+"""How deep inside each other values may be when a name stands for them, and where it stands."""
+
+MOST_SEARCHES = 50
+"""For how many undefined names of a recipe the nearest ones are looked for."""
+
+_NOT_IN_INTERPOLATIONS = re.compile(r"""[\s\\${}()\[\]:."']""")
+
+
+def _spelled(step: Step) -> bool:
+    """Whether OmegaConf can spell a key inside `${…}`; if not, the value itself is written where it is asked for."""
+    return isinstance(step, int) or not _NOT_IN_INTERPOLATIONS.search(step)
+
+
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
+
+
+_Key: TypeAlias = tuple[str, str, Place]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """A value with the number of values in it, and how deep they stand inside each other, names written out."""
+
+    node: Node
+    size: int
+    depth: int
 
 
 class Values:
@@ -53,8 +85,12 @@ class Values:
         self.world = world
         self.facts = facts
         self._python: dict[str, Lookup] = {}
-        self._carried: dict[tuple[str, str, Place], Node] = {}
-        self._busy: list[tuple[tuple[str, str, Place], str, Span]] = []
+        self._carried: dict[_Key, _Measured] = {}
+        self._busy: list[tuple[_Key, str, Span]] = []
+        self._sizes: dict[int, _Measured] = {}
+        self._size = 0
+        self._depth = 0
+        self._searches = 0
 
     def python(self, path: str) -> Lookup:
         if path not in self._python:
@@ -72,6 +108,13 @@ class Values:
 
     def node(self, shape: Shape, owner: Owner, place: Place, *, carry: bool = False) -> Node:
         """One value at `place` of `owner`. With `carry`, links to the same owner are carried over too."""
+        self._depth += 1
+        try:
+            return self._node(shape, owner, place, carry=carry)
+        finally:
+            self._depth -= 1
+
+    def _node(self, shape: Shape, owner: Owner, place: Place, *, carry: bool) -> Node:
         match shape.kind:
             case Kind.MAP:
                 return self.map(shape, owner, place, carry=carry)
@@ -129,7 +172,7 @@ class Values:
         if shape.behind:
             self.facts.append(Misplaced("block-behind", shape.path.span, head))
         target = self.python(head)
-        if target.status is Status.ABSENT:
+        if target.status is Status.ABSENT or target.is_module:
             self._undefined(shape.path, owner, place, "call")
         options = MapNode(
             tuple(
@@ -166,7 +209,7 @@ class Values:
                     near = meaning.shape.span
                     self.facts.append(Shadowed(name.split(".")[0], span, near, meaning.shadowed))
                 same = meaning.owner.kind == owner.kind and meaning.owner.name == owner.name
-                if same and owner.is_config and not carry:
+                if same and owner.is_config and not carry and all(_spelled(step) for step in meaning.place):
                     return LinkNode(meaning.place, span)
                 return self.carried(meaning, name, span)
             case Scaffold():
@@ -183,34 +226,75 @@ class Values:
 
     def parallel_use(self, name: str, span: Span) -> Node:
         owner = self.names.parallels[name]
-        node = self.node(owner.root, owner, (), carry=True)
+        node = strip(self.carried(Target(owner, (), owner.root), name, span))
         if isinstance(node, ParallelNode):
             return ParallelNode(name, node.backend, node.settings, span)
         return BrokenNode(span)
 
     def carried(self, target: Target, name: str, span: Span) -> Node:
+        """What a name stands for. A value that would need itself, or would be too large to write, is broken."""
         key = (target.owner.kind, target.owner.name, target.place)
-        if key in self._carried:
-            return CarriedNode(name, self._carried[key], span)
-        for position, (busy, _, _) in enumerate(self._busy):
-            # A value inside itself is a cycle as well as a value that is itself.
-            if busy[:2] == key[:2] and busy[2][: len(key[2])] == key[2]:
-                chain = self._busy[position:]
-                # The first was asked for from outside; the ring is what asks from inside.
-                spans = (*(each[2] for each in chain[1:]), span)
-                self.facts.append(Cycle(tuple(each[1] for each in chain), spans, "value"))
-                return BrokenNode(span)
-        self._busy.append((key, name, span))
-        try:
-            node = self.node(target.shape, target.owner, target.place, carry=True)
-        finally:
-            self._busy.pop()
-        self._carried[key] = node
-        return CarriedNode(name, node, span)
+        known = self._carried.get(key)
+        if known is None:
+            for position, (busy, _, _) in enumerate(self._busy):
+                # A value inside itself is a cycle as well as a value that is itself.
+                if busy[:2] == key[:2] and busy[2][: len(key[2])] == key[2]:
+                    chain = self._busy[position:]
+                    # The first was asked for from outside; the ring is what asks from inside.
+                    spans = (*(each[2] for each in chain[1:]), span)
+                    self.facts.append(Cycle(tuple(each[1] for each in chain), spans, "value"))
+                    return BrokenNode(span)
+            if self._depth > DEEPEST:
+                return self._too_much(name, span)
+            self._busy.append((key, name, span))
+            try:
+                node = self.node(target.shape, target.owner, target.place, carry=True)
+            finally:
+                self._busy.pop()
+            known = self._carried[key] = _Measured(node, *self._measure(node))
+            self._sizes[id(node)] = known
+        if known.size > MOST_CARRIED or known.depth > DEEPEST:
+            return self._too_much(name, span)
+        if not self._busy:
+            before, self._size = self._size, self._size + known.size
+            if self._size > MOST_CARRIED:
+                # Once is enough: which of the names is the one too many is chance.
+                return self._too_much(name, span) if before <= MOST_CARRIED else BrokenNode(span)
+        return CarriedNode(name, known.node, span)
+
+    def _too_much(self, name: str, span: Span) -> Node:
+        self.facts.append(Misplaced("too-much", span, name))
+        return BrokenNode(span)
+
+    def _measure(self, node: Node) -> tuple[int, int]:
+        match node:
+            case CarriedNode(value=value):
+                known = self._sizes.get(id(value))
+                return (known.size, known.depth) if known is not None else (1, 1)
+            case MapNode(entries):
+                inner = [self._measure(entry.value) for entry in entries]
+            case ListNode(items):
+                inner = [self._measure(item) for item in items]
+            case Text(parts):
+                inner = [self._measure(part) for part in parts if isinstance(part, CarriedNode)]
+            case CallNode():
+                inner = [self._measure(node.arguments), self._measure(node.options)]
+            case DatasetNode():
+                inner = [self._measure(node.arguments), self._measure(node.extra)]
+            case ParallelNode():
+                inner = [self._measure(node.settings)]
+            case _:
+                inner = []
+        return 1 + sum(size for size, _ in inner), 1 + max((depth for _, depth in inner), default=0)
+
+    def _near(self, parts: tuple[str, ...], owner: Owner, place: Place) -> tuple[str, ...]:
+        # Each search compares with every name in sight; nobody reads more than the first of them.
+        self._searches += 1
+        return self.names.near(parts, owner, place) if self._searches <= MOST_SEARCHES else ()
 
     def _undefined(self, path: ast.Path, owner: Owner, place: Place, what: str) -> None:
         parts = tuple(part.text for part in path.parts)
-        near = list(self.names.near(parts, owner, place)) if what == "name" else []
+        near = list(self._near(parts, owner, place)) if what == "name" else []
         lookup = self.python(path.dotted) if len(parts) > 1 or what == "call" else None
         if lookup is not None and lookup.near:
             position = len(parts) - len(lookup.rest)
@@ -253,7 +337,7 @@ class Values:
         parts = tuple(name.split("."))
         node = self.meant(self.names.look_up(parts, owner, place), name, part.span, owner, carry=carry)
         if node is None:
-            near = self.names.near(parts, owner, place)
+            near = self._near(parts, owner, place)
             self.facts.append(Undefined(name, part.span, near, None, "interpolation"))
             return BrokenNode(part.span)
         value = strip(node)

@@ -125,15 +125,15 @@ class _TextReader:
         while True:
             found = _INTERESTING.search(body, at)
             if found is None:
-                self.plain.append(body[at:])
+                self.plain.append(_lines(body[at:]))
                 break
             here = found.start()
-            self.plain.append(body[at:here])
+            self.plain.append(_lines(body[at:here]))
             at = self.escape(here) if body[here] == "\\" else self.dollar(here)
         self.flush()
 
     def flush(self) -> None:
-        text = "".join(self.plain).replace("\r\n", "\n")
+        text = "".join(self.plain)
         self.plain.clear()
         if text:
             self.parts.append(text)
@@ -151,6 +151,8 @@ class _TextReader:
             return at + 2
         if letter == "\n":
             return at + 2
+        if body.startswith("\r\n", at + 1):
+            return at + 3
         if letter in _ESCAPES and letter:
             self.plain.append(_ESCAPES[letter])
         else:
@@ -199,22 +201,27 @@ class _TextReader:
         return self._partners.get(at - 1)
 
 
+def _lines(raw: str) -> str:
+    """Line ends are `\\n`, however the file has them; a `\\r\\n` that is written as escapes stays."""
+    return raw.replace("\r\n", "\n")
+
+
 def _dedent(parts: tuple[str | Interpolation, ...]) -> tuple[str | Interpolation, ...]:
     # Interpolations take part as one visible character: they keep their line from being empty.
     # A lone surrogate stands for them: text that was decoded from a file holds none.
     mark = "\udfff"
     joined = "".join(part if isinstance(part, str) else mark for part in parts)
     lines = joined.split("\n")
-    first_dropped = len(lines) > 1 and not lines[0].strip()
-    last_dropped = len(lines) > 1 and not lines[-1].strip()
-    margins = [len(line) - len(line.lstrip(" \t")) for line in lines[1:] if line.strip()]
+    first_dropped = len(lines) > 1 and not lines[0].strip(" \t")
+    last_dropped = len(lines) > 1 and not lines[-1].strip(" \t")
+    margins = [len(line) - len(line.lstrip(" \t")) for line in lines[1:] if line.strip(" \t")]
     margin = min(margins, default=0)
     kept = lines[1:] if first_dropped else lines
     begin = 1 if first_dropped else 0
     texts = [line[margin:] if begin + number > 0 else line for number, line in enumerate(kept)]
     if last_dropped:
         texts[-1] = ""
-    text = "\n".join("" if not line.strip() else line for line in texts)
+    text = "\n".join("" if not line.strip(" \t") else line for line in texts)
     interpolations = iter(part for part in parts if isinstance(part, Interpolation))
     out: list[str | Interpolation] = []
     for number, piece in enumerate(text.split(mark)):

@@ -40,6 +40,7 @@ def draw_learning_curve(rows: list[dict[str, float]]) -> bytes:
     """Draw rows of `EpochHistory` and give the picture as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     names = sorted({name.partition("/")[2] for row in rows for name in row if "/" in name})
     # The loss first, and the learning rate last.
@@ -47,7 +48,7 @@ def draw_learning_curve(rows: list[dict[str, float]]) -> bytes:
     panels = [*names, "lr"]
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.8 * columns, 3.2 * lines), layout="constrained")
+    figure = Figure(figsize=(4.6 * columns, 3.2 * lines))
     FigureCanvasAgg(figure)
     for place, name in enumerate(panels, start=1):
         axes = figure.add_subplot(lines, columns, place)
@@ -59,9 +60,18 @@ def draw_learning_curve(rows: list[dict[str, float]]) -> bytes:
                 axes.plot(epochs, values, marker="o", markersize=3, linewidth=1.4, label=key)
         axes.set_title(name)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8)
+    figure.subplots_adjust(
+        left=0.6 / (4.6 * columns),
+        right=1 - 0.15 / (4.6 * columns),
+        bottom=0.5 / (3.2 * lines),
+        top=1 - 0.35 / (3.2 * lines),
+        wspace=0.22,
+        hspace=0.4,
+    )
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     return picture.getvalue()

@@ -9,7 +9,6 @@ The model is built only where it has `collect_feats(**batch) -> dict`, which giv
 (batch, frames, ...) and its `<feat>_lengths` of shape (batch,).
 """
 
-import inspect
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,10 +18,9 @@ import numpy as np
 import torch
 
 from esp3rt.files import replacing, write_text
-from espnet3.components.data.data_organizer import DataOrganizer
 from espnet3.components.data.lengths import item_shapes, measured_item
 from espnet3.components.data.seeding import derive_seed, seeded
-from espnet3.components.modeling.instantiation import instantiate_target
+from espnet3.components.data.stats_environment import build_env, to_config
 from espnet3.parallel.base_runner import BaseRunner
 from espnet3.parallel.env_provider import EnvironmentProvider
 from espnet3.utils.errors import ConfigError
@@ -101,7 +99,7 @@ class CollectStatsInferenceProvider(EnvironmentProvider):
         params: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            _to_config(
+            to_config(
                 {
                     "model": model_config,
                     "dataset": dataset_config,
@@ -116,14 +114,14 @@ class CollectStatsInferenceProvider(EnvironmentProvider):
 
     def build_env_local(self) -> dict[str, Any]:
         """Build the environment in this process."""
-        return _build_env(self.config, self.params)
+        return build_env(self.config, self.params)
 
     def build_worker_setup_fn(self) -> Callable[[], dict[str, Any]]:
         """Give a function that builds the environment in a worker."""
         config, params = self.config, dict(self.params)
 
         def setup() -> dict[str, Any]:
-            return _build_env(config, params)
+            return build_env(config, params)
 
         return setup
 
@@ -347,59 +345,6 @@ class _Ready(EnvironmentProvider):
         return self._provider.build_worker_setup_fn()
 
 
-def _build_env(config: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    organizer = _organizer(config.dataset, config.mode)
-    dataset = getattr(organizer, config.mode)
-    if dataset is None:
-        raise ConfigError(f"dataset.{config.mode} has no entries")
-    if config.shard_idx is not None:
-        dataset = dataset.shard(config.shard_idx)
-    collate_fn = instantiate_target(config.collate_fn, "dataloader.collate_fn") if config.collate_fn else None
-    if type(collate_fn).__module__.startswith("espnet2."):
-        dataset.use_espnet_collator = True
-    model = _model(config)
-    device = torch.device("cuda" if model is not None and torch.cuda.is_available() else "cpu")
-    if model is not None:
-        model = model.to(device).eval()
-    return {"dataset": dataset, "model": model, "collate_fn": collate_fn, "device": device, **params}
-
-
-def _organizer(section: Any, mode: str) -> Any:
-    from omegaconf import OmegaConf
-
-    plain = OmegaConf.to_container(section, resolve=True)
-    assert isinstance(plain, dict)
-    target = plain.pop("_target_", None)
-    # The other splits need not be there yet.
-    for other in {"train", "valid", "test"} - {mode}:
-        plain.pop(other, None)
-    if target in (None, "espnet3.components.data.data_organizer.DataOrganizer"):
-        return DataOrganizer(**{str(key): value for key, value in plain.items()})
-    return instantiate_target({"_target_": target, **plain}, "dataset")
-
-
-def _model(config: Any) -> Any:
-    """Build the model if it can give features; a large one is not built only to be asked."""
-    if config.task:
-        from espnet3.utils.task_utils import get_espnet_model
-
-        model = get_espnet_model(config.task, config.model)
-        return model if callable(getattr(model, "collect_feats", None)) else None
-    target = (config.model or {}).get("_target_")
-    if not target:
-        return None
-    import hydra.utils
-
-    try:
-        made_by = hydra.utils.get_object(target)
-    except Exception as error:
-        raise ConfigError(f"model: {target} cannot be imported: {error}") from error
-    if inspect.isclass(made_by) and not callable(getattr(made_by, "collect_feats", None)):
-        return None
-    model = instantiate_target(config.model, "model")
-    return model if callable(getattr(model, "collect_feats", None)) else None
-
-
 def _unpadded(feats: Any, model: str) -> dict[str, list[np.ndarray[Any, Any]]]:
     if not isinstance(feats, Mapping):
         raise ConfigError(f"{model}.collect_feats must give a dict of features, not {type(feats).__name__}")
@@ -437,15 +382,3 @@ def _merge_stats(shard_dirs: list[Path], name: str, out: Path) -> None:
                 square = square + part["sum_square"]
     with replacing(out, "wb") as handle:
         np.savez(handle, count=count, sum=total, sum_square=square)
-
-
-def _to_config(parts: dict[str, Any]) -> Any:
-    from omegaconf import OmegaConf
-
-    return OmegaConf.create(
-        {
-            key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            for key, value in parts.items()
-        },
-        flags={"allow_objects": True},
-    )

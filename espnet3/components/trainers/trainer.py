@@ -8,6 +8,7 @@ whole, an own taking up from `last.ckpt`, and silence on the console but for the
 import inspect
 import logging
 import os
+import signal
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, Checkpoint, LearningRateMonitor
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
@@ -35,6 +37,8 @@ from espnet3.utils.errors import ConfigError, did_you_mean
 
 _LOG = logging.getLogger(__name__)
 _OWN_KEYS = ("log_interval",)
+# What a shell gives for a process that a signal ended: 128 and its number.
+_CODE_OF_SIGTERM = 128 + signal.SIGTERM
 
 
 class ESPnet3LightningTrainer:
@@ -84,6 +88,7 @@ class ESPnet3LightningTrainer:
         Raises:
             ResumeError: `last.ckpt` was trained with another config.
             TrainingDiverged: Too many losses in a row were no finite numbers.
+            SystemExit: The process was asked to end by SIGTERM; `last.ckpt` has been written.
         """
         given = OmegaConf.to_container(self.config.get("fit") or OmegaConf.create({}), resolve=True)
         assert isinstance(given, dict)
@@ -100,10 +105,13 @@ class ESPnet3LightningTrainer:
             self._announce_resume()
         self._check_data()
         self._announce_model()
-        with quiet_console():
-            self.trainer.fit(self.model, *args, **options)
-        if self.trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            with quiet_console():
+                self.trainer.fit(self.model, *args, **options)
+        except SIGTERMException:
+            # Lightning would leave with the code of a success, and the next stage would begin.
+            _say(f"train: stopped by SIGTERM after {self.trainer.global_step} steps; run it again to go on")
+            raise SystemExit(_CODE_OF_SIGTERM) from None
         self._announce_end()
 
     def validate(self, *args: Any, **kwargs: Any) -> Any:

@@ -141,3 +141,15 @@ def test_killed_many_times(tmp_path: Path, in_process: Run, undisturbed: Callabl
 
     assert codes == [-9] * 3
     assert_same(undisturbed("epoch_scheduler"), final_state(tmp_path))
+
+
+def test_terminated(tmp_path: Path, in_process: Run, undisturbed: Callable[..., Any]) -> None:
+    """A polite end, as at the end of a job's time, loses not even the batch that it came in."""
+    config = plain(tmp_path, "epoch_scheduler")
+
+    assert in_process(config, ("terminate", 6)) == 143
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["espnet3"]
+    assert in_process(config) == 0
+
+    assert (state["steps"], state["inside_epoch"]) == (6, True)
+    assert_same(undisturbed("epoch_scheduler"), final_state(tmp_path))

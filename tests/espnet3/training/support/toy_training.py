@@ -16,6 +16,7 @@ from espnet3.components.modeling.optimization_spec import OptimizationStep
 
 # How many calls of the model in training are left until the process is killed.
 _calls_left: int | None = None
+_deadly_signal = signal.SIGKILL
 
 
 class ToyDataset(Dataset[Any]):
@@ -152,7 +153,8 @@ def run_training(config: dict[str, Any], kill: tuple[str, int] | None = None) ->
 
     Args:
         config: A plain config.
-        kill: What ends the process by SIGKILL: `("call", n)` the n-th call of the model in training,
+        kill: What ends the process by SIGKILL: `("call", n)` the n-th call of the model in training (`terminate`
+            in the place of `call`: by SIGTERM),
             `("before_rename", n)` and `("after_rename", n)` the n-th file that is written.
     """
     from espnet3.systems.base.training import train
@@ -166,9 +168,10 @@ def run_training(config: dict[str, Any], kill: tuple[str, int] | None = None) ->
 
 
 def _arm(what: str, count: int) -> None:
-    global _calls_left
-    if what == "call":
+    global _calls_left, _deadly_signal
+    if what in ("call", "terminate"):
         _calls_left = count
+        _deadly_signal = signal.SIGKILL if what == "call" else signal.SIGTERM
         return
     from esp3rt import files
 
@@ -198,4 +201,4 @@ def _die_when_told() -> None:
         return
     _calls_left -= 1
     if _calls_left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _deadly_signal)

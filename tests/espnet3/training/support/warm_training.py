@@ -4,9 +4,9 @@ import hydra.utils
 import matplotlib.backends.backend_agg
 import matplotlib.figure
 import torch
+import toy_training
 
 import espnet3.components.trainers.trainer
-import toy_training
 
 LATE = (hydra.utils, matplotlib.backends.backend_agg, matplotlib.figure, espnet3.components.trainers.trainer)
 
