@@ -93,7 +93,15 @@ def test_run_py_works_from_any_folder(tmp_path: Path) -> None:
     assert run("build", "tones", cwd=tmp_path).returncode == 0
 
     done = subprocess.run(
-        [sys.executable, "tones/run.py", "--dry_run", "--stages", "train", "--training_config", "tones/conf/training.yaml"],
+        [
+            sys.executable,
+            "tones/run.py",
+            "--dry_run",
+            "--stages",
+            "train",
+            "--training_config",
+            "tones/conf/training.yaml",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

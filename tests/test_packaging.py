@@ -85,7 +85,7 @@ def test_the_source_archive_builds(built: Path) -> None:
     with tarfile.open(archive) as tar:
         names = tar.getnames()
 
-    assert any(name.endswith("grammar/esp.lark") or name.endswith("syntax/esp.lark") for name in names)
+    assert any(name.endswith(("grammar/esp.lark", "syntax/esp.lark")) for name in names)
 
 
 def test_the_wheel_runs_where_the_tree_is_not(built: Path, tmp_path: Path) -> None:

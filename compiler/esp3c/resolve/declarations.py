@@ -164,7 +164,7 @@ def _override(out: Declarations, setting: ast.Setting, facts: list[Fact]) -> Non
     elif head.text == "recipe" and names.recipe is not None and rest:
         owner = names.recipe
         # These two are there in every recipe, written or not.
-        new = rest[0].text in {"exp_tag", "seed"} and rest[0].text not in owner.root.children
+        new = setting.new or (rest[0].text in {"exp_tag", "seed"} and rest[0].text not in owner.root.children)
         entry = ast.Setting(setting.key, setting.value, new, setting.span)
         names.recipe = Owner("recipe", "recipe", override_one(owner.root, entry, rest, "recipe", facts))
     else:

@@ -95,6 +95,8 @@ TRAINING_DATASET = Block(
 
 _LOADER = (
     Key("batch_bins", INT, "elements a batch, padding counted; batches of items of like length"),
+    Key("shape_files", ListOf(STR), "the length of each item, instead of what collect_stats wrote"),
+    Key("sort_by_length", BOOL, "items of like length into one batch", "true with batch_bins"),
     Key("shape_key", STR, "the field whose length counts for `batch_bins`"),
     Key(
         "iter_factory",
@@ -179,6 +181,7 @@ TRAINING = Block(
         Key("checkpoint_every", FLOAT, "seconds between checkpoints inside an epoch", "600"),
         Key("max_nan_steps", INT, "losses that are not numbers, in a row, before training stops", "10"),
         Key("num_threads", INT, "threads of torch on the CPU"),
+        Key("write_collected_feats", BOOL, "let collect_stats keep the features of every item", "false"),
         _PARALLEL,
     ),
     open=False,

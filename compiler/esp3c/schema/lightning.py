@@ -55,6 +55,7 @@ TRAINER = Block(
         Key("val_check_interval", either(INT, FLOAT, DURATION, STR, MapOf(INT), NULL), "how often to validate inside an epoch"),
         Key("check_val_every_n_epoch", either(INT, NULL), "how often to validate, in epochs", "1"),
         Key("num_sanity_val_steps", either(INT, NULL), "validation batches before training begins", "2"),
+        Key("log_interval", INT, "ESPnet3's own: batches a line of the log", "500"),
         Key("log_every_n_steps", either(INT, NULL), "how often to log", "50"),
         Key("enable_checkpointing", either(BOOL, NULL), "whether to write checkpoints", "true"),
         Key("enable_progress_bar", either(BOOL, NULL), "whether to show progress"),

@@ -17,6 +17,7 @@ from typing import Any
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
+from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from esp3c.diagnostics import Diagnostic, Label, code_of
@@ -105,6 +106,13 @@ class _Reader:
             missing = self.value_missing_after(at)
             if missing is not None:
                 return missing
+        if kind == "DOT" and self.begins_next(at + 1) and self.fits("DOT"):
+            self.report_unexpected(at, "a name behind it")
+            if self.open:
+                self.cut_entry()
+            else:
+                self.cut_to(0)
+            return at + 1
         shaped = self.shaped(token)
         try:
             self.machine.feed_token(shaped)
@@ -138,14 +146,11 @@ class _Reader:
         following = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
         if following is not None:
             kind = following.type
-            behind = self.tokens[at + 2].type if at + 2 < len(self.tokens) else ""
-            same_line = self.line(following) == self.line(self.tokens[at])
             if kind == "EQUAL":
                 self.machine.feed_token(self.tokens[at])
                 self.report_unexpected(at + 1)
                 return at + 2
-            begins_next = kind == "NAME" and not same_line and behind in _BEHIND_A_KEY
-            if not begins_next and kind not in OPENERS and kind != "COMMA":
+            if not self.begins_next(at + 1) and kind not in OPENERS and kind != "COMMA":
                 return None
         try:
             stand_in = virtual("MISSING", self.end(self.tokens[at]))
@@ -199,6 +204,17 @@ class _Reader:
         self.report_unexpected(at)
         return self.skip_entry(at)
 
+    def begins_next(self, at: int) -> bool:
+        """Whether the token at this index stands on a line of its own and begins an entry or a declaration."""
+        if at >= len(self.tokens) or self.tokens[at].type != "NAME":
+            return False
+        if self.line(self.tokens[at]) == self.line(self.tokens[at - 1]):
+            return False
+        behind = self.tokens[at + 1].type if at + 1 < len(self.tokens) else ""
+        if self.open:
+            return behind in _BEHIND_A_KEY
+        return str(self.tokens[at]) in errors.ALL_DECLARATIONS and behind in {"NAME", "LBRACE"}
+
     def is_key(self, at: int) -> bool:
         """Whether the name at this index begins an entry or an argument, rather than being a value."""
         before = self.tokens[at - 1].type if at else ""
@@ -229,8 +245,10 @@ class _Reader:
 
     def skip_entry(self, at: int) -> int:
         """Drops tokens up to the next entry of the innermost open bracket, and what was read of this one."""
+        if self.open[-1].type == "LBRACE":
+            self.settle("NAME")
         self.cut_entry()
-        depth, started = 0, self.line(self.tokens[at])
+        depth, keys = 0, "STRING" in self.choices()
         commas = self.open[-1].type != "LBRACE"
         for here in range(at, len(self.tokens)):
             token = self.tokens[here]
@@ -239,10 +257,18 @@ class _Reader:
                     return here
                 if commas and token.type == "COMMA":
                     return here + 1 if self.just_opened() else here
-                if not commas and self.line(token) != started and token.type in {"NAME", "STRING"}:
+                if keys and token.type == "COMMA":
+                    return here + 1
+                if keys and here > at and token.type == "NAME" and self.followed_by_equals(here):
+                    return here
+                first = here == 0 or self.line(token) != self.line(self.tokens[here - 1])
+                if not commas and first and token.type in {"NAME", "STRING"}:
                     return here
             depth += (token.type in CLOSERS) - (token.type in OPENERS)
         return len(self.tokens)
+
+    def followed_by_equals(self, at: int) -> bool:
+        return self.tokens[at - 1].type != "DOT" and at + 1 < len(self.tokens) and self.tokens[at + 1].type == "EQUAL"
 
     def after_value(self, at: int) -> int:
         """The index behind the value that begins at `at`: one token, or a bracket with all inside."""
@@ -255,6 +281,7 @@ class _Reader:
         return len(self.tokens)
 
     def skip_declaration(self, at: int) -> int:
+        self.settle("RECIPE")
         self.cut_to(0)
         depth, started = 0, self.line(self.tokens[at])
         for here in range(at + 1, len(self.tokens)):
@@ -266,6 +293,22 @@ class _Reader:
             elif token.type in OPENERS:
                 depth = max(0, depth - 1)
         return len(self.tokens)
+
+    def settle(self, kind: str) -> None:
+        """Finishes what was read whole: an entry or a declaration is only known to end by the word behind it."""
+        state = self.machine.parser_state
+        table: Any = state.parse_conf.parse_table.states
+        if not self.fits(kind):
+            return
+        while table[state.state_stack[-1]][kind][0] is not Shift:
+            rule = table[state.state_stack[-1]][kind][1]
+            size = len(rule.expansion)
+            parts = state.value_stack[len(state.value_stack) - size :]
+            del state.value_stack[len(state.value_stack) - size :]
+            del state.state_stack[len(state.state_stack) - size :]
+            made = state.parse_conf.callbacks[rule](parts)
+            state.state_stack.append(table[state.state_stack[-1]][rule.origin.name][1])
+            state.value_stack.append(made)
 
     def cut_entry(self) -> None:
         """Forgets what was read of the current entry: back to the innermost bracket or the entries read inside it."""
@@ -296,12 +339,14 @@ class _Reader:
 
     # -- messages -------------------------------------------------------------------------------------------------
 
-    def report_unexpected(self, at: int) -> None:
+    def report_unexpected(self, at: int, expected: str | None = None) -> None:
         token = self.tokens[at]
         where = None
         if self.open:
             where = Label(self.span(self.open[-1]), "inside the bracket that opens here")
-        self.diagnostics.append(errors.unexpected(self.span(token), self.describe(token), self.expected(), where))
+        self.diagnostics.append(
+            errors.unexpected(self.span(token), self.describe(token), expected or self.expected(), where)
+        )
 
     def end_of_file(self) -> None:
         end = len(self.source.text.rstrip())
