@@ -33,6 +33,8 @@ MAX_ERRORS = 100
 
 _VALUE_STARTS = {"STRING", "LONG_STRING", "NUMBER", "NAME", "LBRACE", "LSQB", "MISSING"}
 _BEHIND_A_KEY = {"EQUAL", "COLON", "LBRACE", "NUMBER", "STRING", "LONG_STRING"}
+# lark's names for the entries read so far of a block, of `stages`, of a list, and of a call.
+_ENTRIES = ("__block_star", "__stages_star", "__list_star", "___arguments_star")
 _AFTER_VALUE = {"STRING", "LONG_STRING", "NUMBER", "NAME", "RBRACE", "RSQB", "RPAR", "MISSING"}
 
 
@@ -76,6 +78,8 @@ class _Reader:
         self.machine: InteractiveParser = parser().parse_interactive("", start=start)
         # The opening brackets inside which the next token stands.
         self.open: list[Token] = []
+        # The token at which reading went on last, where dropping an entry brought it no further.
+        self.stuck = -1
 
     def run(self) -> Tree[Any]:
         at, tokens = 0, self.tokens
@@ -169,6 +173,8 @@ class _Reader:
         before = self.tokens[at - 1] if at else None
         if not self.open:
             return self.recover_declaration(at)
+        if self.stuck == at:
+            return self.leave_bracket(at)
         if before is not None:
             inside = self.open[-1].type
             if before.type == "COLON" and inside == "LBRACE" and token.type in _VALUE_STARTS:
@@ -202,7 +208,10 @@ class _Reader:
                 self.machine.feed_token(virtual("COMMA", self.end(before)))
                 return at
         self.report_unexpected(at)
-        return self.skip_entry(at)
+        following = self.skip_entry(at)
+        if following == at:
+            self.stuck = at
+        return following
 
     def begins_next(self, at: int) -> bool:
         """Whether the token at this index stands on a line of its own and begins an entry or a declaration."""
@@ -270,6 +279,22 @@ class _Reader:
     def followed_by_equals(self, at: int) -> bool:
         return self.tokens[at - 1].type != "DOT" and at + 1 < len(self.tokens) and self.tokens[at + 1].type == "EQUAL"
 
+    def leave_bracket(self, at: int) -> int:
+        """Drops what the innermost bracket stands in, where nothing that could follow in it is left to read."""
+        opener = self.open.pop()
+        state = self.machine.parser_state
+        while state.value_stack.pop() is not opener:
+            state.state_stack.pop()
+        state.state_stack.pop()
+        self.cut_entry()
+        depth = 0
+        for here in range(at, len(self.tokens)):
+            kind = self.tokens[here].type
+            if depth == 0 and kind in OPENERS:
+                return here + 1
+            depth += (kind in CLOSERS) - (kind in OPENERS)
+        return len(self.tokens)
+
     def after_value(self, at: int) -> int:
         """The index behind the value that begins at `at`: one token, or a bracket with all inside."""
         depth = 0
@@ -317,7 +342,7 @@ class _Reader:
             top = state.value_stack[-1]
             if isinstance(top, Token) and top.type in CLOSERS:
                 return
-            if isinstance(top, Tree) and str(top.data).startswith("__"):
+            if isinstance(top, Tree) and str(top.data).startswith(_ENTRIES):
                 return
             state.state_stack.pop()
             state.value_stack.pop()

@@ -13,13 +13,14 @@ therefore goes on where it stopped, and ends with the same bytes as one that was
 import json
 from pathlib import Path
 
+from esp3rt.files import remove_partials, write_json, write_text
+from esp3rt.progress import Progress
+from espnet3.components.data.dataset_builder import DatasetBuilder
+
 from dataset import espeak
 from dataset.plan import SPLITS, Utterance, plan_split
 from dataset.sound import record, whole_samples, write_wav
 from dataset.voices import SEEN_VARIANTS, UNSEEN_VARIANTS
-from esp3rt.files import remove_partials, write_json, write_text
-from esp3rt.progress import Progress
-from espnet3.components.data.dataset_builder import DatasetBuilder
 
 MANIFEST_COLUMNS = ("utt_id", "text", "wav", "voice", "pitch", "speed", "snr", "seed", "samples")
 
