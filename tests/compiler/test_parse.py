@@ -258,6 +258,12 @@ def without(name: str, index: int) -> str:
     return text[:start] + " " * (end - start) + text[end:]
 
 
+def opens_a_block(name: str, index: int) -> bool:
+    """Whether a `{` follows: without this word, the block belongs to the value before it."""
+    tokens = tokens_of(name)
+    return index + 1 < len(tokens) and RECIPES[name][tokens[index + 1][0]] == "{"
+
+
 def entry_tree(text: str) -> set[Any]:
     """Every entry and declaration by its place, bare: what survives can be found again."""
     file, _ = parse(Source("recipe.esp", text))
@@ -279,6 +285,8 @@ def test_deleting_any_word_costs_no_other_declaration(name: str) -> None:
             assert 0 <= each.primary.span.start <= each.primary.span.end <= len(broken)
         for each in whole:
             if not each.span.start <= start < each.span.end:
+                if opens_a_block(name, index):
+                    continue
                 found = kept.get((each.span.start, each.span.end))
                 assert found == bare(each), (text[start - 20 : start + 20], each.span.text[:60])
 
@@ -290,7 +298,7 @@ def test_deleting_a_word_costs_the_entry_around_it_alone(name: str) -> None:
     entries = [node for node in nodes(read(text).declarations) if isinstance(node, ast.Setting | ast.Field)]
     for index, (start, end) in enumerate(tokens_of(name)):
         around = [each for each in entries if each.span.start <= start < each.span.end]
-        if text[start:end] in "{}[]()" or not around:
+        if text[start:end] in "{}[]()" or not around or opens_a_block(name, index):
             continue
         smallest = min(around, key=lambda each: each.span.end - each.span.start)
         left = entry_tree(without(name, index))

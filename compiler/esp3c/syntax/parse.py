@@ -26,7 +26,7 @@ from esp3c.suggest import nearest, one_of
 from esp3c.syntax import ast, errors
 from esp3c.syntax.brackets import balance, span_of
 from esp3c.syntax.build import build_file, build_override
-from esp3c.syntax.grammar import CLOSERS, KEYWORDS, OPENERS, SHOWN, parser, virtual
+from esp3c.syntax.grammar import CLOSERS, CONSTANTS, KEYWORDS, OPENERS, SHOWN, parser, virtual
 from esp3c.syntax.tokens import tokenize
 
 MAX_ERRORS = 100
@@ -35,6 +35,7 @@ _VALUE_STARTS = {"STRING", "LONG_STRING", "NUMBER", "NAME", "LBRACE", "LSQB", "M
 _BEHIND_A_KEY = {"EQUAL", "COLON", "LBRACE", "NUMBER", "STRING", "LONG_STRING"}
 # lark's names for the entries read so far of a block, of `stages`, of a list, and of a call.
 _ENTRIES = ("__block_star", "__stages_star", "__list_star", "___arguments_star")
+_WANTS = {"DOT": "a name behind it", "COLON": "a type behind it"}
 _AFTER_VALUE = {"STRING", "LONG_STRING", "NUMBER", "NAME", "RBRACE", "RSQB", "RPAR", "MISSING"}
 
 
@@ -110,8 +111,8 @@ class _Reader:
             missing = self.value_missing_after(at)
             if missing is not None:
                 return missing
-        if kind == "DOT" and self.begins_next(at + 1) and self.fits("DOT"):
-            self.report_unexpected(at, "a name behind it")
+        if kind in _WANTS and self.begins_next(at + 1) and self.fits(kind):
+            self.report_unexpected(at, _WANTS[kind])
             if self.open:
                 self.cut_entry()
             else:
@@ -154,7 +155,8 @@ class _Reader:
                 self.machine.feed_token(self.tokens[at])
                 self.report_unexpected(at + 1)
                 return at + 2
-            if not self.begins_next(at + 1) and kind not in OPENERS and kind != "COMMA":
+            next_key = kind == "NAME" and str(following) not in CONSTANTS and self.followed_by_equals(at + 1)
+            if not next_key and not self.begins_next(at + 1) and kind not in OPENERS and kind != "COMMA":
                 return None
         try:
             stand_in = virtual("MISSING", self.end(self.tokens[at]))
@@ -219,10 +221,14 @@ class _Reader:
             return False
         if self.line(self.tokens[at]) == self.line(self.tokens[at - 1]):
             return False
-        behind = self.tokens[at + 1].type if at + 1 < len(self.tokens) else ""
+        kinds = [token.type for token in self.tokens[at : at + 2]] + ["", ""]
         if self.open:
-            return behind in _BEHIND_A_KEY
-        return str(self.tokens[at]) in errors.ALL_DECLARATIONS and behind in {"NAME", "LBRACE"}
+            if str(self.tokens[at]) == "new" and kinds[1] == "NAME":
+                at += 1
+            while [token.type for token in self.tokens[at + 1 : at + 3]] == ["DOT", "NAME"]:
+                at += 2
+            return at + 1 < len(self.tokens) and self.tokens[at + 1].type in _BEHIND_A_KEY
+        return str(self.tokens[at]) in errors.ALL_DECLARATIONS and kinds[1] in {"NAME", "LBRACE"}
 
     def is_key(self, at: int) -> bool:
         """Whether the name at this index begins an entry or an argument, rather than being a value."""

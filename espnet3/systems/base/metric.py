@@ -56,6 +56,7 @@ def measure(metrics_config: DictConfig) -> dict[str, dict[str, Any]]:
     write_json(folder / METRICS_FILE, results)
     for line in _table(results):
         console_line(line)
+    console_line(f"measure: written to {folder / METRICS_FILE}")
     return results
 
 
