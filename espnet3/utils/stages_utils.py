@@ -141,6 +141,18 @@ def report_user_errors() -> Iterator[None]:
         _quit(f"error: {error}", 2)
 
 
+def check_stages(system: Any, stages_to_run: Iterable[str]) -> dict[str, list[str]]:
+    """See, before the first stage begins, that each one can be run here.
+
+    Returns:
+        For each stage what the user should know about how it will run.
+
+    Raises:
+        StageError: The system has no such stage, or a stage is to run where this version cannot send it.
+    """
+    return {stage: _checked(system, stage) for stage in stages_to_run}
+
+
 def run_stages(
     system: Any,
     stages_to_run: Iterable[str],
@@ -167,7 +179,7 @@ def run_stages(
         Exception: Whatever a stage raises, as it is, with a note that names the stage and its log.
     """
     stages = list(stages_to_run)
-    remarks = {stage: _checked(system, stage) for stage in stages}
+    remarks = check_stages(system, stages)
     if getattr(args, "dry_run", False):
         _print_plan(system, stages, remarks)
         return

@@ -29,10 +29,8 @@ from esp3c.ir import (
     Recipe,
     Resolver,
     Scalar,
-    Stage,
     Step,
     Text,
-    Use,
     strip,
 )  # fmt: skip
 from esp3c.schema.blocks import INFERENCE_DATASET, TRAINING_DATASET
@@ -223,7 +221,7 @@ class _Lowering:
             machine = self.recipe.parallels[stage.on.name]
             if isinstance(machine.value, ParallelNode):
                 first = first or stage.on.span
-                out[_method(stage)] = self.parallel(machine.value, _Place(("\0parallel",), ()))
+                out[stage.name] = self.parallel(machine.value, _Place(("\0parallel",), ()))
         return _Map(out, first) if first is not None else None
 
     # -- values ---------------------------------------------------------------------------------------------------------
@@ -359,11 +357,6 @@ class _Lowering:
         for step in self.yaml_place(link):
             out += f"[{step}]" if isinstance(step, int) else f".{step}" if out else step
         return out
-
-
-def _method(stage: Stage) -> str:
-    """The system's own stage that a line runs; its settings are looked up under that name."""
-    return stage.runs.name if isinstance(stage.runs, Use) else stage.name
 
 
 def shown(value: bool | int | float | str | None) -> str:

@@ -183,6 +183,7 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write("from pathlib import Path")
     write()
     write("from espnet3.utils.stages_utils import (")
+    write("    check_stages,")
     write("    parse_cli_and_stage_args,")
     write("    report_user_errors,")
     write("    require_configs,")
@@ -310,6 +311,8 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
         if each in configs:
             write(f"        {name(each)}_config=configs[{literal(each)}],")
     write("    )")
+    write("    with report_user_errors():")
+    write("        check_stages(system, stages_to_run)")
     write("    run_stages(system=system, stages_to_run=stages_to_run, args=args, log=log)")
     write()
     write()

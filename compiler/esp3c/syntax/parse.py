@@ -274,7 +274,7 @@ class _Reader:
                     return here + 1 if self.just_opened() else here
                 if keys and token.type == "COMMA":
                     return here + 1
-                if keys and here > at and token.type == "NAME" and self.followed_by_equals(here):
+                if keys and here > at and token.type in {"NAME", "STRING"} and self.followed_by_equals(here):
                     return here
                 first = here == 0 or self.line(token) != self.line(self.tokens[here - 1])
                 if not commas and first and token.type in {"NAME", "STRING"}:
