@@ -173,7 +173,9 @@ def test_lines_between_labels_are_left_out() -> None:
 def test_a_span_over_lines_has_a_rail() -> None:
     source = Source("recipe.esp", "before\na = [\n  1,\n  2,\n  3,\n]\nafter\n")
 
-    shown = drawn(Label(span_of(source, "[\n  1,\n  2,\n  3,\n]"), "this list"), Label(span_of(source, "after"), "then"))
+    shown = drawn(
+        Label(span_of(source, "[\n  1,\n  2,\n  3,\n]"), "this list"), Label(span_of(source, "after"), "then")
+    )
 
     assert shown == expected("""
         error[ESP0101]: message
@@ -208,7 +210,9 @@ def test_a_label_in_another_source_has_an_arrow_of_its_own() -> None:
 
 
 def test_a_set_argument_is_a_source_like_a_file() -> None:
-    recipe = "recipe r { system = espnet3.systems.asr.system.ASRSystem }\ntraining { trainer { max_epochs = 3 } }\nstages {}"
+    recipe = (
+        "recipe r { system = espnet3.systems.asr.system.ASRSystem }\ntraining { trainer { max_epochs = 3 } }\nstages {}"
+    )
     override = "training.trainer.max_epoch=5"
     result = compile(Source("recipe.esp", recipe), WORLD, [Source(f"--set {override}", override)])
 
@@ -327,7 +331,13 @@ def test_control_characters_of_a_recipe_never_reach_the_terminal(recipe: str, na
     assert not CONTROL.search(TextRenderer().render(found))
     colored = TextRenderer(color=True).render(found)
     assert not CONTROL.search(re.sub(r"\x1b\[[\d;]*m", "", colored))
-    assert set(re.findall(r"\x1b\[[\d;]*m", colored)) <= {"\x1b[1;31m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"}
+    assert set(re.findall(r"\x1b\[[\d;]*m", colored)) <= {
+        "\x1b[1;31m",
+        "\x1b[1;33m",
+        "\x1b[1;34m",
+        "\x1b[1m",
+        "\x1b[0m",
+    }
 
 
 def test_control_characters_in_the_name_of_a_file_never_reach_the_terminal() -> None:

@@ -29,6 +29,7 @@ MODULES = {
     "espnet3.systems.asr.metrics.wer": _CLASS.format("WER"),
     "espnet3.systems.asr.metrics.cer": _CLASS.format("CER"),
     "espnet3.components.data.collate": _CLASS.format("CommonCollateFn"),
+    "espnet3.components.data.data_organizer": _CLASS.format("DataOrganizer"),
     "torch.nn": "from .modules import ReLU as ReLU, LayerNorm as LayerNorm\n",
     "torch.optim": "from torch.optim.adamw import AdamW as AdamW\n",
     "torch.optim.lr_scheduler": _CLASS.format("OneCycleLR"),

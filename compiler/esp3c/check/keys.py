@@ -58,6 +58,13 @@ def _inside(node: MapNode, block: t.Block) -> Iterator[tuple[MapNode, t.Block]]:
             yield from _below(strip(entry.value), key.type)
 
 
+def _settings(node: Node, block: t.Block) -> MapNode | None:
+    """The settings of a block, also where it says the `_target_` that goes without saying."""
+    if isinstance(node, CallNode) and block.target and node.target.path == block.target:
+        return node.arguments
+    return node if isinstance(node, MapNode) else None
+
+
 def _below(node: Node, type: t.Type) -> Iterator[tuple[MapNode, t.Block]]:
     match type:
         case t.Either(options):
@@ -66,8 +73,9 @@ def _below(node: Node, type: t.Type) -> Iterator[tuple[MapNode, t.Block]]:
                     yield from _below(node, option)
                     return
         case t.Inside(block):
-            if isinstance(node, MapNode):
-                yield from _inside(node, block)
+            settings = _settings(node, block)
+            if settings is not None:
+                yield from _inside(settings, block)
         case t.MapOf(value):
             if isinstance(node, MapNode):
                 for entry in node.entries:
@@ -88,7 +96,9 @@ def _below(node: Node, type: t.Type) -> Iterator[tuple[MapNode, t.Block]]:
 
 def _shape_fits(node: Node, type: t.Type) -> bool:
     match type:
-        case t.Inside() | t.MapOf():
+        case t.Inside(block):
+            return _settings(node, block) is not None
+        case t.MapOf():
             return isinstance(node, MapNode)
         case t.ListOf():
             return isinstance(node, ListNode)
@@ -109,11 +119,14 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     ESPnet3 and Lightning would find out when the stage runs, or never. The message names the nearest key, or the block
     in which the key would be right. Keys of one's own have their place in a `config NAME` block.
     """
+    own_stages = {stage.name for stage in recipe.stages}
+    configs = {id(config.root) for config in recipe.configs.values()}
     for node, block in walk_blocks(recipe):
         if block.open:
             continue
         for entry in node.entries:
-            if block.key(entry.name) is None:
+            # A stage of one's own has its settings under its name in the config that it works with.
+            if block.key(entry.name) is None and not (id(node) in configs and entry.name in own_stages):
                 yield _unknown(entry, block)
 
 
@@ -188,9 +201,9 @@ def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for node, block in walk_blocks(recipe):
         for entry in node.entries:
             key = block.key(entry.name)
-            if key is None or _fits(strip(entry.value), key.type, recipe, block):
+            if key is None or _fits(strip(entry.value), key.type):
                 continue
-            where, expected = _where(strip(entry.value), key.type, recipe, block)
+            where, expected = _where(strip(entry.value), key.type)
             inner = where is not strip(entry.value)
             place = entry.value.span if isinstance(entry.value, CarriedNode) else where.span
             yield Diagnostic(
@@ -204,19 +217,19 @@ def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             )
 
 
-def _where(node: Node, type: t.Type, recipe: Recipe, block: t.Block) -> tuple[Node, t.Type]:
+def _where(node: Node, type: t.Type) -> tuple[Node, t.Type]:
     """The innermost value that does not fit, and what was wanted there."""
     if isinstance(type, t.Either):
         fitting = [option for option in type.options if _shape_fits(node, option)]
-        return _where(node, fitting[0], recipe, block) if fitting else (node, type)
+        return _where(node, fitting[0]) if fitting else (node, type)
     inner: list[tuple[Node, t.Type]] = []
     if isinstance(type, t.ListOf) and isinstance(node, ListNode):
         inner = [(strip(item), type.item) for item in node.items]
     elif isinstance(type, t.MapOf) and isinstance(node, MapNode):
         inner = [(strip(entry.value), type.value) for entry in node.entries]
     for item, wanted in inner:
-        if not _fits(item, wanted, recipe, block):
-            return _where(item, wanted, recipe, block)
+        if not _fits(item, wanted):
+            return _where(item, wanted)
     return node, type
 
 
@@ -254,17 +267,17 @@ def _said(node: Node) -> str:
             return "something else"
 
 
-def _fits(node: Node, type: t.Type, recipe: Recipe, block: t.Block) -> bool:
+def _fits(node: Node, type: t.Type) -> bool:
     if isinstance(node, LinkNode | BrokenNode | Resolver):
         # A link is looked at where its value stands; what is broken is reported already.
         return True
     match type:
-        case t.Anything() | t.Inside() if not isinstance(type, t.Inside):
+        case t.Anything():
             return True
-        case t.Inside():
-            return isinstance(node, MapNode) or (isinstance(node, Scalar) and node.value is None)
+        case t.Inside(block):
+            return _settings(node, block) is not None or (isinstance(node, Scalar) and node.value is None)
         case t.Either(options):
-            return any(_fits(node, option, recipe, block) for option in options)
+            return any(_fits(node, option) for option in options)
         case t.Plain(kind):
             return _plain_fits(node, kind)
         case t.Measured(dimension):
@@ -274,11 +287,9 @@ def _fits(node: Node, type: t.Type, recipe: Recipe, block: t.Block) -> bool:
         case t.OneOf(words):
             return isinstance(node, Text) or (isinstance(node, Scalar) and node.value in words)
         case t.ListOf(item):
-            return isinstance(node, ListNode) and all(_fits(strip(each), item, recipe, block) for each in node.items)
+            return isinstance(node, ListNode) and all(_fits(strip(each), item) for each in node.items)
         case t.MapOf(value):
-            return isinstance(node, MapNode) and all(
-                _fits(strip(entry.value), value, recipe, block) for entry in node.entries
-            )
+            return isinstance(node, MapNode) and all(_fits(strip(entry.value), value) for entry in node.entries)
         case t.Target():
             return isinstance(node, CallNode)
         case t.PythonName():

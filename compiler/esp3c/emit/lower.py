@@ -33,10 +33,11 @@ from esp3c.ir import (
     Text,
     strip,
 )  # fmt: skip
-from esp3c.schema.blocks import INFERENCE_DATASET, TRAINING_DATASET
+from esp3c.schema.blocks import DATA_ORGANIZER, INFERENCE_DATASET, OBJECTS, TRAINING_DATASET
+from esp3c.schema.lightning import TIMEDELTAS
 from esp3c.source import Span
+from esp3c.syntax.ast import Dimension
 
-DATA_ORGANIZER = "espnet3.components.data.data_organizer.DataOrganizer"
 MODULES = "recipe_data"
 
 
@@ -75,7 +76,7 @@ class _Place:
     instantiated: bool = False
 
     def into(self, step: Step, *yaml: Step, instantiated: bool | None = None) -> _Place:
-        inside = self.instantiated if instantiated is None else instantiated
+        inside = (self.instantiated or step in OBJECTS) if instantiated is None else instantiated
         return _Place((*self.recipe, step), (*self.yaml, *(yaml or (step,))), inside)
 
 
@@ -133,8 +134,12 @@ class _Lowering:
     def section(self, entry: Entry, place: _Place) -> _Low:
         value = entry.value
         known = self.config.kind in {"training", "inference", "metrics"}
-        if known and entry.name == "dataset" and isinstance(value, MapNode):
-            return self.dataset(value, place)
+        if known and entry.name == "dataset":
+            settings = strip(value)
+            if isinstance(settings, CallNode) and settings.target.path == DATA_ORGANIZER:
+                settings = settings.arguments
+            if isinstance(settings, MapNode):
+                return self.dataset(settings, place)
         if self.config.kind == "metrics" and entry.name == "metrics" and isinstance(strip(value), ListNode):
             return self.metrics(strip(value), place)
         return self.node(value, place)
@@ -173,8 +178,11 @@ class _Lowering:
         assert isinstance(node, ListNode)
         items: list[_Low] = []
         for number, item in enumerate(node.items):
-            here = place.into(number, number, "metric")
-            items.append(_Map({"metric": self.node(item, here)}, item.span))
+            if isinstance(strip(item), MapNode):
+                items.append(self.node(item, place.into(number)))
+            else:
+                here = place.into(number, number, "metric")
+                items.append(_Map({"metric": self.node(item, here)}, item.span))
         return _List(items, node.span)
 
     def create_dataset(self) -> _Map | None:
@@ -229,6 +237,10 @@ class _Lowering:
     def node(self, node: Node, place: _Place) -> _Low:
         self.places.setdefault(place.recipe, place.yaml)
         match node:
+            case Scalar(value, span, Dimension.DURATION) if (
+                place.yaml[:1] == ("trainer",) and place.yaml[-1] in TIMEDELTAS
+            ):
+                return _Map({"seconds": YScalar(value, span)}, span)
             case Scalar(value, span):
                 return YScalar(escape(value) if isinstance(value, str) else value, span)
             case Text():

@@ -314,7 +314,7 @@ class Values:
             if isinstance(part, str):
                 parts.append(part)
                 continue
-            node = self.interpolation(part, owner, place, carry=carry)
+            node = self.interpolation(part, owner, place, carry=carry, alone=len(text.parts) == 1)
             parts.append(node)
         if len(parts) == 1 and isinstance(parts[0], LinkNode | CarriedNode):
             # `"${optimizer.lr}"` alone is the value itself, with its type.
@@ -322,7 +322,7 @@ class Values:
         return Text(tuple(parts), text.span)
 
     def interpolation(
-        self, part: ast.Interpolation, owner: Owner, place: Place, *, carry: bool
+        self, part: ast.Interpolation, owner: Owner, place: Place, *, carry: bool, alone: bool
     ) -> LinkNode | CarriedNode | Resolver | BrokenNode:
         name = part.expression
         if ":" in name:
@@ -335,12 +335,23 @@ class Values:
             self.facts.append(Misplaced("interpolation", part.span, name))
             return BrokenNode(part.span)
         parts = tuple(name.split("."))
-        node = self.meant(self.names.look_up(parts, owner, place), name, part.span, owner, carry=carry)
+        meaning = self.names.look_up(parts, owner, place)
+        node = self.meant(meaning, name, part.span, owner, carry=carry)
         if node is None:
             near = self._near(parts, owner, place)
             self.facts.append(Undefined(name, part.span, near, None, "interpolation"))
             return BrokenNode(part.span)
         value = strip(node)
+        if alone and isinstance(node, CarriedNode):
+            return node
+        if (
+            isinstance(meaning, Target)
+            and isinstance(node, LinkNode)
+            and not alone
+            and meaning.shape.kind is not Kind.LEAF
+        ):
+            self.facts.append(NotText(name, part.span, meaning.shape.span))
+            return BrokenNode(part.span)
         if isinstance(node, LinkNode | BrokenNode):
             return node
         if isinstance(node, CarriedNode) and isinstance(value, Scalar | Text | LinkNode | BrokenNode):

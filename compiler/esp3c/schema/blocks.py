@@ -37,9 +37,19 @@ SCAFFOLD = (
 SCAFFOLD_NAMES = frozenset(key.name for key in SCAFFOLD)
 
 _SEED = Key("seed", INT, "seed of everything random")
+PARALLEL = Block(
+    "parallel",
+    (
+        Key("env", STR, "`local`, `slurm`, or another cluster"),
+        Key("n_workers", INT, "how many workers share the items", "1"),
+        Key("options", MapOf(ANY), "what the cluster is asked for"),
+    ),
+)
+"""ESPnet3's own form of a machine setting, as existing YAML has it."""
+
 _PARALLEL = Key(
     "parallel",
-    either(ParallelUse(), NULL),
+    either(ParallelUse(), Inside(PARALLEL), NULL),
     "where the stages of this config run, unless their line says `on`",
 )
 
@@ -67,7 +77,7 @@ DATASET = Block(
 ENTRY = Block(
     "dataset entry",
     (
-        Key("transform", Target("a transform"), "applied to each item of this entry"),
+        Key("transform", either(Target("a transform"), PythonName("a function")), "applied to each item of this entry"),
         Key("name", STR, "the name of a test set"),
         Key("data_src", STR, "a `recipe/task` tag or a dataset module"),
         Key("data_src_args", ANY, "arguments of the Dataset"),
@@ -78,15 +88,22 @@ ENTRY = Block(
 
 _ENTRY = either(DatasetUse(), Inside(ENTRY))
 
+DATA_ORGANIZER = "espnet3.components.data.data_organizer.DataOrganizer"
+"""The `_target_` of every `dataset` block, which a recipe need not write."""
+
+OBJECTS = frozenset({"transform", "preprocessor", "collate_fn"})
+"""Keys under which the dotted path of a function stands for the function itself."""
+
 TRAINING_DATASET = Block(
     "dataset",
-    (
+    target=DATA_ORGANIZER,
+    keys=(
         Key("train", either(ListOf(_ENTRY), _ENTRY), "what is trained on"),
         Key("valid", either(ListOf(_ENTRY), _ENTRY), "what is validated on"),
         Key("test", either(MapOf(_ENTRY), ListOf(_ENTRY)), "named test sets"),
         Key(
             "preprocessor",
-            either(Target("a preprocessor"), NULL),
+            either(Target("a preprocessor"), PythonName("a function"), NULL),
             "applied to every item, after its transform",
         ),
         Key("recipe_dir", STR, "where a dataset without a source is looked for"),
@@ -113,7 +130,9 @@ LOADER = Block("dataloader", (*_LOADER, *LOADER_ARGUMENTS))
 DATALOADER = Block(
     "dataloader",
     (
-        Key("collate_fn", either(Target("a collate function"), NULL), "makes a batch of items"),
+        Key(
+            "collate_fn", either(Target("a collate function"), PythonName("a function"), NULL), "makes a batch of items"
+        ),
         Key("train", Inside(LOADER), "batches of training"),
         Key("valid", Inside(LOADER), "batches of validation"),
     ),
@@ -189,9 +208,10 @@ TRAINING = Block(
 
 INFERENCE_DATASET = Block(
     "dataset",
-    (
+    target=DATA_ORGANIZER,
+    keys=(
         Key("test", either(MapOf(_ENTRY), ListOf(_ENTRY)), "named test sets; the name is the output folder"),
-        Key("preprocessor", either(Target("a preprocessor"), NULL), "applied to every item"),
+        Key("preprocessor", either(Target("a preprocessor"), PythonName("a function"), NULL), "applied to every item"),
         Key("recipe_dir", STR, "where a dataset without a source is looked for"),
     ),
 )
@@ -219,12 +239,20 @@ INFERENCE = Block(
     ),
 )  # fmt: skip
 
+METRIC = Block(
+    "metrics entry",
+    (
+        Key("metric", Target("a metric"), "the metric"),
+        Key("inputs", ANY, "the fields that it reads, where it does not say so itself"),
+    ),
+)
+
 METRICS = Block(
     "metrics",
     (
         *SCAFFOLD,
         _SEED,
-        Key("metrics", ListOf(Target("a metric")), "what is measured"),
+        Key("metrics", ListOf(either(Target("a metric"), Inside(METRIC))), "what is measured"),
         Key("dataset", Inside(INFERENCE_DATASET), "which test sets", "all that infer wrote"),
         _PARALLEL,
     ),

@@ -79,6 +79,9 @@ TRAINER = Block(
     ),
 )  # fmt: skip
 
+TIMEDELTAS = frozenset({"max_time", "val_check_interval"})
+"""Settings of the Trainer in which a duration is a mapping, `{seconds: 5400}`; a plain number means something else."""
+
 _BATCHES = Block(
     "batches",
     (

@@ -111,11 +111,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A place with known keys. `open`: further keys are the person's own business."""
+    """A place with known keys.
+
+    `open`: further keys are the person's own business. `target`: the `_target_` that goes without saying; a block that
+    says it all the same is the same block.
+    """
 
     name: str
     keys: tuple[Key, ...]
     open: bool = False
+    target: str = ""
     _index: dict[str, Key] = field(default_factory=dict, repr=False, compare=False, hash=False)
 
     def key(self, name: str) -> Key | None:
