@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import esp3c.check.keys
 import pytest
+
+import esp3c.check.keys
 from esp3c.diagnostics import Severity, code_of
 from esp3c.source import Source
 from esp3c.syntax.parse import parse

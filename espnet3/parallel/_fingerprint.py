@@ -1,8 +1,8 @@
 """What a shard's result depends on, as one short text.
 
 A shard that is found done is trusted only if the same work would be done again: the same items, the same
-runner and provider, the same config, the same files behind the paths in the config, the same source of the
-recipe's functions that the config names.
+runner and provider, the same config, the same files behind the paths in the config, the same source in the
+folders of the recipe (`src`, `dataset`) whose classes and functions the config names.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from esp3rt.files import sha256_of
@@ -103,6 +104,9 @@ def _named_files(config: object) -> Iterator[str]:
                 source = os.path.join(*parts[:length]) + ".py"
                 if os.path.isfile(source):
                     yield source
+                    # What it imports from beside it decides the result as much.
+                    if length > 1:
+                        yield from map(str, Path(parts[0]).rglob("*.py"))
                     break
 
 

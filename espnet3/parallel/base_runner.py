@@ -3,9 +3,9 @@
 A runner takes the environment from its provider, calls `forward` for each item (or batch of items) and does
 one of two things with what comes back:
 
-- without an `output_dir` it returns the results as a list, in the order of the items; - with one, it hands
-each result to the writer hooks, which write the shard's files, and returns what `merge` makes
-  of the shards. Work that is found done there, for the same inputs, is not done again.
+- without an `output_dir` it returns the results as a list, in the order of the items;
+- with one, it hands each result to the writer hooks, which write the shard's files, and returns what `merge`
+  makes of the shards. Work that is found done there, for the same inputs, is not done again.
 
 In this version there is one shard, worked on by this process.
 """
@@ -63,6 +63,10 @@ class BaseRunner(ABC):
         shard_subdir: The folder under `output_dir` in which this work stands.
         resume: Keep a shard that is done, if its inputs are the same and its files are unchanged.
 
+    Attributes:
+        data_mark: A hash of the data, for inputs that the provider's config does not tell; a shard that was done
+            for another one is done again.
+
     Raises:
         RunnerError: `forward` is no static method, or `batch_size` no positive number.
     """
@@ -88,6 +92,7 @@ class BaseRunner(ABC):
         self.resume = resume
         self.label = type(self).__name__
         self.unit = "items"
+        self.data_mark = ""
         self._env: dict[str, Any] | None = None
 
     @staticmethod
@@ -219,6 +224,7 @@ class BaseRunner(ABC):
                 "provider": type(self.provider),
                 "params": getattr(self.provider, "params", None),
                 "options": self.options(),
+                "data": self.data_mark,
             },
         )
         name = f"{cls.__module__}.{cls.__qualname__}"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CLUSTER_PREFIXES = ("SLURM_", "PBS_", "SGE_", "LSB_")
 _RUNTIME_PREFIXES = ("CUDA_", "NCCL_", "OMP_", "MKL_", "TORCH_", "HYDRA_")
 _RUNTIME_KEYS = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "NO_COLOR")
+# SLURM hands a job its key in SLURM_JWT; a log is read by others.
+_SECRET = ("JWT", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")
 
 _log_format = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _date_format = "%Y-%m-%d %H:%M:%S"
@@ -201,6 +203,8 @@ def log_env_metadata(
 ) -> None:
     """Write the environment variables that tell of the cluster and of the libraries' settings.
 
+    Of a variable whose name speaks of a secret only the name is written.
+
     Args:
         logger: Where to.
         cluster_prefixes: How names of the cluster's variables begin.
@@ -214,7 +218,8 @@ def log_env_metadata(
     keys = set(_RUNTIME_KEYS if runtime_keys is None else runtime_keys)
     for key in sorted(os.environ):
         if key in keys or key.startswith(prefixes):
-            logger.info("environment %s=%s", key, os.environ[key])
+            hidden = any(word in key.upper() for word in _SECRET)
+            logger.info("environment %s=%s", key, "(not shown)" if hidden else os.environ[key])
 
 
 def build_qualified_name(obj: object) -> str:

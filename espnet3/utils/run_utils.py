@@ -152,7 +152,7 @@ def _value(config: DictConfig, key: str, name: str) -> Any:
     try:
         return config.get(key)
     except OmegaConfBaseException as error:
-        reason = str(error.msg or type(error).__name__).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"{key} of the {name} config cannot be told: {reason}") from error
 
 

@@ -25,6 +25,7 @@ from typing import IO, Any
 _SUFFIX = ".partial"
 # A partial file of another machine cannot be asked whether its writer lives; after a day it is dead.
 _FOREIGN_AGE_SECONDS = 24 * 3600.0
+# In bytes: file systems allow 255, and host, process and random part need theirs.
 _LONGEST_NAME = 120
 
 
@@ -125,7 +126,9 @@ def remove_partials(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _partial_name(name: str) -> str:
-    return f".{name[:_LONGEST_NAME]}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}{_SUFFIX}"
+    # A name in Japanese has three bytes a character; what is cut in the middle of one is dropped.
+    short = os.fsencode(name)[:_LONGEST_NAME].decode(errors="ignore")
+    return f".{short}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}{_SUFFIX}"
 
 
 def _host() -> str:

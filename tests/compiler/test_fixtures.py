@@ -5,6 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from esp3c.check import RULES
+from esp3c.diagnostics import FAMILIES, code_of
+from esp3c.pipeline import codes
+from esp3c.render.text import TextRenderer, summary
+from esp3c.source import Source
+from esp3c.syntax.errors import SYNTAX_ERRORS
 from support.fixtures import (
     FIXTURES,
     bad_fixtures,
@@ -14,13 +21,6 @@ from support.fixtures import (
     matches_snapshot,
     ok_fixtures,
 )
-
-from esp3c.check import RULES
-from esp3c.diagnostics import FAMILIES, code_of
-from esp3c.pipeline import codes
-from esp3c.render.text import TextRenderer, summary
-from esp3c.source import Source
-from esp3c.syntax.errors import SYNTAX_ERRORS
 
 # Mistakes that no fixture of a few lines can show; each has a test of its own below.
 TOO_LARGE = {"too_deep", "too_many"}

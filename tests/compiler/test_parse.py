@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.fixtures import FIXTURES, WORLD, compile_text
 
 from esp3c.source import Source, Span
 from esp3c.syntax import ast
 from esp3c.syntax.grammar import KEYWORDS
 from esp3c.syntax.parse import parse, parse_override
 from esp3c.syntax.tokens import tokenize
+from support.fixtures import FIXTURES, WORLD, compile_text
 
 WHOLE = (FIXTURES / "ok" / "whole_language.esp").read_text(encoding="utf-8")
 TEMPLATE = Path(parse.__code__.co_filename).parents[1] / "templates" / "tones" / "recipe.esp"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fixtures import WORLD, bad_fixtures, compile_text
 
 from esp3c.pipeline import compile
 from esp3c.render.json import render_json
 from esp3c.source import Source
+from support.fixtures import WORLD, bad_fixtures, compile_text
 
 SPAN = {
     "file": str,

@@ -6,12 +6,12 @@ import re
 from textwrap import dedent
 
 import pytest
-from support.fixtures import WORLD, check_text
 
 from esp3c.diagnostics import Code, Diagnostic, Label, Severity
 from esp3c.pipeline import compile
 from esp3c.render.text import TextRenderer, summary
 from esp3c.source import Source, Span
+from support.fixtures import WORLD, check_text
 
 ERROR = Code("ESP0101", "title", Severity.ERROR, "page")
 WARNING = Code("ESP0205", "title", Severity.WARNING, "page")

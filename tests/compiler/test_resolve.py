@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from support.fixtures import MODULES
 
 from esp3c.disk import DiskWorld
 from esp3c.emit.files import Layout
@@ -18,6 +17,7 @@ from esp3c.pipeline import Result, compile
 from esp3c.python.find import Status, look_up
 from esp3c.source import Source
 from esp3c.world import MemoryWorld, World
+from support.fixtures import MODULES
 
 HEAD = "recipe r {{ system = espnet3.systems.asr.system.ASRSystem {0} }}\n"
 TAIL = "\nstages {}\n"

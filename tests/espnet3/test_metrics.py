@@ -125,6 +125,7 @@ def test_every_metric_over_every_test_set(tmp_path: Path, capsys: pytest.Capture
         "unseen_voices  WER     50.00       2 words    0    1    0",
         "seen           CER      0.00  7 characters    0    0    0",
         "unseen_voices  CER     57.14  7 characters    0    4    0",
+        f"measure: written to {tmp_path / 'metrics.json'}",
     ]
 
 
@@ -135,7 +136,11 @@ def test_a_metric_of_the_recipes_own(tmp_path: Path, capsys: pytest.CaptureFixtu
     results = measure(config(tmp_path, own, dataset={"test": [{"name": "t"}]}))
 
     assert results == {f"{Length.__module__}.Length": {"t": {"mean": 4.0}}}
-    assert capsys.readouterr().out.splitlines() == ["test set  metric  values", "t         Length  mean=4"]
+    assert capsys.readouterr().out.splitlines() == [
+        "test set  metric  values",
+        "t         Length  mean=4",
+        f"measure: written to {tmp_path / 'metrics.json'}",
+    ]
 
 
 def test_the_same_metric_twice_keeps_both(tmp_path: Path) -> None:

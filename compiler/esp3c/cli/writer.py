@@ -100,6 +100,9 @@ def _write(folder: Path, files: Sequence[EmittedFile]) -> Written:
     kept = [path for path in gone if path not in stale and (folder / path).exists()]
     if new or changed or stale:
         _commit(folder, [*new, *changed], stale, owned)
+    else:
+        # A build that was killed behind its last rename left these.
+        _forget(folder)
     return Written(tuple(each.path for each in new), tuple(each.path for each in changed), tuple(stale), tuple(kept))
 
 
@@ -138,10 +141,14 @@ def _commit(
         raise
     for parent in {(folder / each.path).parent for each in files}:
         _sync_folder(parent)
-    os.unlink(folder / _JOURNAL)
-    shutil.rmtree(stage, ignore_errors=True)
+    _forget(folder)
     for path in stale:
         _remove_empty(folder, (folder / path).parent)
+
+
+def _forget(folder: Path) -> None:
+    (folder / _JOURNAL).unlink(missing_ok=True)
+    shutil.rmtree(folder / ".esp3c" / "stage", ignore_errors=True)
 
 
 def _put_aside(stage: Path, path: str, target: Path) -> Path | None:

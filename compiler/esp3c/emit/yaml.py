@@ -14,6 +14,9 @@ import yaml
 from esp3c.emit.files import Traced
 from esp3c.emit.nodes import YList, YMap, YNode, YScalar
 
+# YAML reads these as ends of lines; only between double quotes are they written as escapes.
+_LINE_ENDS = re.compile("[\r\x85\u2028\u2029]")
+
 
 class _Dumper(yaml.SafeDumper):
     """SafeDumper without anchors, with lists indented under their key."""
@@ -26,7 +29,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, data: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in data and _block_safe(data) else None
+    style = "|" if "\n" in data and _block_safe(data) else '"' if _LINE_ENDS.search(data) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
 

@@ -34,7 +34,7 @@ SLURM = Block(
         Key("comment", STR, "a remark for the scheduler"),
         Key("job_name", STR, "the name in the queue"),
         Key("array_parallelism", INT, "the most shards that run at once", "256"),
-        Key("signal_delay", DURATION, "how long before the limit the job is warned", "90s"),
+        Key("signal_delay_s", DURATION, "how long before the limit the job is warned", "90s"),
         Key("stderr_to_stdout", BOOL, "one log for both", "false"),
         Key("setup", ListOf(STR), "shell lines before the job"),
         Key("srun_args", ListOf(STR), "arguments of srun"),

@@ -25,10 +25,14 @@ class LearningCurve(EpochBoundary):
     def __init__(self, exp_dir: str | Path, history: EpochHistory) -> None:
         self.path = Path(exp_dir) / "learning_curve.png"
         self.history = history
-        self._drawn_at = -math.inf
+        self._drawn_at = time.monotonic()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start the clock."""
+        self._drawn_at = time.monotonic()
 
     def on_epoch_done(self, trainer: Any, pl_module: Any, last: bool) -> None:
-        """Draw the picture, unless it was drawn a moment ago."""
+        """Draw the picture, unless it was drawn, or the training began, a moment ago."""
         if not trainer.is_global_zero or not self.history.rows:
             return
         if last or time.monotonic() - self._drawn_at >= _SECONDS_BETWEEN_PICTURES:

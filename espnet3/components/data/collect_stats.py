@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from esp3rt.files import replacing, write_text
-from espnet3.components.data.lengths import item_shapes, measured_item
+from espnet3.components.data.lengths import item_shapes
+from espnet3.components.data.probes import mark_of
 from espnet3.components.data.seeding import derive_seed, seeded
 from espnet3.components.data.stats_environment import build_env, to_config
 from espnet3.parallel.base_runner import BaseRunner
@@ -65,8 +66,15 @@ def collect_stats_batch(
         return result
     if collate_fn is None:
         raise ConfigError("collect_feats of the model needs a dataloader.collate_fn")
-    _, batch = collate_fn(samples)
-    batch = {key: value.to(device) for key, value in batch.items()}
+    collated = collate_fn(samples)
+    # Names and fields, as ESPnet's collate functions give them, or the fields alone.
+    fields = collated[1] if isinstance(collated, tuple | list) and len(collated) == 2 else collated
+    if not isinstance(fields, Mapping):
+        raise ConfigError(
+            f"dataloader.collate_fn gives {type(collated).__name__}; collect_feats of the model needs a dict of "
+            "tensors, or names and such a dict"
+        )
+    batch = {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in fields.items()}
     with torch.no_grad():
         feats = model.collect_feats(**batch, **(collect_stats_kwargs or {}))
     for name, frames in _unpadded(feats, type(model).__qualname__).items():
@@ -287,9 +295,6 @@ def collect_stats(
     count = len(dataset)
     if count == 0:
         raise ConfigError(f"the {mode} split is empty; look at dataset.{mode} and at what create_dataset wrote")
-    # The config names the data but does not hold them: a few items tell whether they are the same.
-    probes = [measured_item(dataset, place) for place in sorted({0, count // 3, 2 * count // 3, count - 1})]
-    provider.params["probes"] = [[uid, {key: list(shape) for key, shape in shapes.items()}] for uid, shapes in probes]
     before = get_parallel_config()
     if parallel_config is not None:
         set_parallel(parallel_config)
@@ -297,6 +302,7 @@ def collect_stats(
         runner = CollectStatsRunner(
             _Ready(provider, env), output_dir, mode, write_collected_feats, batch_size=batch_size
         )
+        runner.data_mark = mark_of(dataset)
         merged: dict[str, Any] = runner(range(count))
     finally:
         set_parallel(before)

@@ -157,10 +157,30 @@ def _callable(value: Any, where: str, recipe_dir: str | Path | None) -> Callable
     if value is None:
         return do_nothing
     if isinstance(value, Mapping | DictConfig):
-        value = instantiate_target(_plain(value), where)
+        plain = _plain(value)
+        value = instantiate_target({"_partial_": True, **plain} if _is_function(plain) else plain, where)
     if not callable(value):
         raise ConfigError(f"{where} must be callable; {type(value).__name__} is not")
     return value  # type: ignore[no-any-return]
+
+
+def _is_function(target: Mapping[str, Any]) -> bool:
+    """Say whether a target is a function that still lacks its sample, and not what makes a callable."""
+    import hydra.utils
+
+    try:
+        function = hydra.utils.get_object(target["_target_"])
+        signature = inspect.signature(function)
+    except Exception:  # noqa: BLE001 - what is wrong with it is said where it is made
+        return False
+    if not inspect.isfunction(function):
+        return False
+    given = {str(key) for key in target if not str(key).startswith("_")}
+    return any(
+        parameter.default is parameter.empty and name not in given
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    )
 
 
 def _takes_uid(preprocessor: Callable[..., Any]) -> bool:

@@ -20,6 +20,7 @@ from espnet3.components.data.sampling import (
     SeededDataset,
     WorkerSeeds,
 )
+from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.utils.errors import ConfigError, did_you_mean
 
 _LOG = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class DataLoaderBuilder:
 
     `dataloader.<mode>` takes either plain arguments of torch's DataLoader with `batch_size` or
     `batch_bins`, or an `iter_factory` with `batches: {type, batch_size, batch_bins, shape_files}`. In all
-    of them the batches are planned here: `espnet3.components.data.batching` says how.
+    of them the batches are planned here: `espnet3.components.data.batching` says how. A `collate_fn` in there
+    goes before the shared one.
     """
 
     def __init__(
@@ -117,7 +119,7 @@ class DataLoaderBuilder:
             for key in ("prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context"):
                 torch_options.pop(key, None)
         seed = int(self.config.get("seed") or 0)
-        collate = self.collate_fn or torch.utils.data.default_collate
+        collate = self._collate(options.pop("collate_fn", None), dataset, where)
         common: dict[str, Any] = {"worker_init_fn": WorkerSeeds(seed, self.epoch), **torch_options}
         if isinstance(dataset, IterableDataset):
             for key in ("batch_bins", "shuffle", "sort_by_length", "shape_files", "shape_key"):
@@ -149,6 +151,15 @@ class DataLoaderBuilder:
         )
         _report(sampler, mode, where, self.announce)
         return BatchLoader(SeededDataset(dataset), batch_sampler=sampler, collate_fn=SeededCollate(collate), **common)
+
+    def _collate(self, own: Any, dataset: Any, where: str) -> Callable[..., Any]:
+        shared = (self.config.get("dataloader") or {}).get("collate_fn")
+        collate = self.collate_fn
+        if own is not None and own != shared:
+            collate = instantiate_target(own, f"{where}.collate_fn") if isinstance(own, str | Mapping) else own
+        if type(collate).__module__.startswith("espnet2."):
+            dataset.use_espnet_collator = True
+        return collate or torch.utils.data.default_collate
 
     def _shard(self, total_shards: Any, where: str) -> Any:
         if total_shards in (None, 0, 1):
@@ -229,8 +240,13 @@ def _unfold_iter_factory(section: dict[str, Any], where: str) -> dict[str, Any]:
     if "_target_" in factory:
         _LOG.info("%s: %s is served by the project's own batches", where, factory["_target_"])
     kind = str(batches.get("type", "unsorted"))
+    if factory.get("num_iters_per_epoch") is not None:
+        raise DataLoaderError(
+            f"{where}.num_iters_per_epoch is not served: an epoch is the whole split. For shorter epochs set "
+            "trainer.limit_train_batches"
+        )
     options = {key: value for key, value in section.items() if value is not None}
-    for key in ("shuffle", "num_workers", "pin_memory"):
+    for key in ("shuffle", "num_workers", "pin_memory", "collate_fn"):
         if factory.get(key) is not None:
             options[key] = factory[key]
     if batches.get("drop_last") is not None:

@@ -7,6 +7,7 @@ A reference names a module and arguments. `data_src` is a tag `recipe/task` (the
 torch is not imported here, so that a stage that only builds data starts at once.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -130,23 +131,27 @@ def _load_own_module(folder: Path) -> ModuleType:
             "does not exist; "
             "write it (it exposes Dataset and DatasetBuilder), or name a data_src"
         )
-    loaded = sys.modules.get("dataset")
-    if loaded is not None and not _is_file(loaded, init):
-        # Another package called `dataset` came first; this one lives beside it under a name of its own.
-        name = f"_espnet3_dataset_{abs(hash(str(init))):x}"
-        if name in sys.modules:
-            return sys.modules[name]
-        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(init.parent)])
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
-    return _import("dataset", str(init))
+    if "dataset" not in sys.modules:
+        found = importlib.util.find_spec("dataset")
+        first = None if found is None or found.origin is None else Path(found.origin).resolve()
+        if first == init.resolve():
+            return _import("dataset", str(init))
+    elif _is_file(sys.modules["dataset"], init):
+        return sys.modules["dataset"]
+    # Another package called `dataset` comes first; this one lives beside it under a name of its own.
+    name = f"_espnet3_dataset_{hashlib.sha256(str(init).encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(init.parent)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
 
 
 def _import(name: str, ref: str) -> ModuleType:

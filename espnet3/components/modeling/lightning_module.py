@@ -251,14 +251,11 @@ class ESPnetLightningModule(lightning.LightningModule):
         dataset = getattr(self.organizer, mode)
         if dataset is None:
             raise ConfigError(f"dataset.{mode} has no entries")
-        collate_fn = self.collate_fn()
-        if type(collate_fn).__module__.startswith("espnet2."):
-            dataset.use_espnet_collator = True
         trainer = self._trainer
         builder = DataLoaderBuilder(
             dataset,
             self.config,
-            collate_fn,
+            self.collate_fn(),
             num_device=trainer.world_size if trainer is not None else 1,
             epoch=trainer.current_epoch if trainer is not None else 0,
         )

@@ -30,6 +30,8 @@ def infer(config: DictConfig) -> dict[str, Any]:
         ConfigError: A key that is needed is missing or names nothing that exists.
         OutputError: What the model or `output_fn` gives cannot be written.
     """
+    from espnet3.components.data.probes import mark_of
+
     inference_dir = config.get("inference_dir")
     if not inference_dir:
         raise ConfigError("the inference config has no inference_dir: the outputs have no place to go")
@@ -43,7 +45,9 @@ def infer(config: DictConfig) -> dict[str, Any]:
         provider = _provider(_config_of(config, index, name), params, first)
         first = first or provider
         runner = _runner(config, provider, Path(str(inference_dir)), name)
-        results[name] = runner(range(_n_items(provider, runner, name)))
+        dataset = _dataset(provider, runner, name)
+        runner.data_mark = mark_of(dataset)
+        results[name] = runner(range(len(dataset)))
     return results
 
 
@@ -164,7 +168,7 @@ def _target(node: Any, key: str) -> tuple[Any, dict[str, Any]]:
     return import_dotted(str(path), f"{key}._target_"), dict(built)
 
 
-def _n_items(provider: EnvironmentProvider, runner: BaseRunner, name: str) -> int:
+def _dataset(provider: EnvironmentProvider, runner: BaseRunner, name: str) -> Any:
     from espnet3.systems.base.inference_provider import InferenceProvider
 
     lazy = isinstance(provider, InferenceProvider) and (
@@ -174,4 +178,4 @@ def _n_items(provider: EnvironmentProvider, runner: BaseRunner, name: str) -> in
     dataset = provider.dataset if lazy else runner.environment().get("dataset")  # type: ignore[attr-defined]
     if dataset is None:
         raise ConfigError(f"the provider {type(provider).__qualname__} gives no `dataset` for {name!r}")
-    return len(dataset)
+    return dataset

@@ -137,7 +137,7 @@ class InferenceRunner(BaseRunner):
         """Prepare to write a shard's SCP files; each is opened with the first value of its field."""
         return {
             "shard_dir": shard_dir,
-            "artifact_configs": output_artifacts or {},
+            "artifact_configs": _with_writers(output_artifacts or {}),
             "scp_handles": {},
             "field_keys": None,
             "utt_ids": set(),
@@ -331,6 +331,17 @@ def _scp_value(value: Any, field: str, utt_id: str, writers: dict[str, Any]) -> 
     except OutputError as error:
         raise OutputError(f"field {field!r} of utterance {utt_id!r}: {error}") from error
     return str(path)
+
+
+def _with_writers(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The settings of the fields, each writer made: once a shard, not once an item."""
+    made = {field: dict(settings or {}) for field, settings in artifacts.items()}
+    for settings in made.values():
+        if isinstance(settings.get("writer"), Mapping):
+            from hydra.utils import instantiate
+
+            settings["writer"] = instantiate(settings["writer"])
+    return made
 
 
 def _read_fields(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,11 +49,7 @@ def measure(metrics_config: DictConfig) -> dict[str, dict[str, Any]]:
             numbers = metric(paths[name], name, folder)
             if not isinstance(numbers, Mapping):
                 raise OutputError(f"{label} must return a dict of numbers, not a {type(numbers).__name__}")
-            results[label][name] = {
-                # A number of NumPy or torch is a number.
-                key: value.item() if hasattr(value, "item") else value
-                for key, value in numbers.items()
-            }
+            results[label][name] = {str(key): _number(value, f"{label}: {key}") for key, value in numbers.items()}
     write_json(folder / METRICS_FILE, results)
     for line in _table(results):
         console_line(line)
@@ -104,6 +101,15 @@ def _fields_of(metric: Any, where: str) -> Any:
 def _with_fields(path: str, fields: Any) -> str:
     names = fields.values() if isinstance(fields, Mapping) else fields
     return f"{path}({', '.join(names)})"
+
+
+def _number(value: Any, where: str) -> Any:
+    # A number of NumPy or torch is a number.
+    if hasattr(value, "item") and math.prod(getattr(value, "shape", ())) == 1:
+        value = value.item()
+    if value is None or isinstance(value, str | int | float | list | dict):
+        return value
+    raise OutputError(f"{where}: {METRICS_FILE} cannot hold a {type(value).__name__}; let the metric give numbers")
 
 
 def _test_names(config: DictConfig, folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from esp3rt.progress import Progress
 from espnet3.components.data.dataset_builder import DatasetBuilder
 
 from dataset import espeak
-from dataset.plan import SPLITS, Utterance, plan_split
+from dataset.plan import RECIPE_VERSION, SPLITS, Utterance, plan_split
 from dataset.sound import record, whole_samples, write_wav
 from dataset.voices import SEEN_VARIANTS, UNSEEN_VARIANTS
 
@@ -124,7 +124,7 @@ class SpokenDigitsBuilder(DatasetBuilder):
 
 
 def _settings(utterances: int, sample_rate: int, seed: int) -> dict[str, int]:
-    return {"utterances": utterances, "sample_rate": sample_rate, "seed": seed}
+    return {"version": RECIPE_VERSION, "utterances": utterances, "sample_rate": sample_rate, "seed": seed}
 
 
 def _make(data: Path, split: str, utterance: Utterance) -> int:

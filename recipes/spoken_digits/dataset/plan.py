@@ -14,7 +14,7 @@ from dataset.voices import ACCENTS, SEEN_VARIANTS, UNSEEN_VARIANTS
 SPLITS = ("train", "valid", "test", "test_unseen")
 
 # One more whenever the same parameters would give other samples: old audio is then made again.
-_RECIPE_VERSION = 1
+RECIPE_VERSION = 1
 
 _FEWEST_DIGITS, _MOST_DIGITS = 2, 6
 _PITCH = (25, 75)
@@ -42,7 +42,7 @@ class Utterance:
     @property
     def file_name(self) -> str:
         """The audio's name: the parameters' hash is in it, so other parameters never meet old audio."""
-        facts = json.dumps([_RECIPE_VERSION, asdict(self)], sort_keys=True)
+        facts = json.dumps([RECIPE_VERSION, asdict(self)], sort_keys=True)
         return f"{self.utt_id}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}.wav"
 
 

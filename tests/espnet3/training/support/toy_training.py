@@ -157,9 +157,12 @@ def run_training(config: dict[str, Any], kill: tuple[str, int] | None = None) ->
             in the place of `call`: by SIGTERM),
             `("before_rename", n)` and `("after_rename", n)` the n-th file that is written.
     """
+    from espnet3.components.callbacks import learning_curve
     from espnet3.systems.base.training import train
 
     torch.set_num_threads(1)
+    # Most of the time of so small a training would go into its picture.
+    learning_curve.draw_learning_curve = lambda rows: b"a picture"
     # The data workers of a process that came from a fork server would each import everything anew.
     multiprocessing.set_start_method("fork", force=True)
     if kill is not None:
