@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from esp3c.check import RULES, check
 from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
-from esp3c.emit import emit
 from esp3c.emit.files import EmittedFile, Layout
 from esp3c.ir import Recipe
 from esp3c.resolve import resolve
@@ -47,8 +46,15 @@ def compile(source: Source, world: World, overrides: Sequence[Source] = (), layo
         found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
         diagnostics = tuple(in_order([*syntactic, *misspelt, *found]))
         failed = any(each.severity is Severity.ERROR for each in diagnostics)
-        files = () if failed or layout is None else emit(recipe, layout)
+        files = () if failed or layout is None else _emit(recipe, layout)
         return Result(file, recipe, diagnostics, files)
+
+
+def _emit(recipe: Recipe, layout: Layout) -> tuple[EmittedFile, ...]:
+    # Checking does not pay for what only writing needs.
+    from esp3c.emit.recipe import emit
+
+    return emit(recipe, layout)
 
 
 @contextmanager

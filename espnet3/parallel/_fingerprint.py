@@ -1,8 +1,8 @@
 """What a shard's result depends on, as one short text.
 
 A shard that is found done is trusted only if the same work would be done again: the same items, the same
-runner and provider, the same config, the same files behind the paths in the config, the same source in the
-folders of the recipe (`src`, `dataset`) whose classes and functions the config names.
+runner and provider, the same config, the same files behind the paths in the config, the same source of the
+recipe's classes and functions that the config names, with what they import from the recipe.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from esp3rt.files import sha256_of
+from espnet3.parallel._sources import sources_of
 
 # Above this size a file is told by its size and time: reading a big checkpoint again costs more than it
 # gains.
@@ -96,18 +96,8 @@ def _named_files(config: object) -> Iterator[str]:
             continue
         if os.path.isfile(text):
             yield text
-        elif "." in text and all(part.isidentifier() for part in text.split(".")):
-            # A dotted name of the recipe's own Python, such as src.inference.build_output: the working
-            # folder is the recipe's, so that its file is found without importing it.
-            parts = text.split(".")
-            for length in range(len(parts), 0, -1):
-                source = os.path.join(*parts[:length]) + ".py"
-                if os.path.isfile(source):
-                    yield source
-                    # What it imports from beside it decides the result as much.
-                    if length > 1:
-                        yield from map(str, Path(parts[0]).rglob("*.py"))
-                    break
+        elif "." in text:
+            yield from sources_of(text)
 
 
 def _file_state(path: str) -> str:

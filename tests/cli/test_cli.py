@@ -34,8 +34,14 @@ WARNS = "let unused = 1\n" + GOOD
 
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
     return subprocess.run(
-        [*ESP3C, *arguments], cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+        [*ESP3C, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding=encoding,
+        timeout=60,
     )
 
 
@@ -107,7 +113,7 @@ def test_exit_codes(folder: Path, arguments: list[str], code: int, capsys: pytes
 
     assert tree(folder) == before
     shown = capsys.readouterr()
-    assert (code == 0) == (shown.err == "")
+    assert shown.err == "" if code == 0 else shown.err + shown.out
 
 
 def test_the_module_is_a_command_with_its_exit_code(folder: Path) -> None:
@@ -319,7 +325,7 @@ def test_bad_input_is_said_and_nothing_is_written(folder: Path, name: str, capsy
     shown = capsys.readouterr()
     assert "Traceback" not in shown.err + shown.out
     assert shown.err
-    assert len(shown.err) < 2_000_000
+    assert len(shown.err) < 200_000
     assert tree(folder) == before
     assert time.monotonic() - begun < 20
 
@@ -329,7 +335,7 @@ def test_lines_by_the_hundred_thousand(folder: Path, capsys: pytest.CaptureFixtu
     (folder / "recipe.esp").write_text("# line\n" * 50_000 + "\n" * 50_000 + GOOD + "let a =\n", encoding="utf-8")
 
     assert main(["check"]) == 1
-    assert "recipe.esp:100004:7" in capsys.readouterr().out
+    assert "recipe.esp:100004:8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

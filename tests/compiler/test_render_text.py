@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from textwrap import dedent
 
 import pytest
@@ -292,6 +293,19 @@ def test_a_span_longer_than_what_is_shown_ends_with_it() -> None:
 
     assert lines[3] == "1 | " + "x" * 160 + " …"
     assert lines[4] == "  | " + " " * 10 + "^" * 150 + " all this"
+
+
+def test_a_line_of_ten_million_characters_is_drawn_at_once() -> None:
+    source = Source("recipe.esp", "a" * 5_000_000 + " here " + "b" * 5_000_000)
+    begun = time.perf_counter()
+
+    lines = drawn(Label(span_of(source, "here"), "this"), Label(span_of(source, "aaa"), "that")).splitlines()
+    alone = drawn(Label(span_of(source, "here"), "this")).splitlines()
+
+    assert time.perf_counter() - begun < 2
+    assert lines[3] == "1 | " + "a" * 160 + " …"
+    assert alone[3] == "1 | … " + "a" * 39 + " here " + "b" * 115 + " …"
+    assert alone[4] == "  | " + " " * 42 + "^^^^ this"
 
 
 # -- what a terminal would obey ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the compiler knows of ESPnet3, Lightning, torch and submitit as data, held against the real things."""
+"""What the compiler knows as data, held against the real things."""
 
 from __future__ import annotations
 
@@ -9,118 +9,208 @@ from typing import Any
 import pytest
 import yaml
 
-from esp3c.schema import types as t
-from esp3c.schema.backends import BACKENDS, SLURM
-from esp3c.schema.blocks import CONFIGS, DATA_ORGANIZER, LOADER, OWN, TRAINING
-from esp3c.schema.lightning import LOADER_ARGUMENTS, TIMEDELTAS, TRAINER
-from esp3c.schema.stages import KNOWN_STAGES, NOT_STAGES, SYSTEMS
+from esp3c.schema.backends import BACKENDS
+from esp3c.schema.blocks import CONFIGS, DATA_ORGANIZER, HYDRA_KEYS, SCAFFOLD_NAMES
+from esp3c.schema.lightning import LOADER_ARGUMENTS, TRAINER
+from esp3c.schema.stages import ASR_STAGES, BASE_STAGES, KNOWN_STAGES, NOT_STAGES, SYSTEMS
+from esp3c.schema.types import Block, Either, Inside, Key, ListOf, MapOf, Type, words
 
 
-def parameters(function: Any) -> set[str]:
-    return set(inspect.signature(function).parameters) - {"self"}
+def parameters(function: Any, *without: str) -> set[str]:
+    return set(inspect.signature(function).parameters) - {"self", *without}
 
 
-def test_trainer_keys_are_lightnings() -> None:
-    import lightning
-
-    # ESPnet3's own key; Lightning does not have it.
-    own = {"log_interval"}
-
-    assert set(TRAINER.names) - own == parameters(lightning.Trainer.__init__)
+# -- Lightning and torch ----------------------------------------------------------------------------------------------
 
 
-def test_timedeltas_are_settings_of_the_trainer() -> None:
-    assert set(TRAINER.names) >= TIMEDELTAS
+def test_the_keys_of_trainer_are_the_parameters_of_lightnings_trainer() -> None:
+    from lightning import Trainer
+
+    from espnet3.components.trainers import trainer
+
+    # ESPnet3's own trainer reads these and does not hand them on to Lightning.
+    own = set(trainer._OWN_KEYS)
+
+    assert {key.name for key in TRAINER.keys} == parameters(Trainer.__init__) | own
 
 
-def test_loader_arguments_are_torchs() -> None:
+def test_the_defaults_of_trainer_are_what_the_words_say() -> None:
+    from lightning import Trainer
+
+    real = inspect.signature(Trainer.__init__).parameters
+    for key in TRAINER.keys:
+        default = real[key.name].default if key.name in real else None
+        if key.default is None or default is None:
+            continue
+        assert key.default.strip('"').lower() == str(default).lower(), key.name
+
+
+def test_the_keys_of_a_loader_are_the_parameters_of_torchs_dataloader() -> None:
     from torch.utils.data import DataLoader
 
-    # The dataset is what the config is for.
-    assert {key.name for key in LOADER_ARGUMENTS} == parameters(DataLoader.__init__) - {"dataset"}
+    # The dataset is the recipe's own, never written here.
+    assert {key.name for key in LOADER_ARGUMENTS} == parameters(DataLoader.__init__, "dataset")
 
 
-def test_own_loader_keys_are_those_that_espnet3_takes() -> None:
-    from espnet3.components.data import dataloader
-
-    own = set(LOADER.names) - {key.name for key in LOADER_ARGUMENTS}
-    source = inspect.getsource(dataloader)
-
-    assert {name for name in own if f'"{name}"' not in source} <= {"multiple_iterator"}
+# -- submitit ---------------------------------------------------------------------------------------------------------
 
 
-def test_slurm_settings_are_submitits() -> None:
-    from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
+def test_the_settings_of_slurm_are_those_of_submitit() -> None:
+    from submitit.slurm.slurm import SlurmExecutor
 
-    # The number of workers is the runtime's; `extra` is submitit's `additional_parameters`.
-    ours = {"n_workers": None, "extra": "additional_parameters"}
-    for key in SLURM.names:
-        name = ours.get(key, key)
-        assert name is None or name in parameters(_make_sbatch_string), key
-    assert SlurmExecutor.name() in BACKENDS
+    # How many shards there are is the runner's business.
+    own = {"n_workers"}
+    # Further lines for sbatch, which submitit calls `additional_parameters`.
+    further = {"extra"}
+    known = SlurmExecutor._valid_parameters()
+    names = {key.name for key in BACKENDS["slurm"].keys} - own - further
+
+    assert names <= known
+    assert {"partition", "gpus_per_node", "mem", "time", "array_parallelism", "setup"} <= names & known
+
+
+# -- espnet3 ----------------------------------------------------------------------------------------------------------
+
+
+def stages_of(path: str) -> set[str]:
+    module, _, name = path.rpartition(".")
+    system = getattr(__import__(module, fromlist=[name]), name)
+    return {
+        each
+        for each, value in inspect.getmembers(system, inspect.isfunction)
+        if not each.startswith("_") and each not in NOT_STAGES
+    }
 
 
 @pytest.mark.parametrize("path", SYSTEMS)
-def test_systems_have_the_stages_that_are_known(path: str) -> None:
-    from importlib import import_module
+def test_the_stages_of_a_system_are_its_public_methods(path: str) -> None:
+    # Asked by stages for the folder of their log: takes a stage's name, so it is none.
+    helpers = {"stage_log_dir"}
 
-    module, _, name = path.rpartition(".")
-    system = getattr(import_module(module), name)
-    methods = {
-        each
-        for each, value in inspect.getmembers(system, inspect.isfunction)
-        if not each.startswith("_") and each not in NOT_STAGES and not inspect.isdatadescriptor(value)
-    }
-
-    assert {stage.name for stage in SYSTEMS[path]} <= methods
-    assert methods - {stage.name for stage in SYSTEMS[path]} <= {"stage_log_dir"}
+    assert {stage.name for stage in SYSTEMS[path]} == stages_of(path) - helpers
 
 
-def test_stages_need_the_configs_that_espnet3_says() -> None:
+def test_every_stage_needs_the_configs_that_the_framework_says() -> None:
     from espnet3.utils.stages_utils import STAGE_CONFIGS
 
-    known = {name: tuple(f"{each}_config" for each in stage.requires) for name, stage in KNOWN_STAGES.items()}
+    needed = {name: tuple(f"{config}_config" for config in stage.requires) for name, stage in KNOWN_STAGES.items()}
 
-    assert known == dict(STAGE_CONFIGS)
-
-
-@pytest.mark.parametrize("config", ["training", "inference", "metrics", "publication"])
-def test_defaults_of_espnet3_are_known_keys(config: str) -> None:
-    text = files("espnet3.systems.base").joinpath("conf", f"{config}.yaml").read_text(encoding="utf-8")
-
-    def unknown(data: Any, block: t.Block, where: str) -> list[str]:
-        found = []
-        for name, value in data.items():
-            key = block.key(name)
-            if key is None:
-                found += [] if block.open or name == "_target_" else [f"{where}.{name}"]
-                continue
-            inner = [each for each in _options(key.type) if isinstance(each, t.Inside)]
-            if isinstance(value, dict) and inner:
-                found += unknown(value, inner[0].block, f"{where}.{name}")
-        return found
-
-    assert unknown(yaml.safe_load(text), CONFIGS[config], config) == []
+    assert needed == dict(STAGE_CONFIGS)
 
 
-def _options(type: t.Type) -> tuple[t.Type, ...]:
-    return type.options if isinstance(type, t.Either) else (type,)
+def test_stages_are_in_an_order_that_agrees_with_itself() -> None:
+    for stages in (BASE_STAGES, ASR_STAGES):
+        names = [stage.name for stage in stages]
+        for position, stage in enumerate(stages):
+            for before in stage.after:
+                assert before in KNOWN_STAGES
+                assert before not in names or names.index(before) < position
 
 
-def test_every_config_has_the_scaffold() -> None:
-    text = files("espnet3.systems.base").joinpath("conf", "scaffold.yaml").read_text(encoding="utf-8")
-
-    assert set(yaml.safe_load(text)) <= set(OWN.names)
-
-
-def test_the_implied_target_is_there() -> None:
-    from hydra.utils import get_class
-
-    assert get_class(DATA_ORGANIZER).__name__ == "DataOrganizer"
+def test_every_key_that_a_stage_reads_is_one_that_may_be_written() -> None:
+    for stage in KNOWN_STAGES.values():
+        for each in stage.reads:
+            for option in each.split("|"):
+                config, *path = option.split(".")
+                assert config in stage.requires
+                assert known(CONFIGS[config], path), option
 
 
-def test_every_key_has_words_for_its_type_and_its_meaning() -> None:
-    for block in (*CONFIGS.values(), TRAINER, LOADER, *BACKENDS.values()):
+def known(block: Block, path: list[str]) -> bool:
+    """Whether a dotted place is one that the schema has."""
+    if not path:
+        return True
+    key = block.key(path[0])
+    if key is None:
+        return block.open
+    return below(key.type, path[1:])
+
+
+def below(type: Type, path: list[str]) -> bool:
+    if not path:
+        return True
+    match type:
+        case Inside(block):
+            return known(block, path)
+        case Either(options):
+            return any(below(option, path) for option in options)
+        case MapOf(value):
+            return below(value, path[1:])
+        case _:
+            # A target's arguments and values of any kind are nobody's business here.
+            return not isinstance(type, ListOf)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    text = files("espnet3.systems.base").joinpath("conf", f"{name}.yaml").read_text(encoding="utf-8")
+    loaded = yaml.safe_load(text)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def places(data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    if not isinstance(data, dict) or not data:
+        return [path]
+    return [place for key, value in data.items() for place in places(value, (*path, key))]
+
+
+@pytest.mark.parametrize("name", ["training", "inference", "metrics", "publication"])
+def test_every_default_of_the_framework_is_a_key_of_the_schema(name: str) -> None:
+    for place in places(defaults(name)):
+        if place[-1] in HYDRA_KEYS:
+            assert defaults(name)[place[0]]["_target_"] == DATA_ORGANIZER
+            continue
+        # What `parallel` names has a form of its own in the YAML.
+        if place[0] != "parallel":
+            assert known(CONFIGS[name], list(place)), place
+
+
+def test_the_scaffold_is_in_the_defaults_of_a_training() -> None:
+    # Without a value in the defaults, but every config may have it.
+    optional = {"dataset_dir", "inference_dir"}
+
+    assert SCAFFOLD_NAMES - optional <= set(defaults("training"))
+
+
+def test_the_organizer_is_where_the_compiler_says() -> None:
+    module, _, name = DATA_ORGANIZER.rpartition(".")
+
+    assert hasattr(__import__(module, fromlist=[name]), name)
+
+
+# -- the data itself --------------------------------------------------------------------------------------------------
+
+
+def blocks() -> list[Block]:
+    found: dict[int, Block] = {}
+
+    def visit(type: Type) -> None:
+        match type:
+            case Inside(block):
+                add(block)
+            case Either(options):
+                for option in options:
+                    visit(option)
+            case ListOf(inner) | MapOf(inner):
+                visit(inner)
+
+    def add(block: Block) -> None:
+        if id(block) not in found:
+            found[id(block)] = block
+            for key in block.keys:
+                visit(key.type)
+
+    for block in (*CONFIGS.values(), *BACKENDS.values()):
+        add(block)
+    return list(found.values())
+
+
+def test_keys_are_written_once_and_say_what_they_are() -> None:
+    assert len(blocks()) > 12
+    for block in blocks():
+        assert len(block.names) == len(set(block.names)), block.name
         for key in block.keys:
-            assert key.doc and t.words(key.type), key.name
-    assert TRAINING.key("optimizer") is not None and TRAINING.key("optimiser") is None
+            assert isinstance(key, Key)
+            assert key.name.isidentifier()
+            assert key.doc
+            assert words(key.type)

@@ -104,8 +104,12 @@ def write_custom(value, path):
     target.write_text(str(value))
     return target
 
-def make_writer():
-    return write_custom
+class Writer:
+    MADE = []
+    def __init__(self):
+        self.MADE.append(self)
+    def __call__(self, value, path):
+        return write_custom(value, path)
 
 class OwnProvider(InferenceProvider):
     def __init__(self, config, params, offset):
@@ -218,6 +222,22 @@ def test_a_second_run_builds_no_model_and_a_new_checkpoint_starts_over(src: Any)
     assert len(src.CALLED) == 16
 
 
+def test_data_that_were_built_anew_are_decoded_anew(src: Any) -> None:
+    """Though the config is the same, and so is the number of samples."""
+    infer(config())
+    sys.modules["inf_data"].Dataset.__getitem__ = lambda self, index: {  # type: ignore[attr-defined]
+        "utt_id": f"{self.split}-{index:02d}",
+        "speech": float(index),
+        "text": "new",
+    }
+    infer(config())
+    calls = len(src.CALLED)
+    infer(config())
+
+    assert Path("exp/inference/seen/ref.scp").read_text().splitlines()[0] == "test-00 new"
+    assert calls == len(src.CALLED) == 16
+
+
 def test_a_batch_reaches_the_model_as_lists(src: Any) -> None:
     """And gives the same files as one item at a time."""
     infer(config(inference_dir="one"))
@@ -318,7 +338,7 @@ def test_values_that_are_no_text_become_files(src: Any) -> None:
             output_fn="inf_src.artifacts",
             output_artifacts={
                 "audio": {"type": "wav", "sample_rate": 16000},
-                "custom": {"writer": {"_target_": "inf_src.write_custom", "_partial_": True}},
+                "custom": {"writer": {"_target_": "inf_src.Writer"}},
             },
         )
     )
@@ -333,6 +353,7 @@ def test_values_that_are_no_text_become_files(src: Any) -> None:
     assert np.load(paths["logits"]).tolist() == [[0.0, 1.0], [2.0, 3.0]]
     assert paths["nbest"].read_text().split() == ["[", "{", '"text":', '"a",', '"score":', "1.5", "}", "]"]
     assert paths["custom"].read_text() == "{'a': 1}"
+    assert len(src.Writer.MADE) == 2, "one for each test set"
     assert (base / "score.scp").read_text().splitlines()[0] == "test/00 0.5"
     assert paths["logits"].name == "test%2F01.npy"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jiwer
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,24 @@ class Length(BaseMetric):
     def __call__(self, data: dict[str, Path], test_name: str, output_dir: Path) -> dict[str, float]:
         rows = list(self.iter_inputs(data, "text"))
         return {"mean": sum(len(row["text"]) for _, row in rows) / len(rows)}
+
+
+class NoNumber(BaseMetric):
+    """Gives what no JSON file can hold."""
+
+    inputs = ("hyp",)
+
+    def __call__(self, data: dict[str, Path], test_name: str, output_dir: Path) -> dict[str, float]:
+        return {"paths": set(data)}  # type: ignore[dict-item]
+
+
+class NumpyNumbers(BaseMetric):
+    """Gives numbers as NumPy has them."""
+
+    inputs = ("hyp",)
+
+    def __call__(self, data: dict[str, Path], test_name: str, output_dir: Path) -> dict[str, float]:
+        return {"score": np.float32(0.5), "count": np.array([3])}  # type: ignore[dict-item]
 
 
 def scp(folder: Path, name: str, *values: str) -> Path:
@@ -141,6 +160,17 @@ def test_a_metric_of_the_recipes_own(tmp_path: Path, capsys: pytest.CaptureFixtu
         "t         Length  mean=4",
         f"measure: written to {tmp_path / 'metrics.json'}",
     ]
+
+
+def test_numbers_of_numpy_are_numbers_and_objects_are_refused(tmp_path: Path) -> None:
+    """The message names the metric and the key."""
+    scp(tmp_path / "t", "hyp", "one")
+
+    with pytest.raises(OutputError, match=r"NoNumber: paths: metrics.json cannot hold a set"):
+        measure(config(tmp_path, {"metric": {"_target_": f"{__name__}.NoNumber"}}))
+    results = measure(config(tmp_path, {"metric": {"_target_": f"{__name__}.NumpyNumbers"}}))
+
+    assert results[f"{NumpyNumbers.__module__}.NumpyNumbers"]["t"] == {"score": 0.5, "count": 3}
 
 
 def test_the_same_metric_twice_keeps_both(tmp_path: Path) -> None:

@@ -311,6 +311,7 @@ def test_logs_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
     monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_JWT", "a key")
     config = tmp_path / "training.yaml"
     config.write_text("exp_tag: ctc\n")
     try:
@@ -343,6 +344,7 @@ def test_logs_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "INFO|command: run.py --stages",
         "exp_tag: ctc",
         "INFO|environment SLURM_JOB_ID=77",
+        "INFO|environment SLURM_JWT=(not shown)",
         "INFO|model main: argparse.Namespace",
         "INFO|  a: 1",
         "INFO|    c: 'x'",

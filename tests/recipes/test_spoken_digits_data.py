@@ -197,6 +197,17 @@ def test_other_settings_are_another_build(
 
 
 @needs_espeak
+def test_a_build_of_an_older_plan_is_no_build(
+    load: Callable[[str], ModuleType], builder: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same settings may stand for other samples in a later version of the recipe."""
+    builder.build(recipe_dir=tmp_path, **SETTINGS)
+    monkeypatch.setattr(load("dataset.builder"), "RECIPE_VERSION", 2)
+
+    assert not builder.is_built(recipe_dir=tmp_path, **SETTINGS)
+
+
+@needs_espeak
 def test_half_of_another_build_does_not_pass_for_the_old_one(
     load: Callable[[str], ModuleType], builder: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

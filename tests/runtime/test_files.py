@@ -52,6 +52,14 @@ def test_links_and_permissions_stay(tmp_path: Path) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
 
 
+def test_a_long_name_of_many_bytes_can_be_written(tmp_path: Path) -> None:
+    """The partial file's name fits wherever the file's own does."""
+    path = tmp_path / ("音" * 84)
+    write_text(path, "x")
+
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
 def test_only_whole_files_are_written(tmp_path: Path) -> None:
     """Appending and folders are refused."""
     with pytest.raises(ValueError, match="whole files"), replacing(tmp_path / "x", "a"):

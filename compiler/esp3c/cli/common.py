@@ -45,7 +45,8 @@ def recipe_path(text: str) -> Path:
     """The recipe file that an argument names: itself, or `recipe.esp` in the folder that it names."""
     path = Path(text)
     inside = path / "recipe.esp"
-    return inside if path.is_dir() and inside.is_file() else path
+    # `os.path` has no opinion of a name that no file system would take; reading it says what is wrong.
+    return inside if os.path.isdir(path) and os.path.isfile(inside) else path
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import tempfile
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy(folder: Path, name: str) -> list[str]:
+    from importlib.resources import as_file, files
+
     with as_file(files("esp3c").joinpath("templates", "tones")) as template:
         paths = sorted(
             path.relative_to(template).as_posix()

@@ -138,6 +138,7 @@ def _commit(
                 target.unlink(missing_ok=True)
             else:
                 os.replace(old, target)
+        _forget(folder)
         raise
     for parent in {(folder / each.path).parent for each in files}:
         _sync_folder(parent)
@@ -217,7 +218,7 @@ def _inside(path: str) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

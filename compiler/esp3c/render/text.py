@@ -25,6 +25,9 @@ from esp3c.source import Source
 
 TAB = 4
 WIDEST = 160
+LONGEST = 2000
+"""Of a line with more characters only as many are looked at."""
+
 BEFORE = 40
 """How much of a line that is too wide is shown in front of its first label."""
 
@@ -125,17 +128,22 @@ class TextRenderer:
     # -- the source lines ---------------------------------------------------------------------------------------------
 
     def snippet(self, source: Source, labels: Sequence[tuple[Label, bool]], gutter: int, loud: str) -> list[str]:
+        on_line: dict[int, list[tuple[Label, bool]]] = {}
         marks: dict[int, list[_Mark]] = {}
         rails: list[tuple[int, int, bool, str]] = []
         for label, primary in labels:
             first = source.line_of(label.span.start)
             last = source.line_of(max(label.span.start, label.span.end - 1))
             if first == last:
-                marks.setdefault(first, []).append(self.mark(source, first, label, primary))
+                on_line.setdefault(first, []).append((label, primary))
             else:
                 rails.append((first, last, primary, _printable(label.text)))
                 marks.setdefault(first, [])
                 marks.setdefault(last, [])
+        cuts: dict[int, int] = {}
+        for line, here in on_line.items():
+            cuts[line] = self.cut(source, line, [label for label, _ in here])
+            marks[line] = [self.mark(source, line, cuts[line], label, primary) for label, primary in here]
         out: list[str] = []
         before: int | None = None
         rail_width = 2 if rails else 0
@@ -146,8 +154,9 @@ class TextRenderer:
                 else:
                     out.append(self.paint("...", _BLUE))
             before = line
-            skip, shown = self.window(marks[line])
-            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud), skip))
+            cut = cuts.get(line, 0)
+            skip, shown = self.window(marks[line], cut > 0)
+            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud), cut, skip))
             out.extend(self.underlines(shown, gutter, loud, " " * rail_width))
             for first, last, primary, text in rails:
                 if last == line and text:
@@ -169,31 +178,38 @@ class TextRenderer:
                 return self.paint("| ", color)
         return "  "
 
-    def source_line(self, source: Source, line: int, gutter: int, rail: str, skip: int = 0) -> str:
-        """A line of the source, from its column `skip` on."""
-        pieces, columns = widen(source.line_text(line))
+    def cut(self, source: Source, line: int, labels: Sequence[Label]) -> int:
+        """How many characters of a long line are left out in front, so that the labels are among those looked at."""
+        start = min(label.span.start for label in labels) - source.line_start(line)
+        return max(0, start - BEFORE) if len(source.line_text(line)) > LONGEST and start > WIDEST else 0
+
+    def source_line(self, source: Source, line: int, gutter: int, rail: str, cut: int = 0, skip: int = 0) -> str:
+        """A line of the source, without its first `cut` characters, from its column `skip` on."""
+        text = source.line_text(line)
+        pieces, columns = widen(text[cut : cut + LONGEST])
         first, last = bisect_left(columns, skip), bisect_right(columns, skip + WIDEST) - 1
         # A wide character that the cut would halve is left out.
         shown = " " * (columns[first] - skip) + "".join(pieces[first:last])
         number = self.paint(f"{line:>{gutter}} |", _BLUE)
-        return f"{number} {rail}{_CUT if skip else ''}{shown}{' …' if last < len(pieces) else ''}"
+        more = last < len(pieces) or cut + LONGEST < len(text)
+        return f"{number} {rail}{_CUT if cut or skip else ''}{shown}{' …' if more else ''}"
 
-    def mark(self, source: Source, line: int, label: Label, primary: bool) -> _Mark:
-        start = label.span.start - source.line_start(line)
-        text = source.line_text(line)
+    def mark(self, source: Source, line: int, cut: int, label: Label, primary: bool) -> _Mark:
+        text = source.line_text(line)[cut : cut + LONGEST]
+        start = label.span.start - source.line_start(line) - cut
         _, columns = widen(text)
         begin = columns[min(start, len(text))]
         end = columns[min(start + (label.span.end - label.span.start), len(text))]
         return _Mark(begin, max(end, begin + 1), _printable(label.text), primary)
 
-    def window(self, marks: Sequence[_Mark]) -> tuple[int, list[_Mark]]:
+    def window(self, marks: Sequence[_Mark], cut: bool) -> tuple[int, list[_Mark]]:
         """How many columns of a line are left out in front, and the marks on what is shown of it."""
-        if all(mark.end <= WIDEST for mark in marks):
-            return 0, list(marks)
-        skip = max(0, min(mark.start for mark in marks) - BEFORE)
+        wide = any(mark.end > WIDEST for mark in marks)
+        skip = max(0, min(mark.start for mark in marks) - BEFORE) if wide else 0
+        lead = len(_CUT) if cut or skip else 0
         moved: list[_Mark] = []
         for mark in marks:
-            start, end = (min(column - skip, WIDEST) + (len(_CUT) if skip else 0) for column in (mark.start, mark.end))
+            start, end = (min(column - skip, WIDEST) + lead for column in (mark.start, mark.end))
             moved.append(_Mark(start, max(end, start + 1), mark.text, mark.primary))
         return skip, moved
 
@@ -234,7 +250,9 @@ class TextRenderer:
 
 
 def _printable(text: str) -> str:
-    """Text from a recipe may hold control characters; a terminal must not obey them."""
+    """Text from a recipe may hold control characters, which a terminal must not obey, and may be of any length."""
+    if len(text) > LONGEST:
+        text = text[:LONGEST] + " …"
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\ufffd" if char != "\n" else " " for char in text)

@@ -43,7 +43,14 @@ def parse(source: Source) -> tuple[ast.File, list[Diagnostic]]:
     """The tree of everything that could be read, and a message for everything that could not."""
     tree, diagnostics = _read(source, "start")
     file, literal = build_file(source, tree)
-    return file, diagnostics + literal
+    return file, _at_most(MAX_ERRORS, diagnostics + literal)
+
+
+def _at_most(limit: int, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    if len(diagnostics) <= limit + 1:
+        return diagnostics
+    ordered = sorted(diagnostics, key=lambda each: each.primary.span.start)
+    return [*ordered[:limit], errors.too_many(ordered[limit].primary.span, limit)]
 
 
 def parse_override(source: Source) -> tuple[ast.Setting | None, list[Diagnostic]]:

@@ -20,11 +20,12 @@ def mark_of(dataset: Any) -> str:
     They are loaded with randomness that depends on their place only.
 
     Args:
-        dataset: Anything with `__len__` and `__getitem__`.
+        dataset: Anything with `__len__`; of one that is not read by number, only the length counts.
     """
     count = len(dataset)
     digest = hashlib.sha256(str(count).encode())
-    for place in sorted({0, count // 3, 2 * count // 3, count - 1}) if count else ():
+    by_number = hasattr(dataset, "__getitem__") and not isinstance(dataset, Mapping)
+    for place in sorted({0, count // 3, 2 * count // 3, count - 1}) if count and by_number else ():
         try:
             with seeded(derive_seed("measure", place)):
                 sample = dataset[place]

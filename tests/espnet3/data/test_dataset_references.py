@@ -39,6 +39,9 @@ class Shout:
     def __call__(self, sample):
         return {**sample, "text": sample["text"].upper()}
 
+def make_shout(loud=True):
+    return Shout()
+
 class EspnetStyle:
     def __call__(self, uid, data):
         return {"text": data["text"] + "@" + uid}
@@ -103,6 +106,23 @@ def test_the_recipes_own_dataset_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert made == ["first", "second", "first"]
 
 
+def test_an_installed_package_called_dataset_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it stands before the recipe on the path."""
+    for name in ("installed", "recipe"):
+        folder = tmp_path / name / "dataset"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text(f"class Dataset:\n    name = {name!r}\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "installed"), str(tmp_path / "recipe"), *sys.path])
+    monkeypatch.delitem(sys.modules, "dataset", raising=False)
+
+    module = load_dataset_module(None, tmp_path / "recipe")
+    monkeypatch.delitem(sys.modules, module.__name__)
+
+    assert module.Dataset.name == "recipe"
+
+
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
@@ -149,6 +169,18 @@ def test_organizer(recipe: Path) -> None:
     with pytest.raises(IndexError):
         organizer.train[11]
     assert len(organizer.train.shard(0)) == 4
+
+
+def test_a_function_as_a_transform(recipe: Path) -> None:
+    """It needs no `_partial_`; a function that makes a callable is called."""
+    organizer = DataOrganizer(
+        train=[entry(transform={"_target_": "digits_recipe_data.digits.double"})],
+        preprocessor={"_target_": "digits_recipe_data.digits.make_shout"},  # type: ignore[arg-type]
+        recipe_dir=str(recipe),
+    )
+
+    assert organizer.train is not None
+    assert organizer.train[2] == {"utt_id": "train_2", "text": "ONE", "value": 4}
 
 
 def test_espnet_style_preprocessor(recipe: Path) -> None:

@@ -123,6 +123,17 @@ def test_iter_factory_is_served(tmp_path: Path) -> None:
         build(Noise(), iter_factory={"batches": numel})
 
 
+@pytest.mark.parametrize("in_factory", [False, True])
+def test_a_split_may_have_a_collate_function_of_its_own(in_factory: bool) -> None:
+    """It goes before the shared one."""
+    own = {"_target_": "espnet3.components.data.collate.CommonCollateFn", "not_sequence": ["speech"]}
+    batches = {"type": "unsorted", "batch_size": 7}
+    options = {"iter_factory": {"collate_fn": own, "batches": batches}} if in_factory else {"collate_fn": own}
+
+    assert all("speech_lengths" in batch for _, batch in build(Noise(), batch_size=7))
+    assert not any("speech_lengths" in batch for _, batch in build(Noise(), **options))
+
+
 def test_an_item_that_is_too_long_comes_alone(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +158,10 @@ def test_an_item_that_is_too_long_comes_alone(
         ({"dist_world_size": 4}, "dist_world_size is 4, but 1 processes"),
         ({"iter_factory": {"batches": {"type": "folded"}}}, "there are unsorted, sorted, numel and length"),
         ({"iter_factory": {"batches": {"type": "numel"}}}, "of type numel needs batch_bins"),
+        (
+            {"iter_factory": {"num_iters_per_epoch": 9, "batches": {"type": "unsorted", "batch_size": 2}}},
+            "num_iters_per_epoch is not served.*trainer.limit_train_batches",
+        ),
         ({"batch_bins": 10, "shape_key": "text"}, "has no array 'text'; it has speech"),
         ({"total_shards": 2}, "needs a dataset with a method shard"),
     ],
@@ -194,6 +209,20 @@ def test_collect_stats(tmp_path: Path, importable: str) -> None:
     dataset["train"][0]["size"] = 11
     collect_stats(model, dataset, loader, "train", tmp_path)
     assert len(read_shape_file(tmp_path / "train" / "speech_shape")[0]) == 11
+
+
+def fields_only(samples: Any) -> Any:
+    """A collate function that gives no names."""
+    return CommonCollateFn()(samples)[1]
+
+
+def test_collect_stats_takes_the_fields_alone(tmp_path: Path, importable: str) -> None:
+    """As a training does."""
+    dataset = {"train": [{"_target_": f"{importable}.Noise", "size": 10}]}
+    loader = {"collate_fn": {"_target_": f"{importable}.fields_only", "_partial_": True}}
+    merged = collect_stats({"_target_": f"{importable}.WithFeatures"}, dataset, loader, "train", tmp_path)
+
+    assert merged == {"shapes": ["speech"], "stats": ["feats"]}
 
 
 def test_collect_stats_writes_features_when_asked(tmp_path: Path, importable: str) -> None:
