@@ -7,6 +7,10 @@ with a small charge for a difference of case alone. A name is near when at most 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
+
+MOST_CANDIDATES = 1000
+"""With how many names one is compared, so that many mistakes among many names take no square of time."""
 
 
 def distance(left: str, right: str, limit: int) -> int:
@@ -37,7 +41,7 @@ def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:
     limit = 1 if len(name) < 3 else max(1, min(len(name) // 3 + (len(name) > 3), 5))
     folded = name.casefold()
     found: list[tuple[int, int, str]] = []
-    for order, candidate in enumerate(dict.fromkeys(candidates)):
+    for order, candidate in enumerate(dict.fromkeys(islice(candidates, MOST_CANDIDATES))):
         if candidate == name:
             continue
         away = distance(folded, candidate.casefold(), limit)

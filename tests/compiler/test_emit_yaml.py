@@ -294,7 +294,7 @@ metrics {{
 
 def test_machine_settings_are_what_the_scheduler_takes() -> None:
     recipe = """
-parallel gpu = slurm(n_workers = n, mem = 1GiB, mem_per_cpu = 1MB, time = 61s, signal_delay = 2min, partition = "a b")
+parallel gpu = slurm(n_workers = n, mem = 1GiB, mem_per_cpu = 1MB, time = 61s, signal_delay_s = 2min, partition = "a b")
 parallel odd = slurm(time = 60500ms, mem = 1)
 let n = 3
 training { parallel = gpu }
@@ -305,7 +305,7 @@ inference { parallel = odd }
     assert training["parallel"] == {
         "env": "slurm",
         "n_workers": 3,
-        "options": {"mem": "1024M", "mem_per_cpu": "1M", "time": 2, "signal_delay": 120, "partition": "a b"},
+        "options": {"mem": "1024M", "mem_per_cpu": "1M", "time": 2, "signal_delay_s": 120, "partition": "a b"},
     }
     assert inference["parallel"] == {"env": "slurm", "options": {"time": 2, "mem": "1M"}}
 

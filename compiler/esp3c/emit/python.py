@@ -47,7 +47,8 @@ def prose(text: str) -> str:
 
 def camel(text: str) -> str:
     """`spoken_digits` → `SpokenDigits`."""
-    return "".join(part[:1].upper() + part[1:] for part in text.split("_") if part) or "Recipe"
+    joined = "".join(part[:1].upper() + part[1:] for part in text.split("_") if part)
+    return joined if joined and not joined[0].isdigit() else f"Recipe{joined}"
 
 
 class Writer:

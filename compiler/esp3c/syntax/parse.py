@@ -159,6 +159,8 @@ class _Reader:
         if following is not None:
             kind = following.type
             if kind == "EQUAL":
+                if not self.fits("EQUAL"):
+                    return None
                 self.machine.feed_token(self.tokens[at])
                 self.report_unexpected(at + 1)
                 return at + 2
@@ -246,13 +248,13 @@ class _Reader:
         token = self.tokens[at]
         word = str(token)
         before = self.tokens[at - 1] if at else None
-        if before is not None and str(before) in KEYWORDS and "NAME" in self.choices():
+        if before is not None and str(before) in KEYWORDS and self.fits("NAME"):
             self.diagnostics.append(errors.missing_name(self.span(before), self.span(token)))
             name = Token("NAME", "_", start_pos=self.end(before), end_pos=self.end(before))
             self.machine.feed_token(name)
             return at
         begins = token.type == "NAME" and word not in errors.ALL_DECLARATIONS
-        if begins and "RECIPE" in self.choices():
+        if begins and self.fits("RECIPE"):
             self.diagnostics.append(errors.unknown_declaration(self.span(token), word))
             near = nearest(word, errors.ALL_DECLARATIONS, most=1)
             if near and at + 1 < len(self.tokens) and self.tokens[at + 1].type in {"NAME", "LBRACE"}:
