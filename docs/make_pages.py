@@ -1,7 +1,7 @@
 """Writes `docs/errors/`: one page an error code, made from the docstring of the rule, and the list of all of them.
 
-    python docs/make_pages.py            write the pages
-    python docs/make_pages.py --check    write nothing; fail where a page is not what the code says
+python docs/make_pages.py            write the pages
+python docs/make_pages.py --check    write nothing; fail where a page is not what the code says
 """
 
 from __future__ import annotations

@@ -30,7 +30,12 @@ RECIPES = [
 ]
 LARGE = sorted(RECIPES, key=len)[-2:]
 CHARACTERS = "{}[]()=,:.?\"'\\$#\n\r\t _-0a9é音😀\x00\x1b\u202e\u2028\ufeff²"
-WORDS = ["recipe", "dataset", "config", "training", "inference", "metrics", "stages", "let", "parallel", "extends", "requires", "runs", "on", "new", "partial", "true", "false", "null", "=", ",", ":", ".", "?", "{", "}", "[", "]", "(", ")", '""', '\\"\\"\\"', '"${', "${a}", "$${", '"a"', "1", "-1e9", "16kHz", "4hours", "a", "b.c", "f()", "_target_", "_partial_", "recipe_dir", "exp_dir", "system"]
+WORDS = [
+    "recipe", "dataset", "config", "training", "inference", "metrics", "stages", "let", "parallel", "extends", "requires",
+    "runs", "on", "new", "partial", "true", "false", "null", "=", ",", ":", ".", "?", "{", "}", "[", "]", "(", ")", '""',
+    '"""', '"${', "${a}", "$${", '"a"', "1", "-1e9", "16kHz", "4hours", "a", "b.c", "f()", "_target_", "_partial_",
+    "recipe_dir", "exp_dir", "system", "let a = a", "let b = [b]", '"${a.b}"', "parallel p = p", "config d extends d",
+]  # fmt: skip
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 
 
@@ -85,7 +90,8 @@ def compiled(text: str, *overrides: str) -> Result:
             assert 0 <= edit.span.start <= edit.span.end <= len(edit.span.source.text)
     shown = TextRenderer().render(result.diagnostics) + summary(result.diagnostics)
     assert not CONTROL.search(shown)
-    assert re.sub(r"\x1b\[[\d;]*m", "", TextRenderer(color=True).render(result.diagnostics)) in shown
+    colored = re.sub(r"\x1b\[[\d;]*m", "", TextRenderer(color=True).render(result.diagnostics))
+    assert [line.rstrip() for line in colored.split("\n")][:-1] == shown.split("\n")[:-1]
     json.loads(render_json(result.diagnostics))
     assert bool(result.files) == result.ok
     return result

@@ -264,50 +264,69 @@ def opens_a_block(name: str, index: int) -> bool:
     return index + 1 < len(tokens) and RECIPES[name][tokens[index + 1][0]] == "{"
 
 
-def entry_tree(text: str) -> set[Any]:
-    """Every entry and declaration by its place, bare: what survives can be found again."""
-    file, _ = parse(Source("recipe.esp", text))
-    return {
-        (node.span.start, bare(node)) for node in nodes(file.declarations) if isinstance(node, ast.Setting | ast.Field)
-    }
+def entries(value: Any) -> Iterator[ast.Setting | ast.Field]:
+    """All entries of blocks inside declarations or values, outermost first."""
+    match value:
+        case ast.Setting():
+            yield value
+            yield from entries(value.value)
+        case ast.Field():
+            yield value
+        case ast.Block():
+            for each in value.entries:
+                yield from entries(each)
+        case ast.ListValue():
+            for each in value.items:
+                yield from entries(each)
+        case ast.Call():
+            for argument in value.arguments:
+                yield from entries(argument.value)
+            yield from entries(value.block)
+        case ast.Reference() | ast.StageLine():
+            yield from entries(value.block)
+        case ast.StagesDeclaration():
+            for each in value.stages:
+                yield from entries(each)
+        case ast.LetDeclaration() | ast.ParallelDeclaration():
+            yield from entries(value.value)
+        case ast.RecipeDeclaration() | ast.DatasetDeclaration() | ast.ConfigDeclaration():
+            yield from entries(value.block)
+
+
+def standing(declarations: tuple[Any, ...]) -> set[tuple[type, int, int]]:
+    """What stands where. The same kind of thing over the same text is the same thing."""
+    found = [*declarations, *(each for declaration in declarations for each in entries(declaration))]
+    return {(type(each), each.span.start, each.span.end) for each in found}
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_deleting_any_word_costs_no_other_declaration(name: str) -> None:
-    """No exception, places inside the file, and the other declarations are there, whole."""
+def test_deleting_any_word_costs_no_more_than_what_it_stands_in(name: str) -> None:
+    """No exception, places inside the file; the other declarations are there, and the entries beside the broken one."""
     text = RECIPES[name]
     whole = read(text).declarations
-    for index, (start, _) in enumerate(tokens_of(name)):
+    inner = [each for declaration in whole for each in entries(declaration)]
+    for index, (start, end) in enumerate(tokens_of(name)):
         broken = without(name, index)
         file, diagnostics = parse(Source("recipe.esp", broken))
-        kept = {(each.span.start, each.span.end): bare(each) for each in file.declarations}
-        for each in diagnostics:
-            assert 0 <= each.primary.span.start <= each.primary.span.end <= len(broken)
-        for each in whole:
-            if not each.span.start <= start < each.span.end:
-                if opens_a_block(name, index):
-                    continue
-                found = kept.get((each.span.start, each.span.end))
-                assert found == bare(each), (text[start - 20 : start + 20], each.span.text[:60])
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_deleting_a_word_costs_the_entry_around_it_alone(name: str) -> None:
-    """Where no bracket is lost, all entries outside of the smallest one that held the word are there as before."""
-    text = RECIPES[name]
-    entries = [node for node in nodes(read(text).declarations) if isinstance(node, ast.Setting | ast.Field)]
-    for index, (start, end) in enumerate(tokens_of(name)):
-        around = [each for each in entries if each.span.start <= start < each.span.end]
-        if text[start:end] in "{}[]()" or not around or opens_a_block(name, index):
+        for diagnostic in diagnostics:
+            assert 0 <= diagnostic.primary.span.start <= diagnostic.primary.span.end <= len(broken)
+        if opens_a_block(name, index):
             continue
-        smallest = min(around, key=lambda each: each.span.end - each.span.start)
-        left = entry_tree(without(name, index))
-        for each in entries:
-            if text[each.span.start] == '"':
-                # Behind a `=` that lost its value, a key in quotes is taken for the value.
-                continue
-            if each.span.end <= smallest.span.start or smallest.span.end <= each.span.start:
-                assert (each.span.start, bare(each)) in left, (text[start - 10 : end + 10], each.span.text)
+        left = standing(file.declarations)
+        needed: list[Any] = [each for each in whole if not each.span.start <= start < each.span.end]
+        around = [each for each in inner if each.span.start <= start < each.span.end]
+        if around and text[start:end] not in "{}[]()":
+            smallest = min(around, key=lambda each: each.span.end - each.span.start)
+            # Behind a `=` that lost its value, a key in quotes is taken for the value.
+            needed += [
+                each
+                for each in inner
+                if (each.span.end <= smallest.span.start or smallest.span.end <= each.span.start)
+                and text[each.span.start] != '"'
+            ]
+        for each in needed:
+            place = (type(each), each.span.start, each.span.end)
+            assert place in left, (text[max(0, start - 10) : end + 10], each.span.text[:60])
 
 
 @settings(max_examples=40, deadline=None)

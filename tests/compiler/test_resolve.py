@@ -113,6 +113,36 @@ def test_the_scaffold_is_in_sight_everywhere_and_an_own_key_hides_it() -> None:
     assert data == {"a": "${exp_dir}", "b": "${exp_dir}/x", "d": {"exp_dir": "z", "e": "${d.exp_dir}"}}
 
 
+EXPERIMENTS = """training { seed = 1 }
+config easy extends training { new exp_tag = "e" }
+config plain extends training { }
+inference { input_key = "%s" }
+config c { a = %s }
+"""
+
+
+@pytest.mark.parametrize(
+    "key, name, written",
+    [
+        ("${training.exp_dir}/x", "plain.data_dir", "${data_dir}"),
+        ("${easy.data_dir}/x", "training.exp_dir", "${exp_dir}"),
+        ("${easy.exp_tag}/x", "easy.exp_tag", "e"),
+        ("${plain.exp_dir}/x", "plain.exp_dir", "${exp_dir}"),
+    ],
+)
+def test_the_folders_of_the_same_experiment_are_those_of_the_scaffold(key: str, name: str, written: str) -> None:
+    assert config(EXPERIMENTS % (key, name), recipe='exp_tag = "t"')["a"] == written
+
+
+@pytest.mark.parametrize("key", ["${easy.exp_dir}/x", "${easy.inference_dir}"])
+@pytest.mark.parametrize("recipe", ["", 'exp_tag = "t"'])
+def test_the_folder_of_another_experiment_is_not_taken_for_ones_own(key: str, recipe: str) -> None:
+    result = build(EXPERIMENTS % (key, "easy.exp_dir"), recipe=recipe)
+
+    found = [each.primary.span.text for each in result.diagnostics if each.code.id == "ESP0303"]
+    assert found == [key[2 : key.index("}")], "easy.exp_dir"]
+
+
 def test_keys_of_the_recipe_block_are_in_sight() -> None:
     data = config("config c { a = seed  b = recipe.seed  d = recipe.exp_tag }", recipe='seed = 7  exp_tag = "t"')
 

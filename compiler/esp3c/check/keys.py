@@ -361,6 +361,10 @@ _MISPLACED = {
     "reserved-config": ("`{0}` is a well-known config", "write `{0} {{ … }}` without `config`"),
     "reserved-backend": ("`{0}` is the name of a machine backend", "choose another name"),
     "sample-setting": ("a `sample` holds fields, `name: type`", "`{0}` is not a field"),
+    "elsewhere": (
+        "`{0}` is written nowhere, and another experiment than this one has it",
+        "set it in that config, and it can be named here",
+    ),
     "too-much": (
         "`{0}` stands for more than can be written out",
         "too many values, or too deep inside each other",

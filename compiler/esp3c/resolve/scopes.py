@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from esp3c.ir import Place
 from esp3c.resolve.shapes import Kind, Shape
-from esp3c.schema.blocks import SCAFFOLD_NAMES
+from esp3c.schema.blocks import CONFIGS, SCAFFOLD_NAMES
 from esp3c.source import Span
 from esp3c.suggest import nearest
 from esp3c.syntax import ast
@@ -57,7 +57,17 @@ class Declared:
     name: str
 
 
-Meaning = Target | Scaffold | Declared | None
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A folder of another experiment: it has no place in the recipe, and `${exp_dir}` would mean one's own."""
+
+    config: str
+    key: str
+
+
+Meaning = Target | Scaffold | Declared | Elsewhere | None
+
+_OF_AN_EXPERIMENT = frozenset({"exp_tag", "exp_dir", "inference_dir"})
 
 
 @dataclass(slots=True)
@@ -109,9 +119,11 @@ class Names:
             root = self.configs[head]
             if not rest:
                 return Declared("config", head)
-            return self._descend(root, (), root.root, rest, None, busy) or (
-                Scaffold(rest[0]) if len(rest) == 1 and rest[0] in self.common() else None
-            )
+            found = self._descend(root, (), root.root, rest, None, busy)
+            if found is not None or len(rest) != 1 or rest[0] not in self.common():
+                return found
+            same = rest[0] not in _OF_AN_EXPERIMENT or self._experiment(head) == self._experiment(owner.name)
+            return Scaffold(rest[0]) if same else Elsewhere(head, rest[0])
         if head == "recipe" and self.recipe is not None and rest:
             return self._descend(self.recipe, (), self.recipe.root, rest, None, busy)
         if not rest and head in self.datasets:
@@ -121,6 +133,15 @@ class Names:
             self.used.add(("parallel", head))
             return Declared("parallel", head)
         return None
+
+    def _experiment(self, name: str) -> str:
+        """The config whose experiment a config belongs to: its own, or that of `training`, which ESPnet3 hands on."""
+        config = self.configs.get(name)
+        if config is None or name == "training":
+            return "training"
+        tagged = self.recipe is not None and "exp_tag" in self.recipe.root.children
+        follows = name in CONFIGS or tagged
+        return name if config.root.children.keys() & _OF_AN_EXPERIMENT or not follows else "training"
 
     def _descend(
         self,

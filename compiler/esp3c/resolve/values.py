@@ -32,7 +32,7 @@ from esp3c.ir import (
     strip,
 )  # fmt: skip
 from esp3c.python.find import Lookup, Status, look_up
-from esp3c.resolve.scopes import Declared, Meaning, Names, Owner, Scaffold, Target
+from esp3c.resolve.scopes import Declared, Elsewhere, Meaning, Names, Owner, Scaffold, Target
 from esp3c.resolve.shapes import Kind, Shape, is_hydra_key
 from esp3c.schema.backends import BACKENDS
 from esp3c.source import Span
@@ -214,6 +214,9 @@ class Values:
                 return self.carried(meaning, name, span)
             case Scaffold():
                 return LinkNode((meaning.name,), span, scaffold=True)
+            case Elsewhere(config, key):
+                self.facts.append(Misplaced("elsewhere", span, f"{config}.{key}"))
+                return BrokenNode(span)
             case Declared(kind="dataset"):
                 empty = MapNode((), span)
                 return DatasetNode(meaning.name, span, empty, (), empty, span)
