@@ -3,111 +3,26 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from esp3c.check.blocks import all_values, walk_blocks
+from esp3c.check.fits import fits, instead, misfit
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import (
-    BrokenNode,
-    CallNode,
     CarriedNode,
-    Config,
-    DatasetNode,
     Entry,
-    LinkNode,
-    ListNode,
     MapNode,
     Misplaced,
     Node,
-    ParallelNode,
-    PythonNode,
     Recipe,
-    Resolver,
     Scalar,
-    Text,
-    at,
     strip,
 )  # fmt: skip
 from esp3c.schema import types as t
-from esp3c.schema.backends import BACKENDS
-from esp3c.schema.blocks import CONFIGS, DATASET, ENTRY, OWN, RECIPE, SAMPLE_TYPES, SCAFFOLD_NAMES, WORKLOAD
-from esp3c.suggest import did_you_mean, nearest, one_of
+from esp3c.schema.blocks import CONFIGS, DATASET, RECIPE, SAMPLE_TYPES, SCAFFOLD_NAMES
+from esp3c.suggest import nearest, one_of
 from esp3c.world import World
-
-
-def walk_blocks(recipe: Recipe) -> Iterator[tuple[MapNode, t.Block]]:
-    """Every block whose keys are known, with what is known of it."""
-    yield recipe.settings, RECIPE
-    for dataset in recipe.datasets.values():
-        yield dataset.settings, DATASET
-    for config in recipe.configs.values():
-        yield from _inside(config.root, CONFIGS.get(config.kind, OWN))
-    for parallel in recipe.parallels.values():
-        if isinstance(parallel.value, ParallelNode) and parallel.value.backend in BACKENDS:
-            yield parallel.value.settings, BACKENDS[parallel.value.backend]
-    for stage in recipe.stages:
-        if stage.workload is not None:
-            yield stage.workload, WORKLOAD
-
-
-def _inside(node: MapNode, block: t.Block) -> Iterator[tuple[MapNode, t.Block]]:
-    yield node, block
-    for entry in node.entries:
-        key = block.key(entry.name)
-        if key is not None:
-            yield from _below(strip(entry.value), key.type)
-
-
-def _settings(node: Node, block: t.Block) -> MapNode | None:
-    """The settings of a block, also where it says the `_target_` that goes without saying."""
-    if isinstance(node, CallNode) and block.target and node.target.path == block.target:
-        return node.arguments
-    return node if isinstance(node, MapNode) else None
-
-
-def _below(node: Node, type: t.Type) -> Iterator[tuple[MapNode, t.Block]]:
-    match type:
-        case t.Either(options):
-            for option in options:
-                if _shape_fits(node, option):
-                    yield from _below(node, option)
-                    return
-        case t.Inside(block):
-            settings = _settings(node, block)
-            if settings is not None:
-                yield from _inside(settings, block)
-        case t.MapOf(value):
-            if isinstance(node, MapNode):
-                for entry in node.entries:
-                    yield from _below(strip(entry.value), value)
-        case t.ListOf(item):
-            if isinstance(node, ListNode):
-                for each in node.items:
-                    yield from _below(strip(each), item)
-        case t.DatasetUse():
-            if isinstance(node, DatasetNode) and node.extra.entries:
-                yield node.extra, ENTRY
-        case t.ParallelUse():
-            if isinstance(node, ParallelNode) and not node.name and node.backend in BACKENDS:
-                yield node.settings, BACKENDS[node.backend]
-        case _:
-            return
-
-
-def _shape_fits(node: Node, type: t.Type) -> bool:
-    match type:
-        case t.Inside(block):
-            return _settings(node, block) is not None
-        case t.MapOf():
-            return isinstance(node, MapNode)
-        case t.ListOf():
-            return isinstance(node, ListNode)
-        case t.DatasetUse():
-            return isinstance(node, DatasetNode)
-        case t.ParallelUse():
-            return isinstance(node, ParallelNode)
-        case _:
-            return False
 
 
 @explained("ESP0301", "unknown key")
@@ -201,9 +116,9 @@ def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for node, block in walk_blocks(recipe):
         for entry in node.entries:
             key = block.key(entry.name)
-            if key is None or _fits(strip(entry.value), key.type):
+            if key is None or fits(strip(entry.value), key.type):
                 continue
-            where, expected = _where(strip(entry.value), key.type)
+            where, expected = misfit(strip(entry.value), key.type)
             inner = where is not strip(entry.value)
             place = entry.value.span if isinstance(entry.value, CarriedNode) else where.span
             yield Diagnostic(
@@ -211,113 +126,10 @@ def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"inside `{entry.name}` stands {t.words(expected)}"
                 if inner
                 else f"`{entry.name}` takes {t.words(expected)}",
-                Label(place, _instead(where, expected)),
+                Label(place, instead(where, expected)),
                 secondary=(Label(where.span, "the value stands here"),) if isinstance(entry.value, CarriedNode) else (),
                 help=(f"{entry.name}: {key.doc}",),
             )
-
-
-def _where(node: Node, type: t.Type) -> tuple[Node, t.Type]:
-    """The innermost value that does not fit, and what was wanted there."""
-    if isinstance(type, t.Either):
-        fitting = [option for option in type.options if _shape_fits(node, option)]
-        return _where(node, fitting[0]) if fitting else (node, type)
-    inner: list[tuple[Node, t.Type]] = []
-    if isinstance(type, t.ListOf) and isinstance(node, ListNode):
-        inner = [(strip(item), type.item) for item in node.items]
-    elif isinstance(type, t.MapOf) and isinstance(node, MapNode):
-        inner = [(strip(entry.value), type.value) for entry in node.entries]
-    for item, wanted in inner:
-        if not _fits(item, wanted):
-            return _where(item, wanted)
-    return node, type
-
-
-def _instead(node: Node, type: t.Type) -> str:
-    if isinstance(type, t.OneOf) and isinstance(node, Scalar) and isinstance(node.value, str):
-        return did_you_mean(node.value, type.words) or f"expected {t.words(type)}"
-    if isinstance(node, Scalar) and node.dimension is not None:
-        return f"this is a {node.dimension}"
-    return f"this is {_said(node)}"
-
-
-def _said(node: Node) -> str:
-    match node:
-        case Scalar(value=None):
-            return "null"
-        case Scalar(value=bool()):
-            return "true or false"
-        case Scalar(value=int()):
-            return "an int"
-        case Scalar(value=float()):
-            return "a number"
-        case Scalar() | Text():
-            return "text"
-        case ListNode():
-            return "a list"
-        case MapNode():
-            return "a block"
-        case CallNode():
-            return "a call"
-        case PythonNode():
-            return "a Python path"
-        case DatasetNode():
-            return "a dataset"
-        case _:
-            return "something else"
-
-
-def _fits(node: Node, type: t.Type) -> bool:
-    if isinstance(node, LinkNode | BrokenNode | Resolver):
-        # A link is looked at where its value stands; what is broken is reported already.
-        return True
-    match type:
-        case t.Anything():
-            return True
-        case t.Inside(block):
-            return _settings(node, block) is not None or (isinstance(node, Scalar) and node.value is None)
-        case t.Either(options):
-            return any(_fits(node, option) for option in options)
-        case t.Plain(kind):
-            return _plain_fits(node, kind)
-        case t.Measured(dimension):
-            if not isinstance(node, Scalar) or isinstance(node.value, bool):
-                return False
-            return isinstance(node.value, int | float) and node.dimension in {None, dimension}
-        case t.OneOf(words):
-            return isinstance(node, Text) or (isinstance(node, Scalar) and node.value in words)
-        case t.ListOf(item):
-            return isinstance(node, ListNode) and all(_fits(strip(each), item) for each in node.items)
-        case t.MapOf(value):
-            return isinstance(node, MapNode) and all(_fits(strip(entry.value), value) for entry in node.entries)
-        case t.Target():
-            return isinstance(node, CallNode)
-        case t.PythonName():
-            return isinstance(node, PythonNode)
-        case t.DatasetUse():
-            return isinstance(node, DatasetNode)
-        case t.ParallelUse():
-            return isinstance(node, ParallelNode)
-    return True
-
-
-def _plain_fits(node: Node, kind: str) -> bool:
-    if isinstance(node, Text):
-        return kind == "str"
-    if not isinstance(node, Scalar):
-        return False
-    value = node.value
-    match kind:
-        case "null":
-            return value is None
-        case "bool":
-            return isinstance(value, bool)
-        case "str":
-            return isinstance(value, str)
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case _:
-            return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @explained("ESP0303", "something stands where it has no meaning")
@@ -472,30 +284,13 @@ def omegaconf_missing(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     roots: list[Node] = [config.root for config in recipe.configs.values()]
     roots += [recipe.settings, *(dataset.settings for dataset in recipe.datasets.values())]
     for root in roots:
-        for node in _all(root):
+        for node in all_values(root):
             if isinstance(node, Scalar) and node.value == "???":
                 yield Diagnostic(
                     code_of(omegaconf_missing),
                     "`???` means a missing value",
                     Label(node.span, "OmegaConf would refuse to read this"),
                 )
-
-
-def _all(node: Node) -> Iterator[Node]:
-    yield node
-    match node:
-        case MapNode(entries):
-            for entry in entries:
-                yield from _all(entry.value)
-        case ListNode(items):
-            for item in items:
-                yield from _all(item)
-        case CallNode() | DatasetNode():
-            yield from _all(node.arguments)
-        case CarriedNode():
-            yield from _all(node.value)
-        case _:
-            return
 
 
 @explained("ESP0308", "a key has no name")
@@ -507,7 +302,7 @@ def odd_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     Keys are names; a key in quotes may hold any other text.
     """
     for config in recipe.configs.values():
-        for node in _all(config.root):
+        for node in all_values(config.root):
             if isinstance(node, MapNode):
                 for entry in node.entries:
                     if not entry.name or "${" in entry.name:
@@ -537,8 +332,3 @@ def declaration_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"`{name}` cannot be the name of a declaration",
                 Label(span, "a word of Python" if keyword.iskeyword(name) else "only a to z, digits and `_`"),
             )
-
-
-def config_value(config: Config, dotted: str) -> Node | None:
-    """The value at a dotted place of a config."""
-    return at(config.root, tuple(dotted.split(".")))

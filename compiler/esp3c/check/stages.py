@@ -6,11 +6,11 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from esp3c.check.keys import config_value
+from esp3c.check.blocks import config_value
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import PythonNode, Recipe, Scalar, Stage, Text, Use, strip
-from esp3c.schema.blocks import CONFIGS
+from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.schema.stages import KNOWN_STAGES
 from esp3c.suggest import all_of, did_you_mean, nearest, one_of
 from esp3c.world import World
@@ -226,6 +226,13 @@ def runs_and_workload(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"stage `{stage.name}` has both `runs` and a workload",
                 Label(stage.name_span, "either a function runs it, or a runner does"),
             )
+        taken = _taken(recipe, stage)
+        if taken is not None:
+            yield Diagnostic(
+                code_of(runs_and_workload),
+                f"`{taken}` has a key `{stage.name}` already",
+                Label(stage.name_span, "the workload would be written under this name: choose another"),
+            )
         absent = [key for key in ("runner", "provider") if stage.workload.get(key) is None]
         if stage.over is None and not any(span_in(fact.span, stage) for fact in recipe.facts if hasattr(fact, "span")):
             absent.append("over")
@@ -235,6 +242,15 @@ def runs_and_workload(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"the workload of `{stage.name}` has no {all_of(absent)}",
                 Label(stage.name_span, "needed in the block behind this"),
             )
+
+
+def _taken(recipe: Recipe, stage: Stage) -> str | None:
+    """The config that uses the stage's name for something else."""
+    config = recipe.configs.get(stage.over[0]) if stage.over is not None else None
+    if config is None:
+        return None
+    known = CONFIGS.get(config.kind, OWN).key(stage.name) is not None
+    return config.name if known or config.root.get(stage.name) is not None else None
 
 
 def span_in(span: object, stage: Stage) -> bool:

@@ -22,11 +22,12 @@ from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from esp3c.diagnostics import Diagnostic, Label, code_of
 from esp3c.source import Source, Span
-from esp3c.suggest import nearest, one_of
+from esp3c.suggest import nearest
 from esp3c.syntax import ast, errors
 from esp3c.syntax.brackets import balance, span_of
 from esp3c.syntax.build import build_file, build_override
-from esp3c.syntax.grammar import CLOSERS, CONSTANTS, KEYWORDS, OPENERS, SHOWN, parser, virtual
+from esp3c.syntax.expected import describe, in_words
+from esp3c.syntax.grammar import CLOSERS, CONSTANTS, KEYWORDS, OPENERS, parser, virtual
 from esp3c.syntax.tokens import tokenize
 
 MAX_ERRORS = 100
@@ -385,7 +386,7 @@ class _Reader:
         if self.open:
             where = Label(self.span(self.open[-1]), "inside the bracket that opens here")
         self.diagnostics.append(
-            errors.unexpected(self.span(token), self.describe(token), expected or self.expected(), where)
+            errors.unexpected(self.span(token), describe(token), expected or self.expected(), where)
         )
 
     def end_of_file(self) -> None:
@@ -394,38 +395,9 @@ class _Reader:
         self.diagnostics.append(errors.early_end(here, self.expected()))
         self.cut_to(0)
 
-    def describe(self, token: Token) -> str:
-        if token.type in {"STRING", "LONG_STRING"}:
-            return "a string"
-        if token.type == "NUMBER":
-            return f"the number `{token}`"
-        if token.type == "MISSING":
-            return "this"
-        return f"`{token}`"
-
     def expected(self) -> str:
-        """What could stand here, in words. Only what the state really takes, so that the sentence is true."""
-        takes = [kind for kind in self.choices() if kind.isupper() and self.fits(kind)]
-        # lark keeps its actions in an order that differs from run to run.
-        signs = [sign for kind, sign in SHOWN.items() if kind in takes and kind not in {"OPTIONAL", "DOT"}]
-        words = [word for word, kind in KEYWORDS.items() if kind in takes]
-        parts: list[str] = []
-        if "RECIPE" in takes and "NAME" not in takes:
-            parts.append("a declaration")
-            words = []
-        elif "NUMBER" in takes:
-            parts.append("a value")
-            signs = [sign for sign in signs if sign not in "{["]
-            words = []
-        elif "STRING" in takes:
-            parts.append("a key")
-            words = []
-        elif "NAME" in takes:
-            parts.append("a name")
-        shown = [*words, *signs]
-        if shown:
-            parts.append(one_of(shown))
-        return ", or ".join(parts) or "nothing more"
+        """What could stand here. Only what the state really takes, so that the sentence is true."""
+        return in_words({kind for kind in self.choices() if kind.isupper() and self.fits(kind)})
 
     def fits(self, kind: str) -> bool:
         probe: InteractiveParser = self.machine.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from espnet3.components.data.dataset import CombinedDataset, DatasetWithTransform, do_nothing
 from espnet3.components.data.dataset_module import instantiate_dataset_reference
-from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.instantiation import instantiate_target
 
 _LOG = logging.getLogger(__name__)
 _KEYS = ("name", "data_src", "data_src_args", "transform", "split")

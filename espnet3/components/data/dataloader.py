@@ -20,8 +20,8 @@ from espnet3.components.data.sampling import (
     SeededDataset,
     WorkerSeeds,
 )
-from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.instantiation import instantiate_target
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from espnet3.components.data.data_organizer import DataOrganizer
-from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.utils.errors import ConfigError
+from espnet3.utils.instantiation import instantiate_target
 
 
 def to_config(parts: dict[str, Any]) -> Any:

@@ -19,10 +19,10 @@ from espnet3.components.data.data_organizer import DataOrganizer
 from espnet3.components.data.dataloader import DataLoaderBuilder, log_dataloader
 from espnet3.components.modeling.epoch_means import EpochMeans
 from espnet3.components.modeling.forward_result import ForwardResult, read_forward_result
-from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.components.modeling.multi_optimization import MultiOptimization
 from espnet3.components.modeling.optimizers import build_several, build_single, check_optimizer_keys
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.instantiation import instantiate_target
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.components.modeling.optimization_spec import OptimizerSpec, SchedulerSpec
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.instantiation import instantiate_target
 
 _SHOWN = 5
 

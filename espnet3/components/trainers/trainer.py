@@ -28,12 +28,12 @@ from esp3rt.files import remove_partials
 from esp3rt.progress import console_line
 from espnet3.components.callbacks.checkpoints import BestCheckpoints
 from espnet3.components.callbacks.default_callbacks import get_default_callbacks
-from espnet3.components.modeling.instantiation import instantiate_target
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.quiet import quiet_console
 from espnet3.components.trainers.resume import ResumePlan, plan_resume, restart_epoch, training_identity
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.instantiation import instantiate_target
 
 _LOG = logging.getLogger(__name__)
 _OWN_KEYS = ("log_interval",)

@@ -70,8 +70,8 @@ def build_model(config: "DictConfig") -> Any:
         ConfigError: A key does not fit.
     """
     from espnet3.components.modeling.initialize import initialize
-    from espnet3.components.modeling.instantiation import instantiate_target
     from espnet3.utils.errors import ConfigError
+    from espnet3.utils.instantiation import instantiate_target
 
     if not config.get("model"):
         raise ConfigError("the training config has no model; write one, such as {_target_: src.model.MyModel}")

@@ -1,0 +1,119 @@
+"""Walks the blocks of a recipe whose keys are known, beside what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from esp3c.ir import (
+    CallNode,
+    CarriedNode,
+    Config,
+    DatasetNode,
+    ListNode,
+    MapNode,
+    Node,
+    ParallelNode,
+    Recipe,
+    at,
+    strip,
+)
+from esp3c.schema import types as t
+from esp3c.schema.backends import BACKENDS
+from esp3c.schema.blocks import CONFIGS, DATASET, ENTRY, OWN, RECIPE, WORKLOAD
+
+
+def walk_blocks(recipe: Recipe) -> Iterator[tuple[MapNode, t.Block]]:
+    """Every block whose keys are known, with what is known of it."""
+    yield recipe.settings, RECIPE
+    for dataset in recipe.datasets.values():
+        yield dataset.settings, DATASET
+    for config in recipe.configs.values():
+        yield from _inside(config.root, CONFIGS.get(config.kind, OWN))
+    for parallel in recipe.parallels.values():
+        if isinstance(parallel.value, ParallelNode) and parallel.value.backend in BACKENDS:
+            yield parallel.value.settings, BACKENDS[parallel.value.backend]
+    for stage in recipe.stages:
+        if stage.workload is not None:
+            yield stage.workload, WORKLOAD
+
+
+def _inside(node: MapNode, block: t.Block) -> Iterator[tuple[MapNode, t.Block]]:
+    yield node, block
+    for entry in node.entries:
+        key = block.key(entry.name)
+        if key is not None:
+            yield from _below(strip(entry.value), key.type)
+
+
+def settings_of(node: Node, block: t.Block) -> MapNode | None:
+    """The settings of a block, also where it says the `_target_` that goes without saying."""
+    if isinstance(node, CallNode) and block.target and node.target.path == block.target:
+        return node.arguments
+    return node if isinstance(node, MapNode) else None
+
+
+def _below(node: Node, type: t.Type) -> Iterator[tuple[MapNode, t.Block]]:
+    match type:
+        case t.Either(options):
+            for option in options:
+                if shape_fits(node, option):
+                    yield from _below(node, option)
+                    return
+        case t.Inside(block):
+            settings = settings_of(node, block)
+            if settings is not None:
+                yield from _inside(settings, block)
+        case t.MapOf(value):
+            if isinstance(node, MapNode):
+                for entry in node.entries:
+                    yield from _below(strip(entry.value), value)
+        case t.ListOf(item):
+            if isinstance(node, ListNode):
+                for each in node.items:
+                    yield from _below(strip(each), item)
+        case t.DatasetUse():
+            if isinstance(node, DatasetNode) and node.extra.entries:
+                yield node.extra, ENTRY
+        case t.ParallelUse():
+            if isinstance(node, ParallelNode) and not node.name and node.backend in BACKENDS:
+                yield node.settings, BACKENDS[node.backend]
+        case _:
+            return
+
+
+def shape_fits(node: Node, type: t.Type) -> bool:
+    match type:
+        case t.Inside(block):
+            return settings_of(node, block) is not None
+        case t.MapOf():
+            return isinstance(node, MapNode)
+        case t.ListOf():
+            return isinstance(node, ListNode)
+        case t.DatasetUse():
+            return isinstance(node, DatasetNode)
+        case t.ParallelUse():
+            return isinstance(node, ParallelNode)
+        case _:
+            return False
+
+
+def all_values(node: Node) -> Iterator[Node]:
+    yield node
+    match node:
+        case MapNode(entries):
+            for entry in entries:
+                yield from all_values(entry.value)
+        case ListNode(items):
+            for item in items:
+                yield from all_values(item)
+        case CallNode() | DatasetNode():
+            yield from all_values(node.arguments)
+        case CarriedNode():
+            yield from all_values(node.value)
+        case _:
+            return
+
+
+def config_value(config: Config, dotted: str) -> Node | None:
+    """The value at a dotted place of a config."""
+    return at(config.root, tuple(dotted.split(".")))
