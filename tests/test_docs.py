@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import esp3c.check.keys
-from esp3c.diagnostics import Severity, code_of
+from esp3c.diagnostics import code_of
 from esp3c.source import Source
 from esp3c.syntax.parse import parse
 from support.fixtures import WORLD, compile_text, expectations
@@ -55,10 +55,10 @@ def test_the_check_of_the_architecture_page_works_to_the_letter() -> None:
     page = ROOT / "docs" / "architecture.md"
     (code,) = blocks(page, "python")
     (fixture,) = blocks(page, "esp")
-    namespace = {**vars(esp3c.check.keys), "Severity": Severity}
+    namespace = dict(vars(esp3c.check.keys))
     indent = len(code) - len(code.lstrip())
     exec("from __future__ import annotations\n" + "\n".join(line[indent:] for line in code.splitlines()), namespace)
-    rule = namespace["no_seed"]
+    rule = namespace["tag_with_slash"]
     ((line, expected, part),) = expectations(fixture)
 
     found = list(rule(compile_text(fixture).recipe, WORLD))

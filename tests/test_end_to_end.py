@@ -86,7 +86,7 @@ def test_a_built_recipe_runs_where_the_compiler_is_not(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "tones/data/train.jsonl").is_file()
+    assert (tmp_path / "tones/data/melodies/train.jsonl").is_file()
 
 
 def test_run_py_works_from_any_folder(tmp_path: Path) -> None:

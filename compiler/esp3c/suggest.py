@@ -35,10 +35,10 @@ def distance(left: str, right: str, limit: int) -> int:
 def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:
     """Up to `most` candidates near enough to `name` to have been meant, the nearest first.
 
-    Longer names may differ more: one edit up to five letters, two up to eight, then a third of the length. A
+    Longer names may differ more: one edit up to five letters, then a third of the length. A
     candidate that `name` is a whole word of (`learning_rate` and `rate`) does not count: too many such names exist.
     """
-    limit = 1 if len(name) < 3 else max(1, min(len(name) // 3 + (len(name) > 3), 5))
+    limit = max(1, min(len(name) // 3, 5))
     folded = name.casefold()
     found: list[tuple[int, int, str]] = []
     for order, candidate in enumerate(dict.fromkeys(islice(candidates, MOST_CANDIDATES))):

@@ -18,6 +18,7 @@ the stem of the user's file).
 A config remembers the file and the line of its keys, so that an error can name them.
 """
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -290,7 +291,14 @@ def _resolve(container: DictConfig | ListConfig) -> None:
         if isinstance(value, DictConfig | ListConfig):
             _resolve(value)
         if is_interpolation:
-            container[key] = value
+            container[key] = _escaped(value)
+
+
+def _escaped(value: Any) -> Any:
+    """A value as it has to stand in a config to be read as itself: text that holds `${` is no interpolation."""
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    return re.sub(r"(\\*)\$\{", lambda match: match.group(1) * 2 + r"\${", value)
 
 
 def _lines_not_written(error: BaseException) -> LinesNotWritten | None:

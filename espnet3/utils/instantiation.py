@@ -77,5 +77,8 @@ def _check_names(target: Any, path: str, names: list[str], where: str) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+    # Hydra names the target on the first line, which is known here, and the cause on the second.
+    text = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if len(text) > 1 and text[0].endswith(":"):
+        return text[1]
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

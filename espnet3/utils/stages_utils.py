@@ -129,16 +129,24 @@ def require_configs(
         raise MissingConfigError("\n".join(lines))
 
 
-@contextmanager
-def report_user_errors() -> Iterator[None]:
-    """Turn an error that the user's command line or configs have caused into its message and exit status 2.
+# What a shell gives for a process that SIGINT or SIGTERM ended.
+_INTERRUPTS = (130, 143)
 
-    For the part of a `run.py` before the stages: what a stage raises should be seen whole.
+
+@contextmanager
+def report_user_errors(status: int = 2) -> Iterator[None]:
+    """Turn an error that the user's command line, configs or files have caused into its message and an exit status.
+
+    What else goes wrong is seen whole, with its traceback. The traceback of a stage's error is in the stage's log in
+    any case.
+
+    Args:
+        status: The exit status: 2 before the stages, 1 for a stage that failed.
     """
     try:
         yield
     except UserError as error:
-        _quit(f"error: {error}", 2)
+        _quit("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]), status)
 
 
 def check_stages(system: Any, stages_to_run: Iterable[str]) -> dict[str, list[str]]:
@@ -204,11 +212,14 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
                 getattr(system, stage)()
         except KeyboardInterrupt:
             log.warning("stage %s was interrupted", stage)
-            _quit(f"stage {stage!r} was interrupted after {duration(time.monotonic() - start)}{its_log}", 130)
+            spent = duration(time.monotonic() - start)
+            _quit(f"stage {stage!r} was interrupted after {spent}; run it again to go on{its_log}", 130)
         except SystemExit as error:
             if error.code not in (None, 0):
                 spent = duration(time.monotonic() - start)
-                print(f"stage {stage!r} ended the program after {spent}{its_log}", file=sys.stderr)
+                what = "was interrupted" if error.code in _INTERRUPTS else "ended the program"
+                again = "; run it again to go on" if error.code in _INTERRUPTS else ""
+                print(f"stage {stage!r} {what} after {spent}{again}{its_log}", file=sys.stderr)
             raise
         except Exception as error:
             log.exception("stage %s failed", stage)

@@ -18,6 +18,7 @@ from esp3c.ir import (
     Text,
     strip,
 )  # fmt: skip
+from esp3c.python.find import Status
 from esp3c.schema import types as t
 from esp3c.suggest import did_you_mean
 
@@ -75,6 +76,9 @@ def _said(node: Node) -> str:
 def fits(node: Node, type: t.Type) -> bool:
     if isinstance(node, LinkNode | BrokenNode | Resolver):
         # A link is looked at where its value stands; what is broken is reported already.
+        return True
+    if isinstance(node, CallNode) and node.target.status is Status.ABSENT and "." not in node.target.path:
+        # A dataset that is not declared: that is said where it is called.
         return True
     match type:
         case t.Anything():

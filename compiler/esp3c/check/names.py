@@ -8,6 +8,7 @@ from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
 from esp3c.ir import BadOverride, Cycle, NotText, Recipe, Repeated, Shadowed, Undefined
 from esp3c.python.find import Lookup
+from esp3c.schema.backends import BACKENDS
 from esp3c.schema.stages import SYSTEMS
 from esp3c.source import Span
 from esp3c.suggest import one_of
@@ -20,6 +21,13 @@ def _near(near: tuple[str, ...], otherwise: str) -> str:
 
 def _fix(span: Span, near: tuple[str, ...]) -> Fix | None:
     return Fix(f"write `{near[0]}`", (Edit(span, near[0]),)) if len(near) == 1 else None
+
+
+_HABITS = {
+    "True": "true", "False": "false", "None": "null", "yes": "true", "no": "false", "Yes": "true", "No": "false",
+    "TRUE": "true", "FALSE": "false", "NULL": "null", "nil": "null", "none": "null", "off": "false",
+}  # fmt: skip
+"""What Python and YAML write for the constants of the language."""
 
 
 @explained("ESP0201", "undefined name")
@@ -36,7 +44,16 @@ def undefined_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if fact.what not in {"name", "interpolation", "override"}:
             continue
         help: tuple[str, ...] = ()
-        if not fact.near and fact.what == "name" and "." not in fact.name:
+        meant = _HABITS.get(fact.name) if fact.what == "name" else None
+        if meant is not None:
+            yield Diagnostic(
+                code_of(undefined_name),
+                f"`{fact.name}` is not defined",
+                Label(fact.span, f"it is written `{meant}`"),
+                fix=_fix(fact.span, (meant,)),
+            )
+            continue
+        if fact.what == "name" and "." not in fact.name:
             help = (f'text is written with quotes: `"{fact.name}"`',)
         if fact.what == "interpolation":
             help = (*help, "`$${` is written for the two characters `${` themselves")
@@ -75,6 +92,18 @@ def undefined_python(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if fact.what != "call":
             continue
         help: tuple[str, ...] = ()
+        if "." not in fact.name and (fact.lookup is None or fact.lookup.module is None):
+            declared = one_of([*recipe.datasets, *BACKENDS])
+            yield Diagnostic(
+                code_of(undefined_python),
+                f"there is no dataset and no machine backend `{fact.name}`",
+                Label(
+                    fact.span, _near(fact.near, f"declared are {declared}" if recipe.datasets else "none is declared")
+                ),
+                help=("a Python class or function is called by its whole path, such as `torch.optim.AdamW`",),
+                fix=_fix(fact.span, fact.near),
+            )
+            continue
         reading = _reading(fact.lookup) or "not found"
         if fact.lookup is not None and fact.lookup.module is None and not fact.near:
             help = (f"if `{fact.lookup.missing}` is a package, install it into the environment of `esp3c`",)

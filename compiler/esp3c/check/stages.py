@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from esp3c.check.blocks import config_value
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
-from esp3c.ir import PythonNode, Recipe, Scalar, Stage, Text, Use, strip
+from esp3c.ir import Config, PythonNode, Recipe, Scalar, Stage, Text, Use, strip
 from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.schema.stages import KNOWN_STAGES
 from esp3c.suggest import all_of, did_you_mean, nearest, one_of
@@ -143,7 +143,8 @@ def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         for wanted in known.reads:
             options = [option.partition(".") for option in wanted.split("|")]
             config = recipe.configs.get(stands_for.get(options[0][0], options[0][0]))
-            if config is not None and all(config_value(config, rest) is None for _, _, rest in options):
+            absent = config is not None and all(config_value(config, rest) is None for _, _, rest in options)
+            if config is not None and absent and not _misspelt(config, [rest for _, _, rest in options]):
                 lacking.setdefault(config.name, []).append(one_of(rest for _, _, rest in options))
         for config_name, keys in lacking.items():
             shown = keys[0] if len(keys) == 1 else ", ".join(keys[:-1]) + " and no " + keys[-1]
@@ -251,6 +252,13 @@ def _taken(recipe: Recipe, stage: Stage) -> str | None:
         return None
     known = CONFIGS.get(config.kind, OWN).key(stage.name) is not None
     return config.name if known or config.root.get(stage.name) is not None else None
+
+
+def _misspelt(config: Config, wanted: list[str]) -> bool:
+    """Whether a key of the config looks like the wanted one: it is reported as unknown then."""
+    known = CONFIGS.get(config.kind, OWN)
+    unknown = [entry.name for entry in config.root.entries if known.key(entry.name) is None]
+    return any(nearest(dotted.split(".")[0], unknown) for dotted in wanted)
 
 
 def span_in(span: object, stage: Stage) -> bool:

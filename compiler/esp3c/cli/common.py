@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from esp3c.pipeline import Result
 
 
+_OTHER_FILES = {".py", ".yaml", ".yml", ".json", ".toml", ".md"}
+
+
 class Failure(Exception):
     """A command cannot go on: a line for the person, and the exit code."""
 
@@ -71,6 +74,8 @@ def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None)
     from esp3c.source import Source
 
     path = recipe_path(text)
+    if path.suffix in _OTHER_FILES:
+        raise Failure(f"{printable(text)} is no recipe: name the .esp file", 2)
     for each in overrides:
         if "=" not in each:
             raise Failure(

@@ -27,10 +27,10 @@ examples:
   esp3c check digits/recipe.esp           say what is wrong with it
   esp3c build digits/recipe.esp           write run.py, system.py and conf/ beside it
   esp3c run digits/recipe.esp             build it and run all its stages
-  esp3c run digits/recipe.esp --stages train --set training.optimizer.lr=3e-4
+  esp3c run digits/recipe.esp --stages infer measure
   esp3c explain ESP0301                   what an error code means
 
-exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong
+exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong, 130 interrupted
 """
 
 

@@ -19,12 +19,13 @@ EPILOG = """\
 examples:
   esp3c run recipe.esp                                    all stages
   esp3c run recipe.esp --stages infer measure             some of them
-  esp3c run recipe.esp --set training.optimizer.lr=3e-4   with a value changed for this run
+  esp3c run recipe.esp --set training.optimizer.lr=3e-4 --set 'recipe.exp_tag="lr3e-4"'
+                                                          with a value changed, in an experiment of its own
   esp3c run recipe.esp --dry-run                          check configs and stages, run nothing
 
 A value that is set for one run is checked like the recipe itself. It does not change the files beside the recipe: they
-are built into .esp3c/set/ and run from there. Give such a run a name of its own with --set 'recipe.exp_tag="big"'.
-A run that was interrupted goes on where it was when it is started again.
+are built into .esp3c/set/ and run from there. A training that is already there under the same exp_tag is not taken up with
+other values; give the run a tag of its own, as above. A run that was interrupted goes on where it was when it is started again.
 """
 
 
@@ -42,10 +43,10 @@ def add(commands: Any) -> None:
         nargs="+",
         metavar="STAGE",
         default=["all"],
-        help="the stages to run, in the order of the recipe; `all` is the default",
+        help="the stages to run, separated by spaces or commas, in the order of the recipe; `all` is the default",
     )
     add_set(parser)
-    parser.add_argument("--dry-run", action="store_true", help="check configs and stages, and run nothing")
+    parser.add_argument("--dry-run", "--dry_run", action="store_true", help="check configs and stages, and run nothing")
     parser.set_defaults(run=run)
 
 
@@ -68,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         command.append("--dry_run")
     return stream(command)
+
+
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def _folder_of(recipe: str, overrides: list[str]) -> Path | None:
@@ -114,8 +118,10 @@ def stream(command: list[str]) -> int:
     if code in {130, -signal.SIGINT}:
         return 130
     if code < 0:
-        print(
-            f"esp3c: run.py was ended by {signal.Signals(-code).name}; start it again to go on",
-            file=sys.stderr,
+        name = signal.Signals(-code).name
+        # A process that was ended from outside goes on when it is started again; one that crashed crashes again.
+        advice = (
+            "start it again to go on" if -code in _FROM_OUTSIDE else "a library crashed; the stage's log may say where"
         )
+        print(f"esp3c: run.py was ended by {name}; {advice}", file=sys.stderr)
     return 0 if code == 0 else 1

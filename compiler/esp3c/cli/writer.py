@@ -43,17 +43,17 @@ class Written:
 
 def differences(folder: Path, files: Sequence[EmittedFile]) -> list[tuple[str, str]]:
     """The files that a build would write (`new`, `changed`) or remove (`stale`)."""
+    owned = _owned(folder)
     found: list[tuple[str, str]] = []
     for each in files:
         there = _hash(folder / each.path)
         if there is None:
             found.append((each.path, "new"))
         elif there != _digest(each.text):
-            found.append((each.path, "changed"))
+            mine = each.path == MANIFEST or there in owned.get(each.path, ())
+            found.append((each.path, "changed" if mine else "not esp3c's own, and in the way:"))
     names = {each.path for each in files}
-    found.extend(
-        (path, "stale") for path, owned in _owned(folder).items() if path not in names and _mine(folder, path, owned)
-    )
+    found.extend((path, "stale") for path, hashes in owned.items() if path not in names and _mine(folder, path, hashes))
     return [each for each in found if each[0] != MANIFEST or len(found) > 1]
 
 
@@ -92,7 +92,7 @@ def _write(folder: Path, files: Sequence[EmittedFile]) -> Written:
         listed = "".join(f"\n  {each}" for each in foreign)
         raise Failure(
             f"these files in {folder} are not esp3c's to overwrite, so nothing was written:{listed}\n"
-            "move them away, or build into another folder with -o DIR"
+            "put what was changed into the recipe and move them away, or build into another folder with -o DIR"
         )
     names = {each.path for each in files}
     gone = [path for path in owned if path not in names]

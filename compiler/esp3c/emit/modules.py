@@ -167,7 +167,8 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     configs = list(recipe.configs)
     own = [each for each in configs if each not in WELL_KNOWN]
     write = Writer()
-    example = f"--{configs[0]}_config conf/{configs[0]}.yaml" if configs else ""
+    first_needs = recipe.stages[0].needs if recipe.stages else ()
+    example = " ".join(f"--{each}_config conf/{each}.yaml" for each in first_needs)
     first = recipe.stages[0].name if recipe.stages else "all"
     write("#!/usr/bin/env python3")
     write(f'"""Runs the stages of the recipe `{prose(recipe.name)}`.')
@@ -247,7 +248,9 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
         write('        metavar="YAML",')
         write(f"        help={literal(help)},")
         write("    )")
-    write('    parser.add_argument("--dry_run", action="store_true", help="check configs and stages, and run nothing")')
+    write("    parser.add_argument(")
+    write('        "--dry_run", "--dry-run", action="store_true", help="check configs and stages, and run nothing"')
+    write("    )")
     write("    parser.add_argument(")
     write('        "--write_requirements",')
     write('        action="store_true",')
@@ -313,7 +316,8 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write("    )")
     write("    with report_user_errors():")
     write("        check_stages(system, stages_to_run)")
-    write("    run_stages(system=system, stages_to_run=stages_to_run, args=args, log=log)")
+    write("    with report_user_errors(status=1):")
+    write("        run_stages(system=system, stages_to_run=stages_to_run, args=args, log=log)")
     write()
     write()
     write('if __name__ == "__main__":')

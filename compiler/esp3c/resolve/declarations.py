@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from esp3c.ir import Cycle, Fact, Misplaced, Repeated, Undefined
-from esp3c.resolve.scopes import Names, Owner
+from esp3c.resolve.scopes import Names, Owner, walk
 from esp3c.resolve.shapes import Kind, Shape, block_shape, override, override_one, shape_of
 from esp3c.schema.backends import BACKENDS
 from esp3c.schema.blocks import CONFIGS
@@ -168,5 +168,12 @@ def _override(out: Declarations, setting: ast.Setting, facts: list[Fact]) -> Non
         entry = ast.Setting(setting.key, setting.value, new, setting.span)
         names.recipe = Owner("recipe", "recipe", override_one(owner.root, entry, rest, "recipe", facts))
     else:
-        near = tuple(nearest(head.text, [*names.configs, *names.lets, "recipe"]))
-        facts.append(Undefined(head.text, head.span, near, None, "override"))
+        # `optimizer.lr` is most often meant inside a config.
+        parts = tuple(part.text for part in setting.key.parts)
+        inside = [name for name, owner in names.configs.items() if walk(owner.root, parts) is not None]
+        if inside:
+            near = tuple(f"{name}.{setting.key.dotted}" for name in inside)
+            facts.append(Undefined(setting.key.dotted, setting.key.span, near, None, "override"))
+        else:
+            near = tuple(nearest(head.text, [*names.configs, *names.lets, "recipe"]))
+            facts.append(Undefined(head.text, head.span, near, None, "override"))

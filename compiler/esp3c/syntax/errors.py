@@ -264,6 +264,10 @@ def illegal(found: Span) -> Diagnostic:
         "$": "`${name}` stands inside a string; outside, the name alone is a reference",
         "-": "a number begins with a digit, or with `-` and a digit",
         "!": "this sign has no meaning here",
+        "\u201c": "text stands between plain double quotes",
+        "\u201d": "text stands between plain double quotes",
+        "+": "there is no arithmetic in a recipe: write the value",
+        "*": "there is no arithmetic in a recipe: write the value",
         "\u00a0": "an invisible no-break space: type a plain one",
     }
     return Diagnostic(
@@ -290,6 +294,25 @@ def single_quoted(found: Span) -> Diagnostic:
         "text stands between double quotes",
         Label(found, "these are single ones"),
         fix=Fix("use double quotes", (Edit(found, f'"{inside}"'),)) if plain else None,
+    )
+
+
+@explained("ESP0119", "a space between a number and its unit")
+def lone_unit(number: Span, unit: Span) -> Diagnostic:
+    """A quantity is written with a space in it.
+
+        sample_rate = 8 kHz
+
+    The number and its unit are one word:
+
+        sample_rate = 8kHz
+    """
+    whole = number.to(unit)
+    return Diagnostic(
+        code_of(lone_unit),
+        f"a quantity is one word: `{number.text}{unit.text}`",
+        Label(whole, "take the space out"),
+        fix=Fix("take the space out", (Edit(whole, number.text + unit.text),)),
     )
 
 
@@ -379,6 +402,7 @@ SYNTAX_ERRORS = (
     unexpected, unclosed, stray_closer, unclosed_string, missing_value, missing_equals, missing_comma, too_deep,
     bad_number, bad_escape, bad_interpolation, illegal, unknown_declaration, colon_for_equals, missing_name, too_many, single_quoted,
     early_end,
+    lone_unit,
 )  # fmt: skip
 
 

@@ -20,12 +20,13 @@ from lark.exceptions import UnexpectedToken
 from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-from esp3c.diagnostics import Diagnostic, Label, code_of
+from esp3c.diagnostics import Diagnostic, Label
 from esp3c.source import Source, Span
 from esp3c.suggest import nearest
 from esp3c.syntax import ast, errors
 from esp3c.syntax.brackets import balance, span_of
 from esp3c.syntax.build import build_file, build_override
+from esp3c.syntax.causes import only_causes
 from esp3c.syntax.expected import describe, in_words
 from esp3c.syntax.grammar import CLOSERS, CONSTANTS, KEYWORDS, OPENERS, parser, virtual
 from esp3c.syntax.tokens import tokenize
@@ -68,14 +69,7 @@ def _read(source: Source, start: str) -> tuple[Tree[Any], list[Diagnostic]]:
     tokens, unbalanced = balance(source, tokens)
     reader = _Reader(source, tokens, start)
     tree = reader.run()
-    # `=>` is one mistake: the sign without a meaning is reported, so what stands next to it need not be.
-    touched = {edge for each in lexical for edge in (each.primary.span.start, each.primary.span.end)}
-    structural = [
-        each
-        for each in reader.diagnostics
-        if each.code != code_of(errors.unexpected) or not {each.primary.span.start, each.primary.span.end} & touched
-    ]
-    return tree, lexical + unbalanced + structural
+    return tree, only_causes(lexical, unbalanced, reader.diagnostics)
 
 
 class _Reader:
@@ -120,7 +114,11 @@ class _Reader:
             if missing is not None:
                 return missing
         if kind in _WANTS and self.begins_next(at + 1) and self.fits(kind):
-            self.report_unexpected(at, _WANTS[kind])
+            key = self.tokens[at - 1] if at else token
+            if kind == "COLON" and key.type in {"NAME", "STRING"}:
+                self.diagnostics.append(errors.colon_for_equals(self.span(key), self.span(token)))
+            else:
+                self.report_unexpected(at, _WANTS[kind])
             if self.open:
                 self.cut_entry()
             else:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from lark import Token
 
 from esp3c.diagnostics import Diagnostic
 from esp3c.source import Source, Span
 from esp3c.syntax import errors
 from esp3c.syntax.brackets import span_of
-from esp3c.syntax.grammar import parser, virtual
+from esp3c.syntax.grammar import CLOSERS, OPENERS, SHOWN, parser, virtual
+from esp3c.syntax.literals import UNITS
 
 
 def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
@@ -43,6 +46,58 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
             first_line = Span(source, span.start, span.start + len(text.split("\n", 1)[0].rstrip("\r")))
             diagnostics.append(errors.unclosed_string(first_line, kind == "UNCLOSED_LONG"))
             out.append(virtual("MISSING", span.start, span.end))
+            if kind == "UNCLOSED":
+                out.extend(_swallowed(span, out))
         else:
             out.append(token)
-    return out, diagnostics
+    return _without_lone_units(source, out, diagnostics), diagnostics
+
+
+def _swallowed(string: Span, before: list[Token]) -> list[Token]:
+    """The closing brackets at the end of a string without an end, as far as they fit those opened on its line.
+
+    `["a, 1]` has lost its quote only.
+    """
+    text = string.text
+    tail = text[len(text.rstrip(")]} \t,")) :]
+    start = string.source.line_start(string.source.line_of(string.start))
+    here = takewhile(lambda token: (token.start_pos or 0) >= start, reversed(before))
+    stack: list[str] = []
+    for token in reversed(list(here)):
+        if token.type in CLOSERS:
+            stack.append(SHOWN[CLOSERS[token.type]])
+        elif token.type in OPENERS and stack:
+            stack.pop()
+    found: list[Token] = []
+    for offset, sign in enumerate(tail, len(text) - len(tail)):
+        if sign in " \t,":
+            continue
+        if not stack or stack.pop() != sign:
+            break
+        at = string.start + offset
+        kind = next(each for each, shown in SHOWN.items() if shown == sign)
+        found.append(virtual(kind, at, at + 1))
+    return found
+
+
+def _without_lone_units(source: Source, tokens: list[Token], diagnostics: list[Diagnostic]) -> list[Token]:
+    """Takes `kHz` in `8 kHz` for the unit that it is, and says how it is written."""
+    if not any(str(token) in UNITS for token in tokens if token.type == "NAME"):
+        return tokens
+    out: list[Token] = []
+    for position, token in enumerate(tokens):
+        before = tokens[position - 1] if position else None
+        behind = tokens[position + 1].type if position + 1 < len(tokens) else ""
+        if (
+            token.type == "NAME"
+            and str(token) in UNITS
+            and before is not None
+            and before.type == "NUMBER"
+            and str(before)[-1].isdigit()
+            and behind not in {"EQUAL", "LBRACE", "COLON", "DOT"}
+            and source.line_of(before.start_pos or 0) == source.line_of(token.start_pos or 0)
+        ):
+            diagnostics.append(errors.lone_unit(span_of(source, before), span_of(source, token)))
+            continue
+        out.append(token)
+    return out

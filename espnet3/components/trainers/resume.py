@@ -30,7 +30,14 @@ _FIXED = (
     "scheduler_monitor",
 )
 # What decides which batches an epoch has.
-_DATA = ("dataset.train", "dataset.preprocessor", "dataloader.train", "trainer.accumulate_grad_batches")
+_DATA = (
+    "create_dataset",
+    "tokenizer",
+    "dataset.train",
+    "dataset.preprocessor",
+    "dataloader.train",
+    "trainer.accumulate_grad_batches",
+)
 _SHOWN = 4
 
 

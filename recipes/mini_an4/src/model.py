@@ -61,6 +61,12 @@ class CTCRecognizer(nn.Module):
         Returns:
             The loss per utterance (a scalar), what to log of it, and the number of utterances.
         """
+        valid = torch.arange(text.shape[1], device=text.device) < text_lengths[:, None]
+        if bool((text[valid] >= self.head.out_features).any()):
+            # CTC would read beyond the end of its scores, and crash the process.
+            raise ValueError(
+                f"a symbol has number {int(text[valid].max())}, but vocab_size is {self.head.out_features}"
+            )
         log_probs, lengths = self.encode(speech, speech_lengths)
         batch = len(speech)
         loss = self.ctc(log_probs.transpose(0, 1), text.clamp(min=BLANK), lengths, text_lengths) / batch

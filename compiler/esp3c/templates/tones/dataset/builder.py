@@ -18,7 +18,10 @@ PARTS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 
 
 class MelodiesBuilder(DatasetBuilder):
-    """Writes `data/<split>.jsonl` and `data/wav/<split>/*.wav` under the recipe's folder."""
+    """Writes `data/<name>/<split>.jsonl` and `data/<name>/wav/<split>/*.wav` under the recipe's folder.
+
+    `name` keeps two datasets of this kind apart; `dataset.dataset.Melodies` takes the same one.
+    """
 
     def is_source_prepared(self, **kwargs: Any) -> bool:
         """The source is a random generator: nothing has to be fetched."""
@@ -27,14 +30,30 @@ class MelodiesBuilder(DatasetBuilder):
     def prepare_source(self, **kwargs: Any) -> None:
         """Has nothing to do."""
 
-    def is_built(self, recipe_dir: str | Path, melodies: int, sample_rate: int, notes: str, **kwargs: Any) -> bool:
+    def is_built(
+        self,
+        recipe_dir: str | Path,
+        melodies: int,
+        sample_rate: int,
+        notes: str,
+        name: str = "melodies",
+        **kwargs: Any,
+    ) -> bool:
         """Whether the manifests are those of these settings. A manifest is written after all its audio."""
         settings = _settings(melodies, sample_rate, notes)
-        return all(_head(Path(recipe_dir) / "data" / f"{split}.jsonl") == settings for split in PARTS)
+        return all(_head(Path(recipe_dir) / "data" / name / f"{split}.jsonl") == settings for split in PARTS)
 
-    def build(self, recipe_dir: str | Path, melodies: int, sample_rate: int, notes: str, **kwargs: Any) -> None:
+    def build(
+        self,
+        recipe_dir: str | Path,
+        melodies: int,
+        sample_rate: int,
+        notes: str,
+        name: str = "melodies",
+        **kwargs: Any,
+    ) -> None:
         """Writes what is missing."""
-        data_dir = Path(recipe_dir) / "data"
+        data_dir = Path(recipe_dir) / "data" / name
         settings = _settings(melodies, sample_rate, notes)
         names = notes.split()
         for split, part in PARTS.items():

@@ -17,11 +17,13 @@ class Melodies(Dataset[dict[str, Any]]):
         FileNotFoundError: the split is not there; `create_dataset` makes it.
     """
 
-    def __init__(self, split: str, recipe_dir: str = ".") -> None:
-        self.data_dir = Path(recipe_dir) / "data"
+    def __init__(self, split: str, name: str = "melodies", recipe_dir: str = ".") -> None:
+        self.data_dir = Path(recipe_dir) / "data" / name
         manifest = self.data_dir / f"{split}.jsonl"
         if not manifest.is_file():
-            raise FileNotFoundError(f"{manifest} is not there; run the stage create_dataset first")
+            splits = sorted(path.stem for path in self.data_dir.glob("*.jsonl"))
+            hint = f"the splits are {', '.join(splits)}" if splits else "run the stage create_dataset first"
+            raise FileNotFoundError(f"{manifest} is not there; {hint}")
         lines = manifest.read_text(encoding="utf-8").splitlines()
         self.rows = [json.loads(line) for line in lines[1:]]
 

@@ -29,6 +29,9 @@ class ToneReader(nn.Module):
         self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The CTC loss of a batch: waves (batch, time), words (batch, words), and how long each is."""
+        if len(text) and int(text.max()) >= self.head.out_features:
+            # CTC would read beyond the end of its scores, and crash the process.
+            raise ValueError(f"a word has number {int(text.max())}, but vocab_size is {self.head.out_features}")
         scores = self.scores(speech).transpose(0, 1)
         frames = speech_lengths // HOP + 1
         loss = nn.functional.ctc_loss(scores, text.clamp(min=0), frames, text_lengths, zero_infinity=True)
