@@ -101,9 +101,16 @@ def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
         _check_fixed(path, before["fixed"], now["fixed"])
     changed = tuple(_differences(before["data"], now["data"])) if before else ()
     epochs, steps = int(state["epochs"]), int(state["steps"])
+    complete = _why_complete(config, state, epochs, steps)
+    if complete and changed:
+        # Keeping the old model would pass its results off as those of the new data.
+        raise ResumeError(
+            f"{path} is of a finished training on other data ({', '.join(changed[:_SHOWN])} differ); "
+            "to train again use another exp_tag, or remove that file"
+        )
     return ResumePlan(
         checkpoint=path,
-        complete=_why_complete(config, state, epochs, steps),
+        complete=complete,
         restart_epoch=bool(changed) and bool(state["inside_epoch"]),
         epochs=epochs,
         changed=changed,

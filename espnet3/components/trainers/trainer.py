@@ -31,7 +31,7 @@ from espnet3.components.callbacks.default_callbacks import get_default_callbacks
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.quiet import quiet_console
-from espnet3.components.trainers.resume import ResumeError, ResumePlan, plan_resume, restart_epoch, training_identity
+from espnet3.components.trainers.resume import ResumePlan, plan_resume, restart_epoch, training_identity
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
 
@@ -94,11 +94,6 @@ class ESPnet3LightningTrainer:
         assert isinstance(given, dict)
         options: dict[str, Any] = {**{str(key): value for key, value in given.items()}, **kwargs}
         self._plan = plan_resume(self.exp_dir, self.config)
-        if self._plan.complete and self._plan.changed:
-            raise ResumeError(
-                f"{self.exp_dir} holds a finished training with other data ({', '.join(self._plan.changed[:4])}); "
-                "remove the folder to train again, or use another exp_tag"
-            )
         if self._plan.complete:
             _say(f"train: nothing to do, {self._plan.complete} ({self.exp_dir})")
             return
