@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -152,3 +154,34 @@ def test_the_recipes_of_the_project_are_correct(recipe: str) -> None:
 
     assert done.returncode == 0, done.stdout
     assert "no problems found" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for the death of a parent")
+def test_a_run_ends_when_esp3c_is_killed(tmp_path: Path) -> None:
+    assert run("init", "tones", cwd=tmp_path).returncode == 0
+    stage = "def wait():\n    import os, time\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(120)\n"
+    (tmp_path / "tones/src/stages.py").write_text(stage, encoding="utf-8")
+    recipe = tmp_path / "tones/recipe.esp"
+    text = recipe.read_text(encoding="utf-8").replace("  measure\n}", "  measure\n  wait_long runs src.stages.wait\n}")
+    recipe.write_text(text, encoding="utf-8")
+    driver = subprocess.Popen([*ESP3C, "run", "tones", "--stages", "wait_long"], cwd=tmp_path)
+    try:
+        pid = int(_soon(lambda: (tmp_path / "tones/pid").read_text(encoding="utf-8")))
+    finally:
+        driver.kill()
+        driver.wait()
+
+    assert _soon(lambda: "gone" if not Path(f"/proc/{pid}").exists() else "") == "gone"
+
+
+def _soon(ask: Callable[[], str]) -> str:
+    """The first answer that is not empty, within half a minute."""
+    for _ in range(300):
+        try:
+            answer = ask()
+        except OSError:
+            answer = ""
+        if answer:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError("no answer in half a minute")

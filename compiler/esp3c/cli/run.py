@@ -102,9 +102,17 @@ def chosen(recipe: Recipe, asked: list[str]) -> list[str]:
     return found
 
 
+def _end_with_parent() -> None:
+    """Asks Linux to end this process when `esp3c` is killed, so that no run goes on that nobody sees."""
+    import ctypes
+
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+
+
 def stream(command: list[str]) -> int:
     """Runs a command on this terminal and returns 0, 1 or, where it was interrupted, 130."""
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, preexec_fn=_end_with_parent if sys.platform == "linux" else None)
     try:
         code = process.wait()
     except KeyboardInterrupt:
