@@ -301,7 +301,6 @@ class Recipe:
     datasets: Mapping[str, Dataset]
     parallels: Mapping[str, Parallel]
     stages: tuple[Stage, ...]
-    stages_span: Span | None
     lets: Mapping[str, tuple[Span, Node]]
     facts: tuple[Fact, ...]
     used: frozenset[tuple[str, str]]

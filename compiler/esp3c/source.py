@@ -1,7 +1,7 @@
 """Source text and places in it.
 
 Every position in the compiler is a character offset into one `Source`. `Source` is the only gate from offsets to
-lines and columns, and to the UTF-16 units that editors count in, so the rest of the compiler never counts newlines.
+lines and columns, so the rest of the compiler never counts newlines.
 """
 
 from __future__ import annotations
@@ -59,12 +59,6 @@ class Source:
         """The 1-based line and the 1-based column, counted in characters."""
         line = self.line_of(offset)
         return line, offset - self._line_starts[line - 1] + 1
-
-    def utf16_column(self, offset: int) -> int:
-        """The 0-based column in UTF-16 code units, as the Language Server Protocol counts."""
-        line = self.line_of(offset)
-        text = self.text[self._line_starts[line - 1] : offset]
-        return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
 
 
 class Span(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterable
+from functools import cache
 
 from esp3c.check.blocks import all_values, walk_blocks
 from esp3c.check.fits import fits, instead, misfit
@@ -47,7 +48,7 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
     near = nearest(entry.name, block.names)
-    elsewhere = _HOMES.get(entry.name, ())
+    elsewhere = _homes().get(entry.name, ())
     if near:
         label = f"did you mean {one_of(near)}?"
     elif elsewhere:
@@ -69,6 +70,7 @@ def _keys_of(block: t.Block) -> str:
     return f"`{block.name}` has " + ", ".join(names[:14]) + (", …" if len(names) > 14 else "")
 
 
+@cache
 def _homes() -> dict[str, tuple[str, ...]]:
     """For each key, the blocks that have it."""
     homes: dict[str, list[str]] = {}
@@ -99,9 +101,6 @@ def _homes() -> dict[str, tuple[str, ...]]:
     add(RECIPE, "recipe")
     add(DATASET, "dataset")
     return {name: tuple(paths[:3]) for name, paths in homes.items()}
-
-
-_HOMES = _homes()
 
 
 @explained("ESP0302", "the value does not fit the key")

@@ -25,7 +25,7 @@ examples:
 
 A value that is set for one run is checked like the recipe itself. It does not change the files beside the recipe: they
 are built into .esp3c/set/ and run from there. A training that is already there under the same exp_tag is not taken up with
-other values; give the run a tag of its own, as above. A run that was interrupted goes on where it was when it is started again.
+other values; give the run a tag of its own, as above. A run that was interrupted goes on when it is started again.
 """
 
 

@@ -7,7 +7,6 @@ from esp3c.resolve.declarations import declare
 from esp3c.resolve.links import cycles
 from esp3c.resolve.stages import stages_of, system_of
 from esp3c.resolve.values import Values
-from esp3c.source import Span
 from esp3c.syntax import ast
 from esp3c.world import World
 
@@ -77,9 +76,6 @@ def resolve(file: ast.File, world: World, overrides: tuple[ast.Setting, ...] = (
         datasets=datasets,
         parallels=parallels,
         stages=stages,
-        stages_span=Span(found.stages[0].span.source, found.stages[0].span.start, found.stages[0].span.start + 6)
-        if found.stages
-        else None,
         lets=lets,
         facts=tuple(dict.fromkeys(facts)),
         used=frozenset(names.used),
