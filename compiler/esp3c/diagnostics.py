@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from inspect import cleandoc
 from typing import Any, TypeVar
 
+from esp3c.record import record
 from esp3c.source import Span
 
 
@@ -23,7 +23,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Code:
     """A stable name of one kind of mistake, with the page that `esp3c explain` prints."""
 
@@ -51,7 +51,7 @@ FAMILIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Label:
     """A place and what is to be said about it; empty text underlines only."""
 
@@ -59,7 +59,7 @@ class Label:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edit:
     """Replaces the text of `span` by `text`."""
 
@@ -67,7 +67,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fix:
     """A change that certainly is what was meant."""
 
@@ -75,7 +75,7 @@ class Fix:
     edits: tuple[Edit, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One mistake: its code, what is wrong, where, what else is involved, and what to do."""
 

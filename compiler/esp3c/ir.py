@@ -14,10 +14,10 @@ What is wrong is kept as facts (`Undefined`, `Repeated`, …) without prose; `es
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from esp3c.python.find import Lookup
+from esp3c.record import field, record
 from esp3c.source import Span
 from esp3c.syntax.ast import Dimension, FieldType
 
@@ -26,14 +26,14 @@ Place: TypeAlias = tuple[Step, ...]
 """The way from a config's root to a value: keys and list positions."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar:
     value: bool | int | float | str | None
     span: Span
     dimension: Dimension | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resolver:
     """`${oc.env:HOME}`: left to OmegaConf as it stands."""
 
@@ -41,7 +41,7 @@ class Resolver:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text:
     """Text with interpolations. A part is plain text, a link, a carried value, or a resolver's expression."""
 
@@ -49,20 +49,20 @@ class Text:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListNode:
     items: tuple[Node, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     name: str
     key_span: Span
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapNode:
     entries: tuple[Entry, ...]
     span: Span
@@ -71,7 +71,7 @@ class MapNode:
         return next((entry.value for entry in self.entries if entry.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallNode:
     """A Python target with its arguments. `head` is the dotted path where it stands; hydra keys are in `options`."""
 
@@ -84,13 +84,13 @@ class CallNode:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PythonNode:
     target: Lookup
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LinkNode:
     """Another value of the same config, at `place`. `scaffold`: a key that ESPnet3's defaults bring."""
 
@@ -99,7 +99,7 @@ class LinkNode:
     scaffold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CarriedNode:
     """A value from elsewhere in the recipe, under the name by which it was asked for."""
 
@@ -108,7 +108,7 @@ class CarriedNode:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DatasetNode:
     """A use of a declared dataset: constructor arguments, and the block behind it (`transform`, …)."""
 
@@ -120,7 +120,7 @@ class DatasetNode:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParallelNode:
     """A use of a declared `parallel` (`name`), or a backend call on the spot (`name` is empty)."""
 
@@ -130,7 +130,7 @@ class ParallelNode:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BrokenNode:
     span: Span
 
@@ -141,7 +141,7 @@ Node: TypeAlias = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Config:
     """One config. `kind` is the well-known block that its keys follow (`training` …), or empty for one's own."""
 
@@ -153,7 +153,7 @@ class Config:
     well_known: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SampleField:
     name: str
     type: FieldType
@@ -161,7 +161,7 @@ class SampleField:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dataset:
     name: str
     name_span: Span
@@ -174,14 +174,14 @@ class Dataset:
         return self.settings.get("builder")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parallel:
     name: str
     name_span: Span
     value: ParallelNode | BrokenNode
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """A name as it stands in a stage line."""
 
@@ -189,7 +189,7 @@ class Use:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A stage line. `runs` is None, the name of a stage that the system has, or a Python function.
 
@@ -207,7 +207,7 @@ class Stage:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class System:
     """The system class, and what is known of the stages that it has (None: it could not be read)."""
 
@@ -218,7 +218,7 @@ class System:
     target: Lookup
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Undefined:
     """A name that is neither in the recipe nor Python. `lookup` is the reading as a Python path, if it can be one."""
 
@@ -229,7 +229,7 @@ class Undefined:
     what: str = "name"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Repeated:
     name: str
     first: Span
@@ -237,7 +237,7 @@ class Repeated:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cycle:
     """Values or configs that need each other: the chain of names, and where each asks for the next."""
 
@@ -246,7 +246,7 @@ class Cycle:
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shadowed:
     """A name that means a nearer thing than a declaration of the same name."""
 
@@ -256,7 +256,7 @@ class Shadowed:
     far: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BadOverride:
     """A key in a config that extends another: not there (without `new`), or there already (with `new`)."""
 
@@ -267,7 +267,7 @@ class BadOverride:
     near: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Misplaced:
     """Something that the grammar takes and the language has no place for here. `kind` selects the message."""
 
@@ -276,7 +276,7 @@ class Misplaced:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotText:
     """A value inside a string that has no text: a list, a block, a call."""
 
@@ -289,7 +289,7 @@ Fact: TypeAlias = Undefined | Repeated | Cycle | Shadowed | BadOverride | Mispla
 AnyFact = TypeVar("AnyFact", bound=Fact)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Recipe:
     """The whole recipe. `declared` are the places of all top-level names, `used` the names that something refers to."""
 

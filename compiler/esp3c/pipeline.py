@@ -9,12 +9,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from esp3c.check import RULES, check
 from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
 from esp3c.emit.files import EmittedFile, Layout
 from esp3c.ir import Recipe
+from esp3c.record import record
 from esp3c.resolve import resolve
 from esp3c.source import Source
 from esp3c.syntax import ast, errors
@@ -22,7 +22,7 @@ from esp3c.syntax.parse import parse, parse_override
 from esp3c.world import World
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result:
     """What came of a recipe. `files` is empty where there are errors or none were asked for."""
 

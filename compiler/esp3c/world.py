@@ -7,10 +7,10 @@ text alone, and nothing in the compiler opens a file by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from esp3c.record import record
 from esp3c.source import Source
 
 
@@ -20,7 +20,7 @@ class ModuleKind(StrEnum):
     OPAQUE = "opaque"  # compiled, built in, or not readable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Module:
     """Where a module would come from. `place` is a path to show; `local` means the recipe's own folder."""
 

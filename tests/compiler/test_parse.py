@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from esp3c.record import fields
 from esp3c.source import Source, Span
 from esp3c.syntax import ast
 from esp3c.syntax.grammar import KEYWORDS
@@ -47,10 +47,10 @@ def nodes(value: Any) -> Iterator[Any]:
     if isinstance(value, tuple) and not isinstance(value, Span):
         for each in value:
             yield from nodes(each)
-    elif is_dataclass(value):
+    elif fields(value):
         yield value
         for each in fields(value):
-            yield from nodes(getattr(value, each.name))
+            yield from nodes(getattr(value, each))
 
 
 def bare(value: Any) -> Any:
@@ -59,8 +59,8 @@ def bare(value: Any) -> Any:
         return None
     if isinstance(value, tuple):
         return tuple(bare(each) for each in value)
-    if is_dataclass(value):
-        return (type(value).__name__, *(bare(getattr(value, each.name)) for each in fields(value)))
+    if fields(value):
+        return (type(value).__name__, *(bare(getattr(value, each)) for each in fields(value)))
     return value
 
 
@@ -224,9 +224,9 @@ def test_a_node_lies_in_the_one_around_it_behind_the_one_before(text: str) -> No
     def inside(node: Any) -> None:
         at = node.span.start
         for each in fields(node):
-            value = getattr(node, each.name)
+            value = getattr(node, each)
             for child in value if isinstance(value, tuple) else (value,):
-                if is_dataclass(child):
+                if fields(child):
                     assert node.span.start <= child.span.start <= child.span.end <= node.span.end
                     if isinstance(value, tuple):
                         assert at <= child.span.start

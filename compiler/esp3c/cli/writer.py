@@ -14,18 +14,18 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from esp3c.cli.common import Failure
 from esp3c.emit.files import MANIFEST, EmittedFile
+from esp3c.record import record
 
 _JOURNAL = ".esp3c/journal.json"
 _LOCK = ".esp3c/lock"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Written:
     """What a build did, by path."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from esp3c.record import record
 from esp3c.source import Span
 
 MANIFEST = ".esp3c/manifest.json"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Traced:
     """A value of a generated file: its dotted place there, its 1-based line, and its place in the recipe."""
 
@@ -18,7 +17,7 @@ class Traced:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EmittedFile:
     """A file to write. `path` is relative to the output folder, with `/`."""
 
@@ -27,7 +26,7 @@ class EmittedFile:
     spans: tuple[Traced, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """Where the output stands in relation to the recipe.
 

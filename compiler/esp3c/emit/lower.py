@@ -7,7 +7,6 @@ A value may stand in another place in the YAML than in the recipe (`digits(split
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from esp3c.emit.nodes import YList, YMap, YNode, YScalar, escape
@@ -33,6 +32,7 @@ from esp3c.ir import (
     Text,
     strip,
 )  # fmt: skip
+from esp3c.record import record
 from esp3c.schema.blocks import DATA_ORGANIZER, INFERENCE_DATASET, OBJECTS, TRAINING_DATASET
 from esp3c.schema.lightning import TIMEDELTAS
 from esp3c.source import Span
@@ -44,7 +44,7 @@ MODULES = "recipe_data"
 _Part: TypeAlias = str | LinkNode | Resolver
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Pending:
     """A scalar that holds links, to be written when all places are known."""
 
@@ -52,13 +52,13 @@ class _Pending:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Map:
     entries: dict[str, _Low]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _List:
     items: list[_Low]
     span: Span
@@ -67,7 +67,7 @@ class _List:
 _Low: TypeAlias = YScalar | _Pending | _Map | _List
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Place:
     """Where a value stands in the recipe's config and in the YAML, and whether Hydra will instantiate it."""
 

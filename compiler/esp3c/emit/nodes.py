@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from esp3c.record import record
 from esp3c.source import Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class YScalar:
     """A scalar. Text is already escaped for OmegaConf where that is needed."""
 
@@ -17,13 +17,13 @@ class YScalar:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class YList:
     items: tuple[YNode, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class YMap:
     entries: tuple[tuple[str, YNode], ...]
     span: Span

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 
 from esp3c.python.find import parse_module
+from esp3c.record import record
 from esp3c.source import Source
 from esp3c.world import Module, ModuleKind, World
 
 _MOST_STEPS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClassFacts:
     """What is known of a class. `root` is the first of the wanted bases that it extends.
 

@@ -11,9 +11,9 @@ import ast
 import keyword
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
+from esp3c.record import record
 from esp3c.source import Source, Span
 from esp3c.suggest import nearest
 from esp3c.world import Module, ModuleKind, World
@@ -28,7 +28,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lookup:
     """What a dotted path names.
 

@@ -18,9 +18,9 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from esp3c.diagnostics import Diagnostic, Label, Severity
+from esp3c.record import record
 from esp3c.source import Source
 
 TAB = 4
@@ -74,7 +74,7 @@ def widen(text: str) -> tuple[list[str], list[int]]:
     return shown, columns
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Mark:
     """A label on one line: the columns that it underlines, and its text where this is its last line."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from esp3c.ir import Cycle, Fact, Misplaced, Repeated, Undefined
+from esp3c.record import field, mutable
 from esp3c.resolve.scopes import Names, Owner, walk
 from esp3c.resolve.shapes import Kind, Shape, block_shape, override, override_one, shape_of
 from esp3c.schema.backends import BACKENDS
@@ -14,7 +13,7 @@ from esp3c.suggest import nearest
 from esp3c.syntax import ast
 
 
-@dataclass(slots=True)
+@mutable
 class Declarations:
     """The declarations by name, in the order of the file."""
 

@@ -6,9 +6,8 @@ always whole, so that `dataset.transforms.Gain` is the recipe's Python although 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from esp3c.ir import Place
+from esp3c.record import field, mutable, record
 from esp3c.resolve.shapes import Kind, Shape
 from esp3c.schema.blocks import CONFIGS, SCAFFOLD_NAMES
 from esp3c.source import Span
@@ -19,7 +18,7 @@ MAX_HOPS = 50
 """Through how many names a name is followed; more are only found where something went wrong."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Owner:
     """What a value belongs to: `kind` is `config`, `let`, `recipe`, `dataset`, `parallel` or `stage`."""
 
@@ -32,7 +31,7 @@ class Owner:
         return self.kind == "config"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """A value of the recipe that a name means."""
 
@@ -42,14 +41,14 @@ class Target:
     shadowed: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scaffold:
     """A key that every config has."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declared:
     """The name of a dataset, a `parallel` or a config, meant as such."""
 
@@ -57,7 +56,7 @@ class Declared:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Elsewhere:
     """A folder of another experiment: it has no place in the recipe, and `${exp_dir}` would mean one's own."""
 
@@ -70,7 +69,7 @@ Meaning = Target | Scaffold | Declared | Elsewhere | None
 _OF_AN_EXPERIMENT = frozenset({"exp_tag", "exp_dir", "inference_dir"})
 
 
-@dataclass(slots=True)
+@mutable
 class Names:
     """All declarations of the file, by kind and name."""
 

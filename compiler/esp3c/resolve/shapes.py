@@ -6,10 +6,10 @@ So the tree is first brought into this form, in which a call's arguments are key
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from esp3c.ir import BadOverride, Fact, Misplaced, Repeated, Step
+from esp3c.record import changed, field, record
 from esp3c.schema.blocks import HYDRA_KEYS
 from esp3c.source import Span
 from esp3c.suggest import nearest
@@ -23,7 +23,7 @@ class Kind(StrEnum):
     LIST = "list"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shape:
     """One value. `children` are the keys of a map or the arguments of a call (and of the block behind it)."""
 
@@ -99,7 +99,7 @@ def _with_target(shape: Shape, facts: list[Fact]) -> Shape:
         return shape
     children = {name: child for name, child in shape.children.items() if name not in {"_target_", "_partial_"}}
     partial = shape.children.get("_partial_")
-    return replace(
+    return changed(
         shape,
         kind=Kind.CALL,
         children=children,
@@ -158,7 +158,7 @@ def is_hydra_key(name: str) -> bool:
 def override(base: Shape, block: ast.Block, base_name: str, facts: list[Fact]) -> Shape:
     """`base` with the settings of `block` laid over it. A dotted key, or a block on a block, reaches inside."""
     # One copy for all settings of the block, however many there are.
-    merged = replace(base, children=dict(base.children), keys=dict(base.keys))
+    merged = changed(base, children=dict(base.children), keys=dict(base.keys))
     seen: dict[str, Span] = {}
     for entry in block.entries:
         if isinstance(entry, ast.Field):
@@ -177,7 +177,7 @@ def override_one(
     shape: Shape, entry: ast.Setting, parts: tuple[ast.Name, ...], base_name: str, facts: list[Fact]
 ) -> Shape:
     """`shape` with one setting laid over it; `parts` are the keys on the way to it."""
-    merged = replace(shape, children=dict(shape.children), keys=dict(shape.keys))
+    merged = changed(shape, children=dict(shape.children), keys=dict(shape.keys))
     _lay(merged, entry, parts, base_name, facts)
     return merged
 

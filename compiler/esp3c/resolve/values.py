@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from esp3c.ir import (
@@ -32,6 +31,7 @@ from esp3c.ir import (
     strip,
 )  # fmt: skip
 from esp3c.python.find import Lookup, Status, look_up
+from esp3c.record import record
 from esp3c.resolve.scopes import Declared, Elsewhere, Meaning, Names, Owner, Scaffold, Target
 from esp3c.resolve.shapes import Kind, Shape, is_hydra_key
 from esp3c.schema.backends import BACKENDS
@@ -68,7 +68,7 @@ _DOTTED = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 _Key: TypeAlias = tuple[str, str, Place]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Measured:
     """A value with the number of values in it, and how deep they stand inside each other, names written out."""
 

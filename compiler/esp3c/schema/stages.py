@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from esp3c.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A stage of a system. `reads` names keys that must be there, `a|b` where either will do."""
 

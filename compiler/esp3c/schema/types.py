@@ -5,80 +5,81 @@ A type is data: it says which values fit (`esp3c.check.keys` compares) and how i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from esp3c.record import field, record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class Anything:
     """Any value at all; what is inside is not looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plain:
     """`int`, `float`, `bool`, `str`, or `null`. An int fits where a float is wanted, a bool does not fit an int."""
 
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Measured:
     """A quantity of this dimension, or a plain number in its base unit (seconds, bytes, hertz)."""
 
     dimension: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OneOf:
     """One of these words, written as text."""
 
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListOf:
     item: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapOf:
     """Names of a person's own, each with a value of one type."""
 
     value: Type
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """A call that makes an object: `torch.optim.AdamW(lr = 1e-3)`. `makes` says what, in words."""
 
     makes: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PythonName:
     """The dotted path of a Python object, handed on as it is written."""
 
     names: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DatasetUse:
     """A declared dataset: `digits(split = "train")`."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParallelUse:
     """The name of a declared `parallel`, or a backend call."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inside:
     """A block with known keys."""
 
     block: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Either:
     options: tuple[Type, ...]
 
@@ -99,7 +100,7 @@ Type: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """One setting: its name as in ESPnet3's YAML, its type, what it does, and the default in words."""
 
@@ -109,7 +110,7 @@ class Key:
     default: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     """A place with known keys.
 
@@ -121,7 +122,7 @@ class Block:
     keys: tuple[Key, ...]
     open: bool = False
     target: str = ""
-    _index: dict[str, Key] = field(default_factory=dict, repr=False, compare=False, hash=False)
+    _index: dict[str, Key] = field(default_factory=dict, compare=False)
 
     def key(self, name: str) -> Key | None:
         if not self._index:

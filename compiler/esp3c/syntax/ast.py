@@ -6,10 +6,10 @@ declared dataset or a machine backend. `esp3c.resolve` decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from esp3c.record import record
 from esp3c.source import Span
 
 
@@ -21,13 +21,13 @@ class Dimension(StrEnum):
     FREQUENCY = "frequency"  # hertz
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     text: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Path:
     """A dotted name, `torch.optim.AdamW` or `optimizer.lr`."""
 
@@ -39,7 +39,7 @@ class Path:
         return ".".join(part.text for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interpolation:
     """`${expression}` inside a string; `span` covers the expression alone."""
 
@@ -47,7 +47,7 @@ class Interpolation:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text:
     """A string. Plain parts are decoded; `parts` is empty for the empty string."""
 
@@ -62,13 +62,13 @@ class Text:
         return "".join(part for part in self.parts if isinstance(part, str))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number:
     value: int | float
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quantity:
     """A number with a unit. `value` is in the base unit of its dimension: seconds, bytes or hertz."""
 
@@ -77,26 +77,26 @@ class Quantity:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant:
     value: bool | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Missing:
     """Where a value should stand and none does; the syntax error is reported already."""
 
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListValue:
     items: tuple[Value, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """`name = value` in a call; `name` is None for a value that stands alone."""
 
@@ -105,14 +105,14 @@ class Argument:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     path: Path
     block: Block | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     path: Path
     arguments: tuple[Argument, ...]
@@ -121,7 +121,7 @@ class Call:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """The left side of a setting; more than one part in `trainer.max_epochs = 2`."""
 
@@ -133,7 +133,7 @@ class Key:
         return ".".join(part.text for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """`key = value`, or `key { … }` with a `Block` as its value."""
 
@@ -143,7 +143,7 @@ class Setting:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldType:
     """`float32[time, 80]`: the name of a type and its dimensions, named or fixed."""
 
@@ -152,7 +152,7 @@ class FieldType:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Field:
     """`speech: float32[time]` in a `sample` block."""
 
@@ -162,7 +162,7 @@ class Field:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     entries: tuple[Setting | Field, ...]
     span: Span
@@ -171,21 +171,21 @@ class Block:
 Value: TypeAlias = Text | Number | Quantity | Constant | Missing | ListValue | Reference | Call | Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecipeDeclaration:
     name: Name
     block: Block
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DatasetDeclaration:
     name: Name
     block: Block
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConfigDeclaration:
     """`training { … }` and its like (`well_known`), or `config NAME [extends BASE] { … }`."""
 
@@ -196,21 +196,21 @@ class ConfigDeclaration:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParallelDeclaration:
     name: Name
     value: Value
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LetDeclaration:
     name: Name
     value: Value
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageLine:
     """One line of `stages`. A clause that stands twice is kept twice."""
 
@@ -222,7 +222,7 @@ class StageLine:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StagesDeclaration:
     stages: tuple[StageLine, ...]
     span: Span
@@ -238,7 +238,7 @@ Declaration: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class File:
     declarations: tuple[Declaration, ...]
     span: Span

@@ -7,11 +7,10 @@ closing bracket that stands first on its line stands under the line that it clos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lark import Token
 
 from esp3c.diagnostics import Diagnostic
+from esp3c.record import mutable
 from esp3c.source import Source, Span
 from esp3c.syntax import errors
 from esp3c.syntax.grammar import CLOSERS, DECLARATIONS, OPENERS, WELL_KNOWN, virtual
@@ -63,7 +62,7 @@ def _flatten(source: Source, tokens: list[Token]) -> tuple[list[Token], list[Dia
     return (out, diagnostics) if diagnostics else (tokens, [])
 
 
-@dataclass(slots=True)
+@mutable
 class _Open:
     token: Token
     indent: int

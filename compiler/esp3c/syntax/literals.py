@@ -6,8 +6,8 @@ These functions return facts about what is wrong instead of raising, so that one
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from esp3c.record import record
 from esp3c.source import Span
 from esp3c.syntax.ast import Dimension, Interpolation
 
@@ -36,7 +36,7 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"'}
 _INTERESTING = re.compile(r"[\\$]")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """What is wrong with the characters of `span`. `kind` selects the message."""
 
@@ -45,7 +45,7 @@ class Problem:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NumberMeaning:
     value: int | float
     dimension: Dimension | None = None
@@ -84,7 +84,7 @@ def read_number(span: Span) -> NumberMeaning:
     return NumberMeaning(scaled, dimension)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextMeaning:
     parts: tuple[str | Interpolation, ...]
     problems: tuple[Problem, ...]
