@@ -10,6 +10,7 @@ import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from pathlib import Path
+from typing import Protocol
 
 from esp3c.source import Source
 from esp3c.world import Module, ModuleKind
@@ -61,11 +62,20 @@ def decode(data: bytes, shown: str) -> str:
     return text
 
 
+class Store(Protocol):
+    """Keeps bytes between runs. What it gives back is what was put there, or nothing."""
+
+    def get(self, kind: str, key: str) -> bytes | None: ...
+
+    def put(self, kind: str, key: str, data: bytes) -> None: ...
+
+
 class DiskWorld:
     """Modules of one recipe folder and of this Python's environment. Answers are kept for the life of the object."""
 
-    def __init__(self, recipe_dir: Path, search: list[str] | None = None) -> None:
+    def __init__(self, recipe_dir: Path, search: list[str] | None = None, store: Store | None = None) -> None:
         self.recipe_dir = recipe_dir
+        self._store = store
         self._search = search if search is not None else [path for path in sys.path if path]
         self._modules: dict[str, tuple[Module, list[str]] | None] = {}
         self._sources: dict[str, Source | None] = {}
@@ -78,6 +88,14 @@ class DiskWorld:
         if module.place not in self._sources:
             self._sources[module.place] = _read_python(module.place)
         return self._sources[module.place]
+
+    def recall(self, module: Module) -> str | None:
+        kept = self._store.get("module", _identity(module)) if self._store is not None else None
+        return kept.decode("utf-8", "replace") if kept is not None else None
+
+    def remember(self, module: Module, known: str) -> None:
+        if self._store is not None:
+            self._store.put("module", _identity(module), known.encode("utf-8", "replace"))
 
     def submodules(self, name: str) -> list[str]:
         if name:
@@ -108,6 +126,17 @@ class DiskWorld:
         if found is not None and found[0].kind is not ModuleKind.NAMESPACE:
             return found
         return _from_finders(name) or found
+
+
+def _identity(module: Module) -> str:
+    """A name for a module's text: the file, and what changes when somebody writes to it."""
+    try:
+        facts = os.stat(module.place)
+    except OSError:
+        return f"{module.name} {module.place} absent"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    size, at = facts.st_size, f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
+    return f"{module.name} {os.path.abspath(module.place)} {facts.st_dev} {facts.st_ino} {size} {at} python {version}"
 
 
 def _from_finders(name: str) -> tuple[Module, list[str]] | None:
@@ -143,6 +172,10 @@ def _in_folders(name: str, last: str, folders: list[str], local: bool) -> tuple[
         if os.path.isfile(base + ".py"):
             return Module(name, ModuleKind.SOURCE, base + ".py", local), []
         if any(os.path.isfile(base + suffix) for suffix in EXTENSION_SUFFIXES):
+            for stub in (base + ".pyi", os.path.join(base, "__init__.pyi")):
+                # A compiled module says in its stub what it holds.
+                if os.path.isfile(stub):
+                    return Module(name, ModuleKind.SOURCE, stub, local), []
             return Module(name, ModuleKind.OPAQUE, base, local), []
         if os.path.isdir(base):
             namespaces.append(base)

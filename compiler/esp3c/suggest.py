@@ -6,7 +6,8 @@ with a small charge for a difference of case alone. A name is near when at most 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 MOST_CANDIDATES = 1000
@@ -73,3 +74,41 @@ def all_of(names: Iterable[str]) -> str:
     if len(quoted) <= 1:
         return "".join(quoted)
     return ", ".join(quoted[:-1]) + " and " + quoted[-1]
+
+
+def certain(name: str, near: Sequence[str]) -> str | None:
+    """The one name that was meant beyond doubt, or None. `near` are all the names that look like `name`.
+
+    Beyond doubt means: there is one of them, it differs by case and `_` alone, or by one slip of the hand inside a word
+    that is long enough not to be another word (two slips in a word of eight letters). `layer1` is never a slip for
+    `layer2`, nor `test` for `text`.
+    """
+    if len(near) != 1:
+        return None
+    meant = near[0]
+    if _letters(name) == _letters(meant):
+        return meant
+    left, right = _WORDS.findall(name), _WORDS.findall(meant)
+    if len(left) != len(right) or _DIGITS.findall(name) != _DIGITS.findall(meant):
+        return None
+    slips = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
+    return meant if len(slips) == 1 and _slip(*slips[0]) else None
+
+
+_WORDS = re.compile(r"[^\W_]+|\W+")
+_DIGITS = re.compile(r"\d+")
+
+
+def _letters(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def _slip(written: str, meant: str) -> bool:
+    a, b = written.casefold(), meant.casefold()
+    long = min(len(a), len(b)) >= 8
+    away = distance(a, b, 2)
+    if away > (2 if long else 1):
+        return False
+    # Short words that differ in one letter are often two words.
+    replaced = len(a) == len(b) and sorted(a) != sorted(b)
+    return max(len(a), len(b)) >= (5 if replaced else 4)

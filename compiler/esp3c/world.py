@@ -40,6 +40,12 @@ class World(Protocol):
     def submodules(self, name: str) -> list[str]:
         """The names of the modules directly inside a package; of top-level modules for the empty name."""
 
+    def recall(self, module: Module) -> str | None:
+        """What `remember` was told of this module, if its text is still the same."""
+
+    def remember(self, module: Module, known: str) -> None:
+        """Keeps what was found out about a module, for a later run."""
+
 
 class MemoryWorld:
     """A world of modules given as text, `{"src.model": "class M: ..."}`. Parent packages are there by themselves."""
@@ -68,3 +74,9 @@ class MemoryWorld:
         prefix = name + "." if name else ""
         known = self._modules.keys() | self._parents
         return sorted({each[len(prefix) :].split(".")[0] for each in known if each.startswith(prefix)})
+
+    def recall(self, module: Module) -> str | None:
+        return None
+
+    def remember(self, module: Module, known: str) -> None:
+        return

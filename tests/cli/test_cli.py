@@ -132,7 +132,7 @@ def test_a_warning_alone_is_no_failure(folder: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.endswith("\n1 warning\n")
 
 
-@pytest.mark.parametrize("command", [module.__name__.rsplit(".", 1)[-1] for module in COMMANDS])
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_the_help_of_every_command_has_examples_that_name_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of(command, "--help") == 0
     shown = capsys.readouterr().out
@@ -145,12 +145,12 @@ def test_the_help_of_every_command_has_examples_that_name_it(command: str, capsy
 def test_the_examples_of_the_help_are_read_by_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
     from esp3c.cli.main import parser
 
-    for command in ("", *(module.__name__.rsplit(".", 1)[-1] for module in COMMANDS)):
+    for command in ("", *COMMANDS):
         code_of(*filter(None, [command]), "--help")
         for line in capsys.readouterr().out.splitlines():
             if re.match(r"  esp3c \w", line):
                 words = re.split(r"\s{2,}", line.strip())[0].split()[1:]
-                parser().parse_args(words)
+                parser(words).parse_args(words)
 
 
 def test_explain_knows_every_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from esp3c.check.blocks import settings_of, shape_fits
+from esp3c.diagnostics import Edit, Fix
 from esp3c.ir import (
     BrokenNode,
     CallNode,
@@ -20,7 +23,7 @@ from esp3c.ir import (
 )  # fmt: skip
 from esp3c.python.find import Status
 from esp3c.schema import types as t
-from esp3c.suggest import did_you_mean
+from esp3c.suggest import certain, did_you_mean, nearest
 
 
 def misfit(node: Node, type: t.Type) -> tuple[Node, t.Type]:
@@ -45,6 +48,25 @@ def instead(node: Node, type: t.Type) -> str:
     if isinstance(node, Scalar) and node.dimension is not None:
         return f"this is a {node.dimension}"
     return f"this is {_said(node)}"
+
+
+def as_wanted(node: Node, type: t.Type) -> Fix | None:
+    """The value as it certainly was meant: a word of the key's own, or a number in quotes that it does not need."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str) or node.span.text != f'"{node.value}"':
+        return None
+    options = type.options if isinstance(type, t.Either) else (type,)
+    words = [word for option in options if isinstance(option, t.OneOf) for word in option.words]
+    meant = certain(node.value, nearest(node.value, words))
+    if meant is not None:
+        return Fix(f'write `"{meant}"`', (Edit(node.span, f'"{meant}"'),))
+    kinds = {option.kind for option in options if isinstance(option, t.Plain)}
+    bare = (
+        ("bool" in kinds and node.value in {"true", "false"})
+        or ("null" in kinds and node.value == "null")
+        or (kinds & {"int", "float"} and re.fullmatch(r"-?\d+", node.value))
+        or ("float" in kinds and re.fullmatch(r"-?\d+\.\d+(e-?\d+)?|-?\d+e-?\d+", node.value))
+    )
+    return Fix("take the quotes away", (Edit(node.span, node.value),)) if bare else None
 
 
 def _said(node: Node) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from esp3c.check.blocks import all_values, walk_blocks
-from esp3c.check.fits import fits, instead, misfit
+from esp3c.check.fits import as_wanted, fits, instead, misfit
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import (
@@ -22,7 +22,8 @@ from esp3c.ir import (
 )  # fmt: skip
 from esp3c.schema import types as t
 from esp3c.schema.blocks import CONFIGS, DATASET, RECIPE, SAMPLE_TYPES, SCAFFOLD_NAMES
-from esp3c.suggest import nearest, one_of
+from esp3c.source import Span
+from esp3c.suggest import certain, nearest, one_of
 from esp3c.world import World
 
 
@@ -61,8 +62,13 @@ def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
         f"unknown key `{entry.name}` in `{block.name}`",
         Label(entry.key_span, label),
         help=help,
-        fix=Fix(f"write `{near[0]}`", (Edit(entry.key_span, near[0]),)) if len(near) == 1 else None,
+        fix=_write(entry.key_span, entry.name, near),
     )
+
+
+def _write(span: Span, name: str, near: list[str]) -> Fix | None:
+    meant = certain(name, near)
+    return Fix(f"write `{meant}`", (Edit(span, meant),)) if meant is not None and span.text == name else None
 
 
 def _keys_of(block: t.Block) -> str:
@@ -128,6 +134,7 @@ def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(place, instead(where, expected)),
                 secondary=(Label(where.span, "the value stands here"),) if isinstance(entry.value, CarriedNode) else (),
                 help=(f"{entry.name}: {key.doc}",),
+                fix=None if isinstance(entry.value, CarriedNode) else as_wanted(where, expected),
             )
 
 
@@ -145,7 +152,21 @@ def misplaced(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if fact.kind == "positional":
             continue
         message, label = _MISPLACED[fact.kind]
-        yield Diagnostic(code_of(misplaced), message.format(fact.detail), Label(fact.span, label.format(fact.detail)))
+        yield Diagnostic(
+            code_of(misplaced),
+            message.format(fact.detail),
+            Label(fact.span, label.format(fact.detail)),
+            fix=_superfluous(fact),
+        )
+
+
+def _superfluous(fact: Misplaced) -> Fix | None:
+    """Takes out a word that has no place, where all else is as it should be."""
+    text, start, end = fact.span.source.text, fact.span.start, fact.span.end
+    if fact.kind == "new" and fact.span.text == "new":
+        end += len(text[end:]) - len(text[end:].lstrip())
+        return Fix("take `new` out", (Edit(Span(fact.span.source, start, end), ""),))
+    return None
 
 
 _MISPLACED = {
@@ -262,7 +283,7 @@ def sample_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                         name.span,
                         f"did you mean {one_of(near)}?" if near else "expected " + one_of(SAMPLE_TYPES),
                     ),
-                    fix=Fix(f"write `{near[0]}`", (Edit(name.span, near[0]),)) if len(near) == 1 else None,
+                    fix=_write(name.span, name.text, near),
                 )
             elif field.type.dims and name.text in {"str", "bool"}:
                 yield Diagnostic(

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from esp3c.check.blocks import config_value
 from esp3c.check.rule import needs_whole_file
-from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
+from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
 from esp3c.ir import Config, PythonNode, Recipe, Scalar, Stage, Text, Use, strip
 from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.schema.stages import KNOWN_STAGES
-from esp3c.suggest import all_of, did_you_mean, nearest, one_of
+from esp3c.source import Span
+from esp3c.suggest import all_of, certain, did_you_mean, nearest, one_of
 from esp3c.world import World
 
 
@@ -44,7 +45,12 @@ def unknown_stage(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"`{system.path.rsplit('.', 1)[-1]}` has no stage `{stage.name}`",
                 Label(stage.name_span, near or "it needs `runs` and the path of a function"),
                 help=("the system's stages are " + ", ".join(system.stages),),
+                fix=_write(stage.name_span, certain(stage.name, nearest(stage.name, system.stages))),
             )
+
+
+def _write(span: Span, meant: str | None) -> Fix | None:
+    return Fix(f"write `{meant}`", (Edit(span, meant),)) if meant is not None else None
 
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -68,6 +74,7 @@ def stage_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 code_of(stage_name),
                 f"`{stage.name}` is not a name for a stage",
                 Label(stage.name_span, f"write it in snake_case: `{better}`"),
+                fix=_write(stage.name_span, better) if _free(recipe, stage, better) else None,
             )
         elif stage.name in _RESERVED or keyword.iskeyword(stage.name) or stage.name.endswith("_config"):
             yield Diagnostic(
@@ -75,6 +82,12 @@ def stage_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"a stage cannot be called `{stage.name}`",
                 Label(stage.name_span, "the system, `--stages` or Python has this word for something else"),
             )
+
+
+def _free(recipe: Recipe, stage: Stage, better: str) -> bool:
+    """Whether a stage can be renamed without a look elsewhere: nothing has the new name, or says the old one."""
+    words = re.findall(r"\w+", stage.name_span.source.text)
+    return bool(_NAME.fullmatch(better)) and words.count(stage.name) == 1 and better not in {*words, *_RESERVED}
 
 
 @explained("ESP0603", "a stage is not named by a verb", Severity.WARNING)
@@ -109,6 +122,7 @@ def missing_config(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             if name in recipe.configs:
                 continue
             near = nearest(name, recipe.configs)
+            meant = certain(name, near)
             block = f"`{name} {{ … }}`" if name in CONFIGS else f"`config {name} {{ … }}`"
             yield Diagnostic(
                 code_of(missing_config),
@@ -119,6 +133,7 @@ def missing_config(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                     if near and name in written
                     else f"there is no {block} in this file",
                 ),
+                fix=_write(written[name], meant) if name in written else None,
             )
 
 

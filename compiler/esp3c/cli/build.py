@@ -28,7 +28,6 @@ A file that esp3c did not write, or that was edited since, is never overwritten:
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "build",
-        help="write run.py, system.py and conf/",
         description="Compiles a recipe and writes run.py, system.py, conf/*.yaml and the dataset modules.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -17,7 +17,6 @@ examples:
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "explain",
-        help="what an error code means",
         description="Prints the page of an error code, or the list of all codes.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -25,7 +25,6 @@ under a minute on two cores. Put your dataset and your model in their place.
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "init",
-        help="begin a recipe",
         description="Writes a small recipe that runs, to begin from.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

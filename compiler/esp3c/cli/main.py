@@ -1,7 +1,8 @@
 """`esp3c`: reads the command line and calls the command's module.
 
-A command's module has `add(subparsers)`, which describes its arguments, and `run(args) -> int`, the exit code. The modules
-are small and import what they need inside `run`, so that `esp3c --help` is instant.
+A command is a line of `COMMANDS` and the module `esp3c.cli.NAME`, which has `add(commands)`: it describes the arguments
+and says with `set_defaults(run=run)` what to call; `run(args)` returns the exit code. Only the module of the command that
+was asked for is imported, and it imports what it needs inside `run`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from esp3c import __version__
-from esp3c.cli import build, check, explain, init, run
 
-COMMANDS = (init, check, build, run, explain)
+# In the order of the help.
+COMMANDS = {
+    "init": "begin a recipe",
+    "check": "say what is wrong with a recipe",
+    "build": "write run.py, system.py and conf/",
+    "run": "build the recipe and run its stages",
+    "explain": "what an error code means",
+}
 
 DESCRIPTION = """\
 Compiles a speech recipe: one checked file in, an ESPnet3 recipe out.
@@ -34,7 +42,8 @@ exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """What reads these words. Where they name a command, the others are left out."""
     top = argparse.ArgumentParser(
         prog="esp3c",
         description=DESCRIPTION,
@@ -43,8 +52,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"esp3c {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        module.add(commands)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    if chosen in COMMANDS:
+        import_module(f"esp3c.cli.{chosen}").add(commands)
+        return top
+    for name, line in COMMANDS.items():
+        commands.add_parser(name, help=line)
     return top
 
 
@@ -54,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A name that this terminal's encoding does not have must not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(words).parse_args(words)
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -32,7 +32,6 @@ other values; give the run a tag of its own, as above. A run that was interrupte
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "run",
-        help="build the recipe and run its stages",
         description="Builds what is stale, and runs the generated run.py.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

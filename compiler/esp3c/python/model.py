@@ -1,7 +1,7 @@
 """What is known of a Python module, as data: its names, classes, functions and their parameters.
 
 Everything is text and numbers, so that it can be kept on disk and read back without parsing the module again. Lines
-are 1-based, columns are 0-based and counted in characters.
+are 1-based, columns are 0-based and count bytes of UTF-8, as Python's own trees have them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,26 @@ class Parameter:
 
 
 @record
-class Function:
-    """A function or method. `decorators` are source text without their arguments; `raises_only`: it is abstract in effect.
+class Handing:
+    """A call in a function that gets the function's `**kwargs`.
 
-    `hands_on` says where `**kwargs` goes: the text of each callee that gets it, with the names given beside it.
+    `callee` is source text (`super().__init__`, `Base.__init__`, `make`, `self.run`); `names` are given beside, and
+    `positional` values before. `always`: the call stands in the function's body itself, under no condition. An empty
+    callee means that the keywords are kept, changed or read in a way that is not followed.
+    """
+
+    callee: str
+    names: tuple[str, ...] = ()
+    positional: int = 0
+    always: bool = False
+
+
+@record
+class Function:
+    """A function or method. `decorators` are source text; `end_line` is its last line.
+
+    `handings` says where `**kwargs` goes, `pops` which names are taken out of it by name; `strict`: it raises where
+    other names are left. `empty`: the body does nothing but raise NotImplementedError, or nothing at all.
     """
 
     name: str
@@ -38,14 +54,20 @@ class Function:
     column: int
     end_line: int
     parameters: tuple[Parameter, ...]
-    decorators: tuple[str, ...]
-    returns: str | None
-    hands_on: tuple[tuple[str, tuple[str, ...]], ...]
-    pops: tuple[str, ...]
+    decorators: tuple[str, ...] = ()
+    returns: str | None = None
+    handings: tuple[Handing, ...] = ()
+    pops: tuple[str, ...] = ()
+    strict: bool = False
+    empty: bool = False
 
     @property
     def static(self) -> bool:
         return "staticmethod" in self.decorators
+
+    @property
+    def abstract(self) -> bool:
+        return any(each.rpartition(".")[2].startswith("abstract") for each in self.decorators)
 
 
 @record

@@ -7,6 +7,7 @@
        |             ^^^^^^^^^ did you mean `max_epochs`?
        |
        = help: …
+       = fix: write `max_epochs`
 
 Columns are counted in the width that a terminal gives a character: tabs become spaces, wide characters take two places,
 combining ones none. What a terminal would obey (escapes, changes of the writing direction) is shown as `�`. Of a very
@@ -119,6 +120,8 @@ class TextRenderer:
             lines.append(f"{pad} {self.paint('|', _BLUE)}")
             lines.extend(self.snippet(each, labels, gutter, loud))
         notes = [("help", text) for text in diagnostic.help]
+        if diagnostic.fix is not None:
+            notes.append(("fix", diagnostic.fix.title))
         if notes:
             lines.append(f"{pad} {self.paint('|', _BLUE)}")
         for kind, text in notes:

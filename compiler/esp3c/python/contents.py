@@ -1,0 +1,296 @@
+"""From the text of a module to what is known of it (`esp3c.python.model`). Nothing is imported or run.
+
+Statements of a module are taken as they stand, also inside `if`, `try` and `with`: what a module binds under
+`try: … except ImportError: …` are several definitions of one name, the preferred one first. Where it depends on the
+machine which of two different definitions is in force, the name is a value of which nothing is known.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+
+from esp3c.python.functions import function_of, text_of
+from esp3c.python.model import Attribute, Class, Contents, Definition, Function, Imported, Value
+
+MOST_CHARACTERS = 1_500_000
+"""Longer modules are not read: their time would be felt at every keystroke. The longest of torch has 1.2 million."""
+
+_SHORT = 2_000
+
+
+def contents_of(name: str, text: str, *, package: bool) -> Contents:
+    """What the module `name` holds. `package`: its text is that of an `__init__.py`."""
+    if len(text) > MOST_CHARACTERS:
+        size = f"{len(text) / 1e6:.1f} MB"
+        return Contents((), (), None, True, (1, 0, f"{size} of Python are more than is read while checking"))
+    tree = parse(text)
+    if isinstance(tree, tuple):
+        return Contents((), (), None, True, tree)
+    reading = _Reading(name, package)
+    reading.body(tree.body)
+    return Contents(
+        tuple(each for bound in reading.bound.values() for each in bound),
+        tuple(dict.fromkeys(reading.stars)),
+        reading.exported,
+        reading.lazy,
+    )
+
+
+def parse(text: str) -> ast.Module | tuple[int, int, str]:
+    """The syntax tree of a module; or the line, the column and the reason where it is not Python (of this version)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except SyntaxError as error:
+        return error.lineno or 1, max(0, (error.offset or 1) - 1), error.msg
+    except (ValueError, RecursionError, MemoryError) as error:
+        return 1, 0, f"the parser gave up ({type(error).__name__})"
+
+
+class _Reading:
+    """Reads the statements of one module."""
+
+    def __init__(self, name: str, package: bool) -> None:
+        self.name = name
+        self.package = package
+        self.bound: dict[str, list[Definition]] = {}
+        self.stars: list[str] = []
+        self.exported: tuple[str, ...] | None = None
+        self.lazy = False
+
+    def body(self, statements: list[ast.stmt]) -> None:
+        for definition in self.definitions(statements):
+            self.bind(definition)
+
+    def bind(self, definition: Definition) -> None:
+        if isinstance(definition, Function) and definition.name == "__getattr__":
+            self.lazy = True
+        before = self.bound.get(definition.name)
+        if before is None:
+            self.bound[definition.name] = [definition]
+        elif definition not in before:
+            if isinstance(definition, Function) and any(overloaded(each) for each in before):
+                before.append(definition)
+            elif isinstance(definition, Value) and definition.text is not None and not isinstance(before[-1], Value):
+                # `Model = register(Model)`: what it is now, only running it would tell.
+                self.bound[definition.name] = [definition]
+            else:
+                before.append(definition)
+
+    def definitions(self, statements: list[ast.stmt]) -> Iterator[Definition]:
+        for node in statements:
+            match node:
+                case ast.If():
+                    yield from self.either(node)
+                case ast.Try():
+                    yield from self.attempt(node)
+                case ast.With() | ast.For() | ast.While():
+                    yield from self.definitions(node.body)
+                case ast.ImportFrom():
+                    yield from self.imported_from(node)
+                case ast.Import():
+                    for alias in node.names:
+                        path = alias.name if alias.asname else alias.name.partition(".")[0]
+                        yield Imported(alias.asname or path, path, node.lineno, node.col_offset)
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    yield function_of(node)
+                case ast.ClassDef():
+                    yield class_of(node)
+                case _:
+                    self.exports(node)
+                    yield from values_of(node)
+
+    def either(self, node: ast.If) -> Iterator[Definition]:
+        known = _known_condition(node.test)
+        if known is not None:
+            yield from self.definitions(node.body if known else node.orelse)
+            if _is_type_checking(node.test):
+                # At run time the other branch holds; its names are made there, and described here.
+                described = {each.name for each in self.definitions(node.body)}
+                yield from (each for each in self.definitions(node.orelse) if each.name not in described)
+            return
+        first, second = list(self.definitions(node.body)), list(self.definitions(node.orelse))
+        others = {each.name: each for each in second}
+        for each in first:
+            other = others.pop(each.name, None)
+            if other is None or _same(each, other):
+                yield each
+            else:
+                yield Value(each.name, None, None, each.line, each.column)
+        yield from others.values()
+
+    def attempt(self, node: ast.Try) -> Iterator[Definition]:
+        yield from self.definitions(node.body)
+        yield from self.definitions(node.orelse)
+        for handler in node.handlers:
+            for each in self.definitions(handler.body):
+                # `except ImportError: Foo = None` says that it is missing, not what it is.
+                if not (isinstance(each, Value) and each.text in {"None", "object", "False"}):
+                    yield each
+        yield from self.definitions(node.finalbody)
+
+    def imported_from(self, node: ast.ImportFrom) -> Iterator[Definition]:
+        origin = self.origin(node)
+        for alias in node.names:
+            if alias.name == "*":
+                self.stars.append(origin)
+            else:
+                path = f"{origin}.{alias.name}" if origin else alias.name
+                yield Imported(alias.asname or alias.name, path, node.lineno, node.col_offset)
+
+    def origin(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        parts = self.name.split(".")
+        keep = len(parts) - node.level + (1 if self.package else 0)
+        return ".".join([*parts[: max(keep, 0)], *([node.module] if node.module else [])])
+
+    def exports(self, node: ast.stmt) -> None:
+        """`__all__` where it is written out; a list that is put together at run time is not known."""
+        match node:
+            case (
+                ast.Assign(targets=[ast.Name(id="__all__")], value=value)
+                | ast.AnnAssign(target=ast.Name(id="__all__"), value=ast.expr() as value)
+            ):
+                names = _words(value)
+                self.exported = names
+            case ast.AugAssign(target=ast.Name(id="__all__"), value=value):
+                more = _words(value)
+                known = self.exported is not None and more is not None
+                self.exported = (*self.exported, *more) if known and self.exported is not None and more else None
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="__all__")))):
+                self.exported = None
+            case _:
+                return
+
+
+def overloaded(definition: Definition) -> bool:
+    """Whether this is one of several ways to call a function, given for type checkers."""
+    return isinstance(definition, Function) and any(
+        each.rpartition(".")[2] == "overload" for each in definition.decorators
+    )
+
+
+def class_of(node: ast.ClassDef) -> Class:
+    reading = _Reading("", package=False)
+    methods: list[Function] = []
+    attributes: list[Attribute] = []
+    for each in reading.definitions(node.body):
+        if isinstance(each, Function):
+            methods.append(each)
+        elif isinstance(each, Value):
+            attributes.append(Attribute(each.name, each.annotation, each.text, each.line, each.column))
+        elif isinstance(each, Imported):
+            attributes.append(Attribute(each.name, None, None, each.line, each.column))
+        else:
+            attributes.append(Attribute(each.name, "type", None, each.line, each.column))
+    return Class(
+        node.name,
+        node.lineno,
+        node.col_offset + len("class "),
+        tuple(text_of(base) for base in node.bases),
+        tuple((each.arg, text_of(each.value)) for each in node.keywords if each.arg),
+        tuple(text_of(each) for each in node.decorator_list),
+        tuple(methods),
+        tuple(attributes),
+    )
+
+
+def values_of(node: ast.stmt) -> Iterator[Value]:
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    yield Value(target.id, None, _short(value), node.lineno, node.col_offset)
+                else:
+                    yield from _unknown(target)
+        case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=assigned):
+            text = _short(assigned) if assigned is not None else None
+            yield Value(name, text_of(annotation), text, node.lineno, node.col_offset)
+        case ast.FunctionDef() | ast.ClassDef() | ast.AsyncFunctionDef():
+            return
+        case _:
+            yield from _unknown(node)
+
+
+def _unknown(node: ast.AST) -> Iterator[Value]:
+    """Every name that something binds in another way: a loop, an unpacking, a match, `global` in a call."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield Value(each.id, None, None, each.lineno, each.col_offset)
+        elif isinstance(each, ast.MatchAs | ast.MatchStar) and each.name:
+            yield Value(each.name, None, None, each.lineno, each.col_offset)
+
+
+def _short(node: ast.expr) -> str | None:
+    """The source of a value, unless it is long: nobody asks for the text of a table."""
+    if isinstance(node, ast.List | ast.Tuple | ast.Set) and len(node.elts) > 50:
+        return "..."
+    if isinstance(node, ast.Dict) and len(node.keys) > 50:
+        return "..."
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > _SHORT:
+        return "..."
+    text = text_of(node)
+    return text if len(text) <= _SHORT else "..."
+
+
+def _words(node: ast.expr) -> tuple[str, ...] | None:
+    if not isinstance(node, ast.List | ast.Tuple):
+        return None
+    words = [each.value for each in node.elts if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return tuple(words) if len(words) == len(node.elts) else None
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return text_of(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"}
+
+
+def _known_condition(test: ast.expr) -> bool | None:
+    """Conditions whose answer is known without running: the type checker's, and the version of this Python."""
+    if _is_type_checking(test):
+        return True
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            known = _known_condition(inner)
+            return None if known is None else not known
+        case ast.Compare(left=left, ops=[op], comparators=[ast.Tuple(elts=elements)]) if text_of(left) == (
+            "sys.version_info"
+        ):
+            wanted = tuple(each.value for each in elements if isinstance(each, ast.Constant))
+            if len(wanted) != len(elements) or not all(isinstance(each, int) for each in wanted):
+                return None
+            return _compared(op, sys.version_info[: len(wanted)], wanted)
+        case _:
+            return None
+
+
+def _compared(op: ast.cmpop, left: tuple[object, ...], right: tuple[object, ...]) -> bool | None:
+    match op:
+        case ast.GtE():
+            return left >= right
+        case ast.Lt():
+            return left < right
+        case _:
+            return None
+
+
+def _same(one: Definition, other: Definition) -> bool:
+    """Whether two definitions of a name are the same to who calls them."""
+    match one, other:
+        case Function(parameters=a), Function(parameters=b):
+            return [(each.name, each.kind) for each in a] == [(each.name, each.kind) for each in b]
+        case Imported(path=a), Imported(path=b):
+            return a == b
+        case Value(text=str(a)), Value(text=str(b)):
+            return a == b
+        case _:
+            return False
+
+
+def names_of(contents: Contents) -> Iterable[str]:
+    """The names that a module binds by itself."""
+    return dict.fromkeys(each.name for each in contents.definitions)

@@ -1,0 +1,161 @@
+"""From a function's syntax tree to its parameters, and to where its `**kwargs` goes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from esp3c.python.model import Function, Handing, Parameter
+
+
+def text_of(node: ast.expr) -> str:
+    """The source text of an expression. The usual ones are spelled here: `ast.unparse` takes its time."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=attr):
+            return f"{text_of(value)}.{attr}"
+        case ast.Constant(value=value) if value is None or isinstance(value, bool | int | str):
+            return repr(value)
+        case ast.Subscript(value=value, slice=inner):
+            return f"{text_of(value)}[{_items(inner)}]"
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return f"{text_of(left)} | {text_of(right)}"
+        case _:
+            return ast.unparse(node)
+
+
+def _items(node: ast.expr) -> str:
+    if isinstance(node, ast.Tuple) and node.elts:
+        return ", ".join(map(text_of, node.elts)) + ("," if len(node.elts) == 1 else "")
+    return text_of(node)
+
+
+def function_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
+    kwargs = node.args.kwarg.arg if node.args.kwarg else None
+    handings, pops, strict = _where_it_goes(node, kwargs) if kwargs else ((), (), False)
+    word = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
+    return Function(
+        node.name,
+        node.lineno,
+        node.col_offset + len(word),
+        node.end_lineno or node.lineno,
+        tuple(_parameters(node.args)),
+        tuple(text_of(each) for each in node.decorator_list),
+        text_of(node.returns) if node.returns is not None else None,
+        handings,
+        pops,
+        strict,
+        _is_empty(node.body),
+    )
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[Parameter]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [
+        *[None] * (len(positional) - len(arguments.defaults)),
+        *arguments.defaults,
+    ]
+    for number, (each, default) in enumerate(zip(positional, defaults, strict=True)):
+        kind = "positional" if number < len(arguments.posonlyargs) else "plain"
+        yield _parameter(each, kind, default)
+    if arguments.vararg is not None:
+        yield _parameter(arguments.vararg, "args", None)
+    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        yield _parameter(each, "keyword", default)
+    if arguments.kwarg is not None:
+        yield _parameter(arguments.kwarg, "kwargs", None)
+
+
+def _parameter(node: ast.arg, kind: str, default: ast.expr | None) -> Parameter:
+    return Parameter(
+        node.arg,
+        kind,
+        text_of(node.annotation) if node.annotation is not None else None,
+        text_of(default) if default is not None else None,
+        node.lineno,
+        node.col_offset,
+    )
+
+
+def _where_it_goes(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, kwargs: str
+) -> tuple[tuple[Handing, ...], tuple[str, ...], bool]:
+    """The calls that get `**kwargs`, the names that are taken out of it, and whether what is left is refused."""
+    handings: list[Handing] = []
+    pops: list[str] = []
+    accounted: set[int] = set()
+    unconditional = {id(call) for statement in node.body for call in _calls_of(statement)}
+    for each in ast.walk(node):
+        match each:
+            case ast.Call(keywords=keywords):
+                for keyword in keywords:
+                    if keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == kwargs:
+                        accounted.add(id(keyword.value))
+                        handings.append(_handing(each, id(each) in unconditional))
+                match each.func:
+                    case ast.Attribute(value=ast.Name(id=name) as held, attr="pop" | "get" | "setdefault"):
+                        if name == kwargs and each.args and isinstance(each.args[0], ast.Constant):
+                            accounted.add(id(held))
+                            pops.append(str(each.args[0].value))
+            case ast.Subscript(value=ast.Name(id=name) as held, slice=ast.Constant(value=str(key))):
+                if name == kwargs:
+                    accounted.add(id(held))
+                    pops.append(key)
+            case ast.Compare(left=ast.Constant(value=str(key)), comparators=[ast.Name(id=name) as held]):
+                if name == kwargs:
+                    accounted.add(id(held))
+                    pops.append(key)
+            case _:
+                continue
+    refusals = [each for each in ast.walk(node) if isinstance(each, ast.If) and _refuses(each, kwargs)]
+    accounted.update(id(inner) for refusal in refusals for inner in ast.walk(refusal))
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name) and each.id == kwargs and id(each) not in accounted:
+            handings.append(Handing(""))
+            break
+    return tuple(dict.fromkeys(handings)), tuple(dict.fromkeys(pops)), bool(refusals)
+
+
+def _refuses(node: ast.If, kwargs: str) -> bool:
+    """`if kwargs: raise …`, after all known names were taken out."""
+    tested = text_of(node.test) in {kwargs, f"len({kwargs}) > 0", f"len({kwargs}) != 0", f"len({kwargs})"}
+    return tested and any(isinstance(each, ast.Raise) for each in node.body)
+
+
+def _calls_of(statement: ast.stmt) -> Iterator[ast.Call]:
+    """The calls of a statement that are made whenever it is reached."""
+    match statement:
+        case ast.Expr(value=ast.Call() as call) | ast.Return(value=ast.Call() as call):
+            yield call
+        case ast.Assign(value=ast.Call() as call) | ast.AnnAssign(value=ast.Call() as call):
+            yield call
+        case _:
+            return
+
+
+def _handing(call: ast.Call, always: bool) -> Handing:
+    callee, arguments = call.func, call.args
+    text = text_of(callee)
+    if text in {"partial", "functools.partial"} and arguments:
+        text, arguments = text_of(arguments[0]), arguments[1:]
+        always = False
+    starred = any(isinstance(each, ast.Starred) for each in arguments)
+    return Handing(
+        text,
+        tuple(keyword.arg for keyword in call.keywords if keyword.arg),
+        sum(not isinstance(each, ast.Starred) for each in arguments),
+        always and not starred,
+    )
+
+
+def _is_empty(body: list[ast.stmt]) -> bool:
+    """Whether a body only raises NotImplementedError, or does nothing."""
+    real = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+    match real:
+        case [] | [ast.Pass()]:
+            return True
+        case [ast.Raise(exc=ast.expr() as raised)]:
+            return text_of(raised).startswith("NotImplementedError")
+        case _:
+            return False

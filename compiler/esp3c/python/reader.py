@@ -1,0 +1,407 @@
+"""Answers questions about Python definitions by reading source files: where a name comes from, and what it is.
+
+A path is followed as an import would: through re-exports, star imports and packages, the recipe's folder first. Nothing
+is imported. What cannot be known (a compiled module, names made at run time, a module that is too long) has a reason.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from esp3c.python.contents import contents_of, names_of
+from esp3c.python.model import Class, Contents, Definition, Function, Imported, Value
+from esp3c.python.stored import pack, unpack
+from esp3c.record import record
+from esp3c.source import Span
+from esp3c.world import Module, ModuleKind, World
+
+MOST_STEPS = 400
+"""How many definitions one question may lead through, before its answer is that it cannot be known."""
+
+ALIASES = {
+    "torch.nn.Module": "torch.nn.modules.module.Module",
+    "torch.utils.data.Dataset": "torch.utils.data.dataset.Dataset",
+    "torch.utils.data.IterableDataset": "torch.utils.data.dataset.IterableDataset",
+    "torch.optim.Optimizer": "torch.optim.optimizer.Optimizer",
+    "abc.ABC": "abc.ABC",
+    "typing_extensions.Protocol": "typing.Protocol",
+}
+"""The homes of names that nearly every recipe comes by: no need to look."""
+
+STOPS = frozenset({*ALIASES.values(), "object", "builtins.object", "typing.Generic", "typing.Protocol", "abc.ABC"})
+"""Classes that are known by name, and are not opened."""
+
+
+@record
+class Found:
+    """What a path names. `path` is where it is defined; `owner` is the class of a method.
+
+    `definition` is None for a module, for what is not there, and, with the reason in `why`, for what cannot be known.
+    """
+
+    path: str
+    module: Module | None
+    definition: Class | Function | Value | None
+    owner: str = ""
+    why: str = ""
+    overloads: tuple[Function, ...] = ()
+
+
+@record
+class Bases:
+    """A class and its bases in the order in which Python asks them. `complete`: every one of them is known."""
+
+    paths: tuple[str, ...]
+    complete: bool
+
+
+@record
+class Method:
+    function: Function
+    module: Module
+    owner: str
+    overloads: tuple[Function, ...] = ()
+
+
+_READERS: WeakKeyDictionary[World, Reader] = WeakKeyDictionary()
+
+
+def reader(world: World) -> Reader:
+    """The reader of a world. One for each, so that a module is read once."""
+    found = _READERS.get(world)
+    if found is None:
+        found = _READERS[world] = Reader(world)
+    return found
+
+
+class Reader:
+    """Reads the definitions of one world. Answers are kept for its life."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._contents: dict[str, Contents | None] = {}
+        self._found: dict[str, Found] = {}
+        self._bases: dict[str, Bases] = {}
+        self._steps = 0
+        self._busy: set[str] = set()
+
+    # -- modules ----------------------------------------------------------------------------------------------------
+
+    def contents(self, module: Module) -> Contents | None:
+        """What a module holds, or None where it has no text to read."""
+        if module.name not in self._contents:
+            self._contents[module.name] = self._read(module)
+        return self._contents[module.name]
+
+    def _read(self, module: Module) -> Contents | None:
+        if module.kind is not ModuleKind.SOURCE:
+            return None
+        kept = self.world.recall(module)
+        known = unpack(kept) if kept is not None else None
+        if known is not None:
+            return known
+        source = self.world.source(module)
+        if source is None:
+            return None
+        package = module.place.replace("\\", "/").rpartition("/")[2].startswith("__init__.")
+        contents = contents_of(module.name, source.text, package=package)
+        self.world.remember(module, pack(contents))
+        return contents
+
+    def names(self, module: Module) -> list[str]:
+        """The names that a module has, with those that it takes over by `from x import *`."""
+        names: dict[str, None] = {}
+        queue, seen = [module], {module.name}
+        while queue and len(seen) < 40:
+            current = queue.pop(0)
+            contents = self.contents(current)
+            if contents is None:
+                continue
+            names.update(dict.fromkeys(contents.exported or names_of(contents)))
+            for star in contents.stars:
+                other = self.world.module(star)
+                if other is not None and star not in seen:
+                    seen.add(star)
+                    queue.append(other)
+        return [*names, *self.world.submodules(module.name)]
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def find(self, path: str) -> Found:
+        """What a dotted path names."""
+        path = ALIASES.get(path, path)
+        if path not in self._found:
+            outermost = not self._busy
+            if outermost:
+                self._steps = 0
+            if path in self._busy:
+                return Found(path, None, None, why="modules import each other in a ring")
+            self._busy.add(path)
+            try:
+                found = self._find(path)
+            finally:
+                self._busy.discard(path)
+            if not outermost and found.why:
+                # It may be known when it is asked for by itself.
+                return found
+            self._found[path] = found
+        return self._found[path]
+
+    def _find(self, path: str) -> Found:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            return Found(path, None, None, why="too many modules on the way")
+        parts = path.split(".")
+        module: Module | None = None
+        depth = 0
+        while depth < len(parts):
+            deeper = self.world.module(".".join(parts[: depth + 1]))
+            if deeper is None:
+                break
+            module, depth = deeper, depth + 1
+        if module is None:
+            return Found(path, None, None)
+        rest = parts[depth:]
+        if not rest:
+            return self._named_as_a_module(path, module)
+        if module.kind is ModuleKind.OPAQUE:
+            return Found(path, module, None, why=f"`{module.name}` is compiled")
+        contents = self.contents(module)
+        if contents is None:
+            if module.kind is ModuleKind.NAMESPACE:
+                return Found(path, module, None)
+            return Found(path, module, None, why=f"`{module.name}` cannot be read")
+        return self._in_module(path, module, contents, rest)
+
+    def _named_as_a_module(self, path: str, module: Module) -> Found:
+        """A path that is a module may be something else by the same name: `from .tqdm import tqdm` in the package."""
+        parent, _, name = path.rpartition(".")
+        above = self.world.module(parent) if parent else None
+        contents = self.contents(above) if above is not None else None
+        for each in _named(contents, name) if contents is not None else ():
+            if isinstance(each, Imported) and each.path != path:
+                found = self.find(each.path)
+                if found.definition is not None:
+                    return found
+            elif isinstance(each, Class | Function) and above is not None:
+                return Found(path, above, each)
+        return Found(path, module, None)
+
+    def _in_module(self, path: str, module: Module, contents: Contents, rest: list[str]) -> Found:
+        if contents.error is not None:
+            return Found(path, module, None, why=f"`{module.name}` is not read: {contents.error[2]}")
+        name = rest[0]
+        own = f"{module.name}.{name}"
+        doubt = ""
+        bound = _named(contents, name)
+        for each in bound:
+            if isinstance(each, Imported):
+                if each.path == own:
+                    # `from . import name`: a submodule, which would have been found as such.
+                    continue
+                found = self.find(".".join((each.path, *rest[1:])))
+                if found.definition is not None or (found.module is not None and self._is_module(found)):
+                    return found
+                doubt = doubt or found.why or f"`{each.path}` is not there"
+            elif isinstance(each, Class):
+                return Found(own, module, each) if len(rest) == 1 else self._member(own, each, module, rest[1:])
+            elif isinstance(each, Function):
+                if len(rest) > 1:
+                    return Found(path, module, None, why=f"`{own}` is a function")
+                functions = tuple(other for other in bound if isinstance(other, Function))
+                return Found(own, module, functions[-1], overloads=functions)
+            elif each.text is None or len(rest) > 1 or len(bound) > 1:
+                doubt = doubt or f"what `{own}` is, is decided when it runs"
+            else:
+                return self._assigned(own, module, each)
+        if doubt:
+            return Found(path, module, None, why=doubt)
+        for star in contents.stars:
+            handed_on = self._through_star(star, name, rest)
+            if handed_on is not None:
+                return handed_on
+        if contents.lazy:
+            return Found(path, module, None, why=f"`{module.name}` makes names when it runs")
+        unread = next((star for star in contents.stars if not self._readable(star)), None)
+        if unread is not None:
+            return Found(
+                path, module, None, why=f"`{module.name}` takes over names of `{unread}`, which is not readable"
+            )
+        return Found(path, module, None)
+
+    def _through_star(self, star: str, name: str, rest: list[str]) -> Found | None:
+        """What `from star import *` gives for a name: nothing, where that module does not hand the name on."""
+        module = self.world.module(star)
+        contents = self.contents(module) if module is not None else None
+        if contents is None:
+            return None
+        public = name in contents.exported if contents.exported is not None else not name.startswith("_")
+        if not public:
+            return None
+        found = self.find(".".join((star, *rest)))
+        return found if found.definition is not None or found.why or self._is_module(found) else None
+
+    def _readable(self, name: str) -> bool:
+        module = self.world.module(name)
+        contents = self.contents(module) if module is not None else None
+        return contents is not None and contents.error is None
+
+    @staticmethod
+    def _is_module(found: Found) -> bool:
+        return found.module is not None and found.module.name == found.path
+
+    def _assigned(self, own: str, module: Module, value: Value) -> Found:
+        """`Alias = pkg.Thing` is that thing; any other value is itself."""
+        text = value.text or ""
+        if all(part.isidentifier() for part in text.split(".")) and text not in {"None", "True", "False"}:
+            found = self.resolve(module, text)
+            if found.definition is not None or found.why:
+                return found
+        return Found(own, module, value)
+
+    def _member(self, owner: str, node: Class, module: Module, rest: list[str]) -> Found:
+        path = ".".join((owner, *rest))
+        if len(rest) > 1:
+            return Found(path, module, None, why=f"what is inside `{owner}.{rest[0]}` is decided when it runs")
+        method = self.method(owner, rest[0])
+        if method is not None:
+            return Found(path, method.module, method.function, method.owner, overloads=method.overloads)
+        bases = self.bases(owner)
+        for base in bases.paths:
+            found = self.find(base)
+            if isinstance(found.definition, Class):
+                for each in found.definition.attributes:
+                    if each.name == rest[0]:
+                        value = Value(each.name, each.annotation, each.value, each.line, each.column)
+                        return Found(path, found.module, value, base)
+        if not bases.complete or bases.paths[-1] in STOPS or node.decorators or node.keywords:
+            return Found(path, module, None, why=f"`{owner}` may get `{rest[0]}` when it runs")
+        return Found(path, module, None)
+
+    def resolve(self, module: Module, text: str) -> Found:
+        """What a dotted name means inside a module."""
+        head, _, rest = text.partition(".")
+        contents = self.contents(module)
+        for each in _named(contents, head) if contents is not None else ():
+            if isinstance(each, Imported):
+                return self.find(".".join(part for part in (each.path, rest) if part))
+            return self.find(f"{module.name}.{text}")
+        if contents is not None and contents.stars:
+            return self.find(f"{module.name}.{text}")
+        return Found(text, None, None)
+
+    # -- classes ----------------------------------------------------------------------------------------------------
+
+    def bases(self, path: str) -> Bases:
+        """A class and all its bases, nearest first."""
+        path = ALIASES.get(path, path)
+        if path not in self._bases:
+            self._bases[path] = Bases((path,), False)
+            self._bases[path] = self._bases_of(path, set())
+        return self._bases[path]
+
+    def _bases_of(self, path: str, above: set[str]) -> Bases:
+        if path in STOPS:
+            return Bases((path,), True)
+        found = self.find(path)
+        if not isinstance(found.definition, Class) or found.module is None or found.path in above:
+            return Bases((found.path,), False)
+        order: list[str] = []
+        complete = True
+        for text in found.definition.bases:
+            base = self.named(found.module, text)
+            if base is None:
+                complete = False
+                continue
+            inner = self._bases_of(base, {*above, found.path})
+            complete = complete and inner.complete
+            # A base that several classes share comes behind all of them.
+            order = [each for each in order if each not in inner.paths] + list(inner.paths)
+        return Bases((found.path, *order), complete)
+
+    def named(self, module: Module, text: str) -> str | None:
+        """The path of a class as another module writes it, `Base[int]` or `pkg.Base`; None where it is made by a call."""
+        plain = text.partition("[")[0]
+        if not all(part.isidentifier() for part in plain.split(".")):
+            return None
+        contents = self.contents(module)
+        head, _, rest = plain.partition(".")
+        bound = _named(contents, head) if contents is not None else []
+        for each in bound:
+            if isinstance(each, Imported):
+                path = ".".join(part for part in (each.path, rest) if part)
+                path = ALIASES.get(path, path)
+                if path in STOPS:
+                    return path
+                if self.find(path).definition is not None or each is bound[-1]:
+                    return path
+            else:
+                return f"{module.name}.{plain}"
+        if contents is not None and contents.stars:
+            return f"{module.name}.{plain}"
+        return f"builtins.{plain}"
+
+    def is_a(self, path: str, roots: Iterable[str]) -> bool | None:
+        """Whether a class is one of these or extends it; None where that cannot be known."""
+        wanted = {ALIASES.get(root, root) for root in roots}
+        bases = self.bases(path)
+        if wanted.intersection(bases.paths):
+            return True
+        return False if bases.complete or _only_builtin(bases, self) else None
+
+    def method(self, path: str, name: str) -> Method | None:
+        """A method of a class or of the nearest base that has it."""
+        for owner in self.bases(path).paths:
+            if owner in STOPS:
+                continue
+            found = self.find(owner)
+            if not isinstance(found.definition, Class) or found.module is None:
+                continue
+            defined = found.definition.defined(name)
+            if defined:
+                return Method(defined[-1], found.module, owner, tuple(defined))
+        return None
+
+    # -- text -------------------------------------------------------------------------------------------------------
+
+    def body(self, module: Module, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The syntax tree of one function, its lines and columns those of the file."""
+        source = self.world.source(module)
+        if source is None or function.end_line > source.line_count:
+            return None
+        lines = source.text.split("\n")[function.line - 1 : function.end_line]
+        indented = lines[0][:1] in {" ", "\t"}
+        text = ("if 1:\n" if indented else "") + "\n".join(lines)
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        ast.increment_lineno(tree, function.line - (2 if indented else 1))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function.name:
+                return node
+        return None
+
+    def span(self, module: Module, line: int, column: int, length: int = 1) -> Span | None:
+        """A place in a Python file. `column` is in bytes, as in `esp3c.python.model`; `length` in characters."""
+        source = self.world.source(module)
+        if source is None or not 1 <= line <= source.line_count:
+            return None
+        text = source.line_text(line)
+        before = len(text.encode("utf-8")[:column].decode("utf-8", "ignore"))
+        start = source.line_start(line) + before
+        return Span(source, start, min(start + length, source.line_start(line) + len(text)))
+
+
+def _named(contents: Contents, name: str) -> list[Definition]:
+    return [each for each in contents.definitions if each.name == name]
+
+
+def _only_builtin(bases: Bases, reader: Reader) -> bool:
+    """Whether every base that is not read is one of Python's own classes, which extend nothing of a library."""
+    unread = [path for path in bases.paths[1:] if path not in STOPS and reader.find(path).definition is None]
+    first = reader.find(bases.paths[0])
+    written = isinstance(first.definition, Class)
+    return written and bool(unread) and all(path.startswith("builtins.") for path in unread)

@@ -1,0 +1,1 @@
+"""A corpus in shards: how it is built and read."""

@@ -1,0 +1,1 @@
+"""A deep recogniser."""

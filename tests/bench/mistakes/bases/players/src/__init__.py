@@ -1,0 +1,1 @@
+"""A vocoder of two players."""

@@ -1,0 +1,1 @@
+"""Short sounds with a tag each."""
