@@ -7,7 +7,7 @@ JOBS   ?= 2
 STAGES ?= all
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench docs format clean
+.PHONY: help demo test lint unit bench docs grammar format clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_pages.py --check
+	$(BIN)/python grammar/make_tables.py --check
 
 unit: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
@@ -33,6 +34,9 @@ bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in 
 
 docs: $(VENV)/dev.stamp ## write the pages that are made from the code
 	$(BIN)/python docs/make_pages.py
+
+grammar: $(VENV)/dev.stamp ## write the tables that are made from the grammar
+	$(BIN)/python grammar/make_tables.py
 
 format: $(VENV)/dev.stamp ## format the Python
 	$(BIN)/ruff check --fix .

@@ -45,7 +45,7 @@ def lark() -> Lark:
 
 def rule(each: Any) -> tuple[str, int, str, tuple[tuple[int, bool], ...]]:
     """Origin, length, the name of the tree (empty: the only part stands for it), and which parts are its children."""
-    origin: str = each.origin.name
+    origin = str(each.origin.name)
     size = len(each.expansion)
     keep = tuple(
         (index, not symbol.is_term and symbol.name.startswith("_"))
@@ -56,7 +56,7 @@ def rule(each: Any) -> tuple[str, int, str, tuple[tuple[int, bool], ...]]:
         if size != 1 or keep != ((0, False),):
             raise SystemExit(f"{origin}: a rule with `?` has to stand for one part alone, or its place would be lost")
         return origin, size, "", ()
-    return origin, size, each.alias or origin, keep
+    return origin, size, str(each.alias or origin), keep
 
 
 def tables() -> dict[str, Any]:
@@ -73,66 +73,62 @@ def tables() -> dict[str, Any]:
             if action is Shift and target not in found:
                 found[target] = len(found)
                 waiting.append(target)
-    actions: list[dict[str, int]] = []
-    gotos: list[dict[str, int]] = []
+    kinds: dict[str, int] = {}
+    rows: dict[tuple[tuple[str, int], ...], int] = {}
+    actions: list[tuple[tuple[int, int], ...]] = []
+    gotos: list[int] = []
     for state in found:
-        row = sorted(table.states[state].items())
-        actions.append(
-            {name: found[to] if kind is Shift else ~number[to] for name, (kind, to) in row if not name.islower()}
+        row = sorted(
+            (name, found[to] if kind is Shift else ~number[to]) for name, (kind, to) in table.states[state].items()
         )
-        gotos.append({name: found[to] for name, (_, to) in row if name.islower()})
+        by_action: dict[int, list[str]] = {}
+        for name, action in row:
+            if not name.islower():
+                by_action.setdefault(action, []).append(name)
+        joined = [(action, " ".join(names)) for action, names in by_action.items()]
+        actions.append(tuple((action, kinds.setdefault(names, len(kinds))) for action, names in joined))
+        gotos.append(rows.setdefault(tuple(each for each in row if each[0].islower()), len(rows)))
     return {
-        "END": "$END",
         "INITIAL": {start: found[table.start_states[start]] for start in STARTS},
         "FINAL": {start: found[table.end_states[start]] for start in STARTS},
         "IGNORED": tuple(sorted(made.ignore_tokens)),
         "TERMINALS": tuple((each.name, each.pattern.to_regexp()) for each in lexer.terminals),
         "RULES": tuple(rule(each) for each in rules),
-        "ACTIONS": actions,
-        "GOTOS": gotos,
+        "KINDS": "; ".join(kinds),
+        "ACTIONS": "; ".join(" ".join(f"{action}:{group}" for action, group in row) for row in actions),
+        "ROWS": "; ".join(" ".join(f"{name}:{to}" for name, to in row) for row in rows),
+        "GOTOS": " ".join(map(str, gotos)),
     }
+
+
+NOTES = {
+    "INITIAL": "The state to begin in, by the rule that is read.",
+    "FINAL": "The state that is reached when all is read.",
+    "IGNORED": "Kinds of words that the parser never sees.",
+    "TERMINALS": "Kinds of words and their patterns. The first that matches wins.",
+    "RULES": "Origin, length, name of the tree (empty: its only part stands for it), children (place, whether taken apart).",
+    "KINDS": "Kinds of tokens that have the same action somewhere.",
+    "ACTIONS": "By state: ACTION:KINDS. An action is the state to go to, or ~(the number of the rule that is complete).",
+    "ROWS": "ORIGIN:STATE, where to go when a rule is complete.",
+    "GOTOS": "By state: which of ROWS.",
+}
+TYPE = ": tuple[tuple[str, int, str, tuple[tuple[int, bool], ...]], ...]"
 
 
 def text() -> str:
     """The module as it should stand in the tree."""
-    types = {
-        "INITIAL": "dict[str, int]",
-        "FINAL": "dict[str, int]",
-        "RULES": "tuple[tuple[str, int, str, tuple[tuple[int, bool], ...]], ...]",
-        "ACTIONS": "tuple[dict[str, int], ...]",
-        "GOTOS": "tuple[dict[str, int], ...]",
-    }
     parts = [HEAD]
     for name, value in tables().items():
-        typed = f"{name}: {types[name]}" if name in types else name
-        if isinstance(value, tuple | list):
-            lines = "".join(f"    {entry}\n" for each in value for entry in _wrapped(f"{_shown(each)},"))
-            parts.append(f"{NOTES[name]}\n{typed} = (\n{lines})\n")
+        parts.append(f"\n# {NOTES[name]}\n{name}{TYPE if name == 'RULES' else ''} = ")
+        if isinstance(value, str):
+            parts.append(
+                '"""\n' + textwrap.fill(value, 119, break_long_words=False, break_on_hyphens=False) + '\n"""\n'
+            )
+        elif isinstance(value, tuple):
+            parts.append("(\n" + "".join(f"    {each!r},\n" for each in value) + ")\n")
         else:
-            parts.append(f"{NOTES[name]}\n{typed} = {_shown(value)}\n")
-    return "\n".join(parts)
-
-
-NOTES = {
-    "END": "# The kind of token that ends a text.",
-    "INITIAL": "# The state to begin in, and the state that is reached when all is read, by the rule that is read.",
-    "FINAL": "",
-    "IGNORED": "# Kinds of words that the parser never sees.",
-    "TERMINALS": "# Kinds of words and their patterns; the first that matches wins.",
-    "RULES": "# Origin, length, the name of the tree (empty: its only part stands for it), its children (place, taken apart?).",
-    "ACTIONS": "# By state and kind of token: the state to go to, or ~(the number of the rule that is complete).",
-    "GOTOS": "# By state and origin of a complete rule: the state to go to.",
-}
-
-
-def _shown(value: Any) -> str:
-    return repr(value).replace("'", '"') if isinstance(value, dict) else repr(value)
-
-
-def _wrapped(line: str) -> list[str]:
-    if '"""' in line or len(line) < 110:
-        return [line]
-    return textwrap.wrap(line, 110, break_long_words=False, break_on_hyphens=False)
+            parts.append(f"{value!r}\n")
+    return "".join(parts)
 
 
 def main() -> int:
@@ -143,7 +139,7 @@ def main() -> int:
             print(f"{TABLES.name} is not what the grammar says; run `make grammar`")
         return 0 if same else 1
     TABLES.write_text(wanted, encoding="utf-8")
-    print(f"wrote {TABLES}")
+    print(f"wrote {TABLES.name}")
     return 0
 
 

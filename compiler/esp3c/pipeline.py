@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from esp3c.check import RULES, check
+from esp3c.check.ignores import apply_ignores
 from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
 from esp3c.emit.files import EmittedFile, Layout
 from esp3c.ir import Recipe
@@ -30,6 +31,8 @@ class Result:
     recipe: Recipe
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[EmittedFile, ...]
+    ignored: tuple[Diagnostic, ...] = ()
+    """What a comment of the recipe asks to ignore."""
 
     @property
     def ok(self) -> bool:
@@ -44,10 +47,12 @@ def compile(source: Source, world: World, overrides: Sequence[Source] = (), layo
         recipe = resolve(file, world, settings)
         # With a bracket missing, what stands in what is a guess: nothing built on it would help.
         found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
-        diagnostics = tuple(in_order([*syntactic, *misspelt, *found]))
+        whole = not (syntactic or overrides)
+        ignored = apply_ignores(source, [*syntactic, *misspelt, *found], codes, whole=whole)
+        diagnostics = tuple(in_order(ignored.kept))
         failed = any(each.severity is Severity.ERROR for each in diagnostics)
         files = () if failed or layout is None else _emit(recipe, layout)
-        return Result(file, recipe, diagnostics, files)
+        return Result(file, recipe, diagnostics, files, tuple(in_order(ignored.taken)))
 
 
 def _emit(recipe: Recipe, layout: Layout) -> tuple[EmittedFile, ...]:

@@ -76,12 +76,12 @@ def all_of(names: Iterable[str]) -> str:
     return ", ".join(quoted[:-1]) + " and " + quoted[-1]
 
 
-def certain(name: str, near: Sequence[str]) -> str | None:
+def certain(name: str, near: Sequence[str], *, closed: bool = False) -> str | None:
     """The one name that was meant beyond doubt, or None. `near` are all the names that look like `name`.
 
     Beyond doubt means: there is one of them, it differs by case and `_` alone, or by one slip of the hand inside a word
     that is long enough not to be another word (two slips in a word of eight letters). `layer1` is never a slip for
-    `layer2`, nor `test` for `text`.
+    `layer2`, nor `test` for `text`. Where the names are `closed`, a vocabulary to which nobody adds, shorter words do.
     """
     if len(near) != 1:
         return None
@@ -92,10 +92,10 @@ def certain(name: str, near: Sequence[str]) -> str | None:
     if len(left) != len(right) or _DIGITS.findall(name) != _DIGITS.findall(meant):
         return None
     slips = [(a, b) for a, b in zip(left, right, strict=True) if a != b]
-    return meant if len(slips) == 1 and _slip(*slips[0]) else None
+    return meant if len(slips) == 1 and _slip(*slips[0], closed and len(name) >= 5) else None
 
 
-_WORDS = re.compile(r"[^\W_]+|\W+")
+_WORDS = re.compile(r"[^\W_]+|[\W_]+")
 _DIGITS = re.compile(r"\d+")
 
 
@@ -103,12 +103,13 @@ def _letters(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "")
 
 
-def _slip(written: str, meant: str) -> bool:
+def _slip(written: str, meant: str, closed: bool) -> bool:
     a, b = written.casefold(), meant.casefold()
-    long = min(len(a), len(b)) >= 8
-    away = distance(a, b, 2)
-    if away > (2 if long else 1):
+    if distance(a, b, 2) > (2 if min(len(a), len(b)) >= 8 else 1):
         return False
-    # Short words that differ in one letter are often two words.
-    replaced = len(a) == len(b) and sorted(a) != sorted(b)
-    return max(len(a), len(b)) >= (5 if replaced else 4)
+    longer = max(len(a), len(b))
+    if len(a) != len(b):
+        return longer >= 4
+    # Neighbours that changed places. Short words that differ in one letter are often two words.
+    swapped = sorted(a) == sorted(b)
+    return longer >= (3 if swapped or closed else 5)

@@ -59,7 +59,8 @@ class MemoryWorld:
 
     def module(self, name: str) -> Module | None:
         if name in self._modules:
-            return Module(name, ModuleKind.SOURCE, name.replace(".", "/") + ".py", local=True)
+            ending = "/__init__.py" if name in self._parents else ".py"
+            return Module(name, ModuleKind.SOURCE, name.replace(".", "/") + ending, local=True)
         if name in self._parents:
             return Module(name, ModuleKind.NAMESPACE, name.replace(".", "/"), local=True)
         return None

@@ -20,10 +20,11 @@ _SELF_NAME = re.compile(r"(?<!\\)\$\{\s*self_name\s*:\s*\}")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The file and the line (from 1) in which a key stands."""
+    """The file, the line and the column (from 1) in which a key stands."""
 
     path: str
     line: int
+    column: int = 1
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
@@ -44,6 +45,15 @@ class YamlSource:
     origins: dict[str, Origin]
 
 
+# The text of every file as it was read: it may be another one when an error speaks of it.
+_texts: dict[str, str] = {}
+
+
+def text_read(path: str) -> str | None:
+    """The text of the file `path` as `read_yaml` last read it, or None."""
+    return _texts.get(path)
+
+
 def read_yaml(path: Path, self_name: str | None = None) -> YamlSource:
     """Read `path`, with `${self_name:}` replaced by `self_name` (the stem of `path` where that is None).
 
@@ -58,6 +68,7 @@ def read_yaml(path: Path, self_name: str | None = None) -> YamlSource:
         raise ConfigError(f"{path}: this is a folder, not a config file") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    _texts[str(path)] = text
     loader = _loader_class()(text)
     try:
         node = loader.get_single_node()
@@ -126,14 +137,18 @@ def _collect_origins(node: yaml.Node, prefix: str, path: str, origins: dict[str,
         for key, value in node.value:
             name = f"{prefix}.{key.value}" if prefix else str(key.value)
             if name not in origins:
-                origins[name] = Origin(path, key.start_mark.line + 1)
+                origins[name] = _origin(path, key)
                 _collect_origins(value, name, path, origins)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             name = f"{prefix}[{index}]"
             if name not in origins:
-                origins[name] = Origin(path, value.start_mark.line + 1)
+                origins[name] = _origin(path, value)
                 _collect_origins(value, name, path, origins)
+
+
+def _origin(path: str, node: yaml.Node) -> Origin:
+    return Origin(path, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def _neighbours(path: Path) -> str:

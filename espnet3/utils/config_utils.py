@@ -31,7 +31,7 @@ from omegaconf.errors import (
     UnsupportedInterpolationType,
 )
 
-from espnet3.utils._yaml_source import Origin, read_yaml
+from espnet3.utils._yaml_source import Origin, read_yaml, text_read
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
 
 __all__ = [
@@ -41,9 +41,11 @@ __all__ = [
     "load_config_with_defaults",
     "load_default_config",
     "load_line",
+    "origin_of",
     "place_of",
     "resolve_config",
     "self_name",
+    "text_read",
 ]
 
 # An attribute beside the content: OmegaConf has no place of its own for it.
@@ -165,12 +167,18 @@ def place_of(config: DictConfig, key: str) -> str:
 
     A key that stands nowhere itself has the place of the nearest key around it.
     """
+    found = origin_of(config, key)
+    return "" if found is None else str(found[1])
+
+
+def origin_of(config: DictConfig, key: str) -> tuple[str, Origin] | None:
+    """The key itself, or the nearest around it that stands in a file, and where it stands; None where that is not known."""
     origins = _origins(config)
     while key:
         if key in origins:
-            return str(origins[key])
+            return key, origins[key]
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
-    return ""
+    return None
 
 
 def _default_path(config_name: str, package: str) -> Path:
@@ -314,16 +322,20 @@ def _explained(error: OmegaConfBaseException, config: DictConfig) -> ConfigError
     key = str(error.full_key or error.key or "")
     place = place_of(config, key)
     where = f"{place}: {key}" if place else key
+    return ConfigError(f"{where}: {_reason(error, config)}", key=key, config=config)
+
+
+def _reason(error: OmegaConfBaseException, config: DictConfig) -> str:
     reason = str(error.msg or error).splitlines()[0] if (error.msg or str(error)) else type(error).__name__
     if isinstance(error, InterpolationKeyError):
         missing = reason.partition("Interpolation key '")[2].partition("'")[0]
         near = did_you_mean(missing, _dotted_keys(config))
-        return ConfigError(f"{where}: ${{{missing}}} names a key that this config does not have{near}")
+        return f"${{{missing}}} names a key that this config does not have{near}"
     if isinstance(error, InterpolationToMissingValueError):
-        return ConfigError(f"{where}: it refers to a value that is not set ({reason})")
+        return f"it refers to a value that is not set ({reason})"
     if isinstance(error, UnsupportedInterpolationType):
-        return ConfigError(f"{where}: {reason}; known here are {listed(['load_line', 'self_name', 'oc.env'])}")
-    return ConfigError(f"{where}: {reason}")
+        return f"{reason}; known here are {listed(['load_line', 'self_name', 'oc.env'])}"
+    return reason
 
 
 def _dotted_keys(config: DictConfig | ListConfig, prefix: str = "") -> list[str]:

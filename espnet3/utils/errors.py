@@ -14,10 +14,22 @@ RuntimeError
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
-    """Something that the user wrote does not fit; the message says what, where and what to do."""
+    """Something that the user wrote does not fit; the message says what, where and what to do.
+
+    Attributes:
+        key: The key of the config at fault ("trainer.max_epochs"), where it is known. Without one, a key with which
+            the message begins is taken.
+        config: The whole config that has the key, where it is not the one that the stage works with.
+    """
+
+    def __init__(self, message: str = "", *, key: str | None = None, config: Any = None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.config = config
 
 
 class ConfigError(UserError):

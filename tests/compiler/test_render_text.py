@@ -223,6 +223,8 @@ def test_a_set_argument_is_a_source_like_a_file() -> None:
           |
         1 | training.trainer.max_epoch=5
           |                  ^^^^^^^^^ did you mean `max_epochs`?
+          |
+          = fix: write `max_epochs`
 
         """)
 

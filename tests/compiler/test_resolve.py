@@ -15,6 +15,7 @@ from esp3c.emit.files import Layout
 from esp3c.ir import PythonNode, Use
 from esp3c.pipeline import Result, compile
 from esp3c.python.find import Status, look_up
+from esp3c.python.reader import reader
 from esp3c.source import Source
 from esp3c.world import MemoryWorld, World
 from support.fixtures import MODULES
@@ -597,7 +598,7 @@ CASES = [
     ("pkg.inner.Again.Inner.x", Status.UNKNOWN),
     ("pkg.inner.Again.nothing", Status.ABSENT),
     ("pkg.inner.Again.nothing.x", Status.ABSENT),
-    ("pkg.inner.Child.method", Status.UNKNOWN),
+    ("pkg.inner.Child.method", Status.FOUND),
     ("pkg.inner.again", Status.ABSENT),
     ("pkg.Renamed", Status.FOUND),
     ("pkg.Again", Status.FOUND),
@@ -608,9 +609,10 @@ CASES = [
     ("pkg.nothing", Status.ABSENT),
     ("nothing.at.all", Status.ABSENT),
     *((f"pkg.conditional.{name}", Status.FOUND) for name in (
-        "here", "other", "There", "quick", "extra", "last", "handle", "inside", "turn", "looped", "never", "walrus",
+        "here", "other", "There", "extra", "last", "handle", "inside", "turn", "looped", "never", "walrus",
         "matched", "captured", "rest", "setter", "by_global",
     )),
+    ("pkg.conditional.quick", Status.UNKNOWN),
     ("pkg.conditional.local_only", Status.ABSENT),
     ("pkg.conditional.comprehended", Status.ABSENT),
     ("pkg.star.known", Status.FOUND),
@@ -654,7 +656,11 @@ def test_the_nearest_names_are_those_of_the_place_where_the_search_ended(world: 
 
 
 def test_the_place_of_a_definition_is_its_name(world: World) -> None:
-    place = look_up(world, "pkg.inner.Child").place
+    reading = reader(world)
+    found = reading.find("pkg.inner.Child")
+    assert found.module is not None
+    assert found.definition is not None
+    place = reading.span(found.module, found.definition.line, found.definition.column, len("Child"))
 
     assert place is not None
     assert place.text == "Child"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from esp3c.ir import (
     CallNode,
     CarriedNode,
     Config,
     DatasetNode,
+    Entry,
     ListNode,
     MapNode,
     Node,
     ParallelNode,
     Recipe,
+    Scalar,
     at,
     strip,
 )
@@ -117,3 +120,45 @@ def all_values(node: Node) -> Iterator[Node]:
 def config_value(config: Config, dotted: str) -> Node | None:
     """The value at a dotted place of a config."""
     return at(config.root, tuple(dotted.split(".")))
+
+
+@cache
+def homes() -> dict[str, tuple[str, ...]]:
+    """For each key, the blocks that have it."""
+    homes: dict[str, list[str]] = {}
+    seen: set[str] = set()
+
+    def visit(type: t.Type, path: str) -> None:
+        match type:
+            case t.Inside(block):
+                add(block, path)
+            case t.Either(options):
+                for option in options:
+                    visit(option, path)
+            case t.MapOf(value) | t.ListOf(value):
+                visit(value, path)
+            case _:
+                return
+
+    def add(block: t.Block, path: str) -> None:
+        if path in seen:
+            return
+        seen.add(path)
+        for key in block.keys:
+            homes.setdefault(key.name, []).append(path)
+            visit(key.type, f"{path}.{key.name}")
+
+    for name, config in CONFIGS.items():
+        add(config, name)
+    add(RECIPE, "recipe")
+    add(DATASET, "dataset")
+    return {name: tuple(paths[:3]) for name, paths in homes.items()}
+
+
+def set_entry(node: MapNode, name: str) -> Entry | None:
+    """The entry of a key that has a value, if it has one."""
+    for entry in node.entries:
+        value = strip(entry.value)
+        if entry.name == name and not (isinstance(value, Scalar) and value.value is None):
+            return entry
+    return None

@@ -56,7 +56,7 @@ def as_wanted(node: Node, type: t.Type) -> Fix | None:
         return None
     options = type.options if isinstance(type, t.Either) else (type,)
     words = [word for option in options if isinstance(option, t.OneOf) for word in option.words]
-    meant = certain(node.value, nearest(node.value, words))
+    meant = certain(node.value, nearest(node.value, words), closed=True)
     if meant is not None:
         return Fix(f'write `"{meant}"`', (Edit(node.span, f'"{meant}"'),))
     kinds = {option.kind for option in options if isinstance(option, t.Plain)}

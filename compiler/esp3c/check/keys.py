@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Iterable
-from functools import cache
 
-from esp3c.check.blocks import all_values, walk_blocks
+from esp3c.check.blocks import all_values, homes, set_entry, walk_blocks
+from esp3c.check.criteria import wrong_part
 from esp3c.check.fits import as_wanted, fits, instead, misfit
+from esp3c.check.machines import followed
+from esp3c.check.misplaced import MISPLACED
 from esp3c.check.rule import needs_whole_file
-from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
+from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import (
     CarriedNode,
     Entry,
+    ListNode,
     MapNode,
     Misplaced,
     Node,
@@ -21,7 +25,7 @@ from esp3c.ir import (
     strip,
 )  # fmt: skip
 from esp3c.schema import types as t
-from esp3c.schema.blocks import CONFIGS, DATASET, RECIPE, SAMPLE_TYPES, SCAFFOLD_NAMES
+from esp3c.schema.blocks import SAMPLE_TYPES, SCAFFOLD_NAMES
 from esp3c.source import Span
 from esp3c.suggest import certain, nearest, one_of
 from esp3c.world import World
@@ -49,7 +53,7 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
     near = nearest(entry.name, block.names)
-    elsewhere = _homes().get(entry.name, ())
+    elsewhere = homes().get(entry.name, ())
     if near:
         label = f"did you mean {one_of(near)}?"
     elif elsewhere:
@@ -67,46 +71,13 @@ def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
 
 
 def _write(span: Span, name: str, near: list[str]) -> Fix | None:
-    meant = certain(name, near)
+    meant = certain(name, near, closed=True)
     return Fix(f"write `{meant}`", (Edit(span, meant),)) if meant is not None and span.text == name else None
 
 
 def _keys_of(block: t.Block) -> str:
     names = [name for name in block.names if name not in SCAFFOLD_NAMES] or block.names
     return f"`{block.name}` has " + ", ".join(names[:14]) + (", …" if len(names) > 14 else "")
-
-
-@cache
-def _homes() -> dict[str, tuple[str, ...]]:
-    """For each key, the blocks that have it."""
-    homes: dict[str, list[str]] = {}
-    seen: set[str] = set()
-
-    def visit(type: t.Type, path: str) -> None:
-        match type:
-            case t.Inside(block):
-                add(block, path)
-            case t.Either(options):
-                for option in options:
-                    visit(option, path)
-            case t.MapOf(value) | t.ListOf(value):
-                visit(value, path)
-            case _:
-                return
-
-    def add(block: t.Block, path: str) -> None:
-        if path in seen:
-            return
-        seen.add(path)
-        for key in block.keys:
-            homes.setdefault(key.name, []).append(path)
-            visit(key.type, f"{path}.{key.name}")
-
-    for name, config in CONFIGS.items():
-        add(config, name)
-    add(RECIPE, "recipe")
-    add(DATASET, "dataset")
-    return {name: tuple(paths[:3]) for name, paths in homes.items()}
 
 
 @explained("ESP0302", "the value does not fit the key")
@@ -151,7 +122,7 @@ def misplaced(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for fact in recipe.of(Misplaced):
         if fact.kind == "positional":
             continue
-        message, label = _MISPLACED[fact.kind]
+        message, label = MISPLACED[fact.kind]
         yield Diagnostic(
             code_of(misplaced),
             message.format(fact.detail),
@@ -167,42 +138,6 @@ def _superfluous(fact: Misplaced) -> Fix | None:
         end += len(text[end:]) - len(text[end:].lstrip())
         return Fix("take `new` out", (Edit(Span(fact.span.source, start, end), ""),))
     return None
-
-
-_MISPLACED = {
-    "field": (
-        "`{0}: type` declares a field, and fields stand in `sample` blocks",
-        "a setting is `{0} = value`",
-    ),
-    "dotted-key": (
-        "`{0}` reaches inside, and that is for a config that extends another",
-        "write a block instead, `a {{ b = … }}`",
-    ),
-    "new": ("`new` marks an addition to a config that is extended", "take `new` out"),
-    "target": ("`_target_` takes the dotted path of a class or function", "not a dotted path"),
-    "block-behind": ("a block stands behind a dataset only", "`{0}` is not a declared dataset"),
-    "config-as-value": ("a config is not a value", "name a value in it: `{0}.key`"),
-    "system": ("`system` takes the dotted path of a System class", "not a dotted path"),
-    "clause": ("`{0}` stands twice on this stage line", "the second one"),
-    "over": (
-        "`over` takes the list of a config, such as `training.dataset.train`",
-        "not a place in a config",
-    ),
-    "parallel": ("a `parallel` takes a backend call", "for example `local(n_workers = 2)`"),
-    "interpolation": ("`{0}` is not a name", "`${{name}}` or `${{block.name}}` stands for a value"),
-    "reserved-config": ("`{0}` is a well-known config", "write `{0} {{ … }}` without `config`"),
-    "reserved-backend": ("`{0}` is the name of a machine backend", "choose another name"),
-    "sample-setting": ("a `sample` holds fields, `name: type`", "`{0}` is not a field"),
-    "elsewhere": (
-        "`{0}` is written nowhere, and another experiment than this one has it",
-        "set it in that config, and it can be named here",
-    ),
-    "too-much": (
-        "`{0}` stands for more than can be written out",
-        "too many values, or too deep inside each other",
-    ),
-    "override-config": ("a whole config cannot be set", "name a key in it: `{0}.key=value`"),
-}
 
 
 @explained("ESP0304", "no `recipe` block")
@@ -352,3 +287,105 @@ def declaration_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"`{name}` cannot be the name of a declaration",
                 Label(span, "a word of Python" if keyword.iskeyword(name) else "only a to z, digits and `_`"),
             )
+
+
+@explained("ESP0311", "a number that the key does not take")
+def out_of_range(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A number is of the right type, and too small, too large, or between what there is.
+
+        trainer { max_epochs = -5  limit_train_batches = 1.5 }
+
+    Lightning, torch or SLURM would refuse it when the stage runs. The message says which numbers the key takes, and
+    which of them have a meaning of their own.
+    """
+    for node, block in walk_blocks(recipe):
+        for entry in node.entries:
+            key = block.key(entry.name)
+            value = strip(entry.value)
+            if key is None or key.numbers is None or not isinstance(value, Scalar) or not fits(value, key.type):
+                continue
+            number = value.value
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                continue
+            # A quantity is no count: of it only the sign is known to be wrong.
+            takes = t.POSITIVE if value.dimension is not None and key.numbers.parts else key.numbers
+            if not takes.holds(number):
+                yield _at_value(
+                    entry, code_of(out_of_range), f"`{entry.name}` takes {takes.words}", "not this", key.doc
+                )
+
+
+@explained("ESP0312", "text of another form than the key takes")
+def text_form(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A text is written in another way than the key reads it.
+
+        trainer { max_time = "12:00"  devices = "two" }
+
+    The message shows the form. A time is better written with its unit: `max_time = 12h`.
+    """
+    for node, block in walk_blocks(recipe):
+        for entry in node.entries:
+            key = block.key(entry.name)
+            value = strip(entry.value)
+            if key is None or key.text is None or not isinstance(value, Scalar) or not isinstance(value.value, str):
+                continue
+            if not re.fullmatch(key.text.pattern, value.value):
+                message = f"`{entry.name}` takes {key.text.words}"
+                yield _at_value(entry, code_of(text_form), message, "not of this form", key.doc)
+
+
+def _at_value(entry: Entry, code: Code, message: str, label: str, doc: str) -> Diagnostic:
+    """A diagnostic at the value of a key; also at the place where it stands, if only its name does."""
+    value = strip(entry.value)
+    named = isinstance(entry.value, CarriedNode)
+    secondary = (Label(value.span, "the value stands here"),) if named else ()
+    return Diagnostic(code, message, Label(entry.value.span, label), secondary, (f"{entry.name}: {doc}",))
+
+
+@explained("ESP0313", "an entry of best_model_criterion")
+def criterion(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """An entry of `best_model_criterion` is not `[metric, how many to keep, "min" or "max"]`.
+
+        best_model_criterion = [["valid/loss", "min"]]
+
+    Each entry names a metric once, the number of checkpoints to keep, and which scores are the better ones.
+    """
+    for config in recipe.configs.values():
+        criteria = followed(config.root, config.root.get("best_model_criterion"))
+        if config.kind != "training" or not isinstance(criteria, ListNode):
+            continue
+        metrics: dict[object, Span] = {}
+        for item in criteria.items:
+            entry = followed(config.root, item)
+            if not isinstance(entry, ListNode):
+                continue
+            parts = [followed(config.root, each) for each in entry.items]
+            if len(parts) != 3:
+                where, label = entry.span, f"this has {len(parts)} of the three"
+            else:
+                where, label = wrong_part(parts, metrics)
+            if label:
+                message = 'an entry of `best_model_criterion` is `[metric, how many to keep, "min" or "max"]`'
+                yield Diagnostic(code_of(criterion), message, Label(where, label))
+
+
+@explained("ESP0314", "keys that exclude each other")
+def conflicting_keys(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """Two keys of a block are set, and only one of them can be.
+
+        dataloader { train { batch_size = 8  batch_bins = 4_000_000 } }
+
+    The stage would refuse them when it begins. Take one out. With several optimizers by name, schedulers and gradient
+    clipping are written by those names too.
+    """
+    for node, block in walk_blocks(recipe):
+        for conflict in block.conflicts:
+            one, other = set_entry(node, conflict.one), set_entry(node, conflict.other)
+            if one is not None and other is not None:
+                first, second = sorted((one, other), key=lambda entry: entry.key_span.start)
+                yield Diagnostic(
+                    code_of(conflicting_keys),
+                    f"`{first.name}` and `{second.name}` exclude each other",
+                    Label(second.key_span, conflict.why),
+                    secondary=(Label(first.key_span, "this is set too"),),
+                )

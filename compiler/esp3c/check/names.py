@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from esp3c.check.blocks import walk_blocks
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
-from esp3c.ir import BadOverride, Cycle, NotText, Recipe, Repeated, Shadowed, Undefined
+from esp3c.ir import BadOverride, BrokenNode, Cycle, NotText, Recipe, Repeated, Shadowed, Undefined
 from esp3c.python.find import Lookup
+from esp3c.schema import types as t
 from esp3c.schema.backends import BACKENDS
+from esp3c.schema.blocks import CONFIGS
 from esp3c.schema.stages import SYSTEMS
 from esp3c.source import Span
-from esp3c.suggest import one_of
+from esp3c.suggest import certain, one_of
 from esp3c.world import ModuleKind, World
 
 
@@ -19,8 +23,31 @@ def _near(near: tuple[str, ...], otherwise: str) -> str:
     return f"did you mean {one_of(near[:3])}?" if near else otherwise
 
 
-def _fix(span: Span, near: tuple[str, ...]) -> Fix | None:
-    return Fix(f"write `{near[0]}`", (Edit(span, near[0]),)) if len(near) == 1 else None
+def _fix(span: Span, name: str, near: tuple[str, ...]) -> Fix | None:
+    """The fix of a name inside `span`, which may hold more than the name: `${exp_dri}`."""
+    meant = certain(name, near)
+    if meant is None or span.text.count(name) != 1:
+        return None
+    start = span.start + span.text.index(name)
+    return Fix(f"write `{meant}`", (Edit(Span(span.source, start, start + len(name)), meant),))
+
+
+def _quoted(span: Span, name: str) -> Fix | None:
+    """The fix of a word that lacks its quotes."""
+    return Fix("put it in quotes", (Edit(span, f'"{name}"'),)) if span.text == name else None
+
+
+def _words_wanted(recipe: Recipe) -> dict[Span, tuple[str, ...]]:
+    """The words that a key takes, by the place of its value, where that value is no value."""
+    wanted: dict[Span, tuple[str, ...]] = {}
+    for node, block in walk_blocks(recipe):
+        for entry in node.entries:
+            key = block.key(entry.name)
+            if key is not None and isinstance(entry.value, BrokenNode):
+                options = key.type.options if isinstance(key.type, t.Either) else (key.type,)
+                words = [word for option in options if isinstance(option, t.OneOf) for word in option.words]
+                wanted[entry.value.span] = tuple(words)
+    return wanted
 
 
 _HABITS = {
@@ -40,17 +67,26 @@ def undefined_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     A bare name is looked up in its block, the blocks around it, and among the file's declarations; then, with a dot in
     it, as a Python path. Text is written with quotes: `accelerator = "auto"`.
     """
+    wanted = _words_wanted(recipe)
     for fact in recipe.of(Undefined):
         if fact.what not in {"name", "interpolation", "override"}:
             continue
         help: tuple[str, ...] = ()
+        if fact.name in wanted.get(fact.span, ()):
+            yield Diagnostic(
+                code_of(undefined_name),
+                f"`{fact.name}` is not defined",
+                Label(fact.span, f'text is written with quotes: `"{fact.name}"`'),
+                fix=_quoted(fact.span, fact.name),
+            )
+            continue
         meant = _HABITS.get(fact.name) if fact.what == "name" else None
         if meant is not None:
             yield Diagnostic(
                 code_of(undefined_name),
                 f"`{fact.name}` is not defined",
                 Label(fact.span, f"it is written `{meant}`"),
-                fix=_fix(fact.span, (meant,)),
+                fix=Fix(f"write `{meant}`", (Edit(fact.span, meant),)),
             )
             continue
         if fact.what == "name" and "." not in fact.name:
@@ -62,7 +98,7 @@ def undefined_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             f"`{fact.name}` is not defined",
             Label(fact.span, _near(fact.near, _reading(fact.lookup) or "no such name in sight")),
             help=help,
-            fix=_fix(fact.span, fact.near),
+            fix=_fix(fact.span, fact.name, fact.near),
         )
 
 
@@ -101,7 +137,7 @@ def undefined_python(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                     fact.span, _near(fact.near, f"declared are {declared}" if recipe.datasets else "none is declared")
                 ),
                 help=("a Python class or function is called by its whole path, such as `torch.optim.AdamW`",),
-                fix=_fix(fact.span, fact.near),
+                fix=_fix(fact.span, fact.name, fact.near),
             )
             continue
         reading = _reading(fact.lookup) or "not found"
@@ -115,7 +151,7 @@ def undefined_python(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             Label(fact.span, f"{reading}; {_near(fact.near, '')}" if fact.near else reading),
             secondary,
             help,
-            _fix(fact.span, fact.near),
+            _fix(fact.span, fact.name, fact.near),
         )
 
 
@@ -145,7 +181,7 @@ def undeclared(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             code_of(undeclared),
             f"there is no {noun} `{fact.name}`",
             Label(fact.span, _near(fact.near, otherwise.format(fact.name))),
-            fix=_fix(fact.span, fact.near),
+            fix=_fix(fact.span, fact.name, fact.near),
         )
 
 
@@ -277,6 +313,7 @@ def bad_override(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 code_of(bad_override),
                 f"`{fact.key}` is there already in `{fact.base}`",
                 Label(fact.span, "take `new` out to change it"),
+                fix=_without_new(fact.span),
             )
             continue
         yield Diagnostic(
@@ -284,8 +321,37 @@ def bad_override(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             f"`{fact.base}` has no `{fact.key}` to override",
             Label(fact.span, _near(fact.near, "not there")),
             help=() if fact.near else (f"a key that is meant to be new is written `new {fact.key} = …`",),
-            fix=_fix(fact.span, fact.near),
+            fix=_fix(fact.span, fact.key, fact.near) if fact.near else _with_new(recipe, fact),
         )
+
+
+_BEFORE_KEY = re.compile(r"(?P<new>\bnew\s+)?(?P<way>(?:\w+\s*\.\s*)*)$")
+
+
+def _without_new(span: Span) -> Fix | None:
+    found = _BEFORE_KEY.search(span.source.text, span.source.line_start(span.source.line_of(span.start)), span.start)
+    if found is None or found["new"] is None:
+        return None
+    return Fix("take `new` out", (Edit(Span(span.source, *found.span("new")), ""),))
+
+
+def _with_new(recipe: Recipe, fact: BadOverride) -> Fix | None:
+    """A key that is not set, and that ESPnet3 or Lightning has under this very name, is an addition."""
+    head, *way = fact.base.split(".")
+    config = recipe.configs.get(head)
+    block = CONFIGS.get(config.kind) if config is not None else None
+    for step in way:
+        key = block.key(step) if block is not None else None
+        options = () if key is None else key.type.options if isinstance(key.type, t.Either) else (key.type,)
+        block = next((each.block for each in options if isinstance(each, t.Inside)), None)
+    text, span = fact.span.source.text, fact.span
+    if block is None or block.key(fact.key) is None or text[span.end :].lstrip().startswith("."):
+        return None
+    found = _BEFORE_KEY.search(text, span.source.line_start(span.source.line_of(span.start)), span.start)
+    if found is None or found["new"] is not None:
+        return None
+    start = found.start("way")
+    return Fix(f"write `new` before `{fact.key}`", (Edit(Span(span.source, start, start), "new "),))
 
 
 @explained("ESP0210", "the system class is unknown", Severity.WARNING)

@@ -19,11 +19,15 @@ class Traced:
 
 @record
 class EmittedFile:
-    """A file to write. `path` is relative to the output folder, with `/`."""
+    """A file to write. `path` is relative to the output folder, with `/`.
+
+    `spans` are the places of its scalars (of a YAML file) or of its parts; `blocks` those of its maps and lists.
+    """
 
     path: str
     text: str
     spans: tuple[Traced, ...] = ()
+    blocks: tuple[Traced, ...] = ()
 
 
 @record

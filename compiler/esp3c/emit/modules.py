@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from esp3c.emit.files import EmittedFile, Layout
 from esp3c.emit.lower import MODULES
 from esp3c.emit.python import Writer, camel, dotted, literal, name, prose
@@ -162,8 +164,11 @@ def _with_configs(write: Writer, call: str, replaced: list[tuple[str, str]]) -> 
 # -- run.py -------------------------------------------------------------------------------------------------------------
 
 
-def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
-    """The entry point: `--stages`, a flag for each config, the stage-to-config table, the early error."""
+def run_module(recipe: Recipe, layout: Layout, targets: Sequence[str] = ()) -> EmittedFile:
+    """The entry point: `--stages`, a flag for each config, the stage-to-config table, the early error.
+
+    `targets` are the paths that the configs may make and call.
+    """
     configs = list(recipe.configs)
     own = [each for each in configs if each not in WELL_KNOWN]
     write = Writer()
@@ -217,6 +222,12 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
         write(f"    {literal(stage.name)}: ({needed}),", at=f"REQUIRED_CONFIGS.{stage.name}", span=stage.span)
     write("}")
     write()
+    write("# What the configs may make and call: all that the recipe names. A config with another target is refused.")
+    write("TARGETS = (")
+    for each in targets:
+        write(f"    {literal(each)},")
+    write(")")
+    write()
     write()
     write("def build_parser(stages):")
     write('    """The command line: which stages to run, and a flag for each config."""')
@@ -268,6 +279,7 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write("        resolve_loaded_configs,")
     write("        validate_experiment_context,")
     write("    )")
+    write("    from espnet3.utils.targets import allow_targets")
     write()
     write("    with report_user_errors():")
     write("        configs = {}")
@@ -304,6 +316,7 @@ def run_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write("            stages_to_run=stages_to_run,")
     write("        )")
     write("        resolve_loaded_configs(*configs.values())")
+    write("        allow_targets(TARGETS, configs)")
     write()
     write("    # The modules beside this file, then the recipe's own Python, then the environment.")
     write("    sys.path[:0] = list(dict.fromkeys([str(HERE), str(RECIPE_DIR)]))")

@@ -90,13 +90,16 @@ def dump(node: YMap, comment: str) -> str:
     return f"# {comment}\n{body if node.entries else '{}' + chr(10)}"
 
 
-def trace(node: YMap, text: str) -> tuple[Traced, ...]:
-    """Every scalar of the file with its line and its place in the recipe."""
+def trace(node: YMap, text: str) -> tuple[tuple[Traced, ...], tuple[Traced, ...]]:
+    """Every scalar of the file with its line and its place in the recipe; and every map and list of it."""
     found: list[Traced] = []
+    blocks: list[Traced] = []
     composed = yaml.compose(text, Loader=yaml.SafeLoader)
     stack: list[tuple[YNode, Any, str]] = [(node, composed, "")]
     while stack:
         mine, theirs, path = stack.pop()
+        if path and not isinstance(mine, YScalar):
+            blocks.append(Traced(path, theirs.start_mark.line + 1, mine.span))
         match mine:
             case YScalar(span=span):
                 found.append(Traced(path, theirs.start_mark.line + 1, span))
@@ -107,4 +110,8 @@ def trace(node: YMap, text: str) -> tuple[Traced, ...]:
                 pairs = theirs.value if theirs is not None else []
                 for (key, value), (_, other) in zip(entries, pairs, strict=True):
                     stack.append((value, other, f"{path}.{key}" if path else key))
+    return _in_order(found), _in_order(blocks)
+
+
+def _in_order(found: list[Traced]) -> tuple[Traced, ...]:
     return tuple(sorted(found, key=lambda each: (each.line, each.at)))

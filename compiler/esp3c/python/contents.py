@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from esp3c.python.functions import function_of, text_of
 from esp3c.python.model import Attribute, Class, Contents, Definition, Function, Imported, Value
@@ -31,6 +31,10 @@ def contents_of(name: str, text: str, *, package: bool) -> Contents:
         return Contents((), (), None, True, tree)
     reading = _Reading(name, package)
     reading.body(tree.body)
+    for bound, line in _bound(tree.body):
+        # What a loop, a match or a function with `global` binds is there, and no more is known of it.
+        if bound not in reading.bound and bound != "*":
+            reading.bound[bound] = [Value(bound, None, None, line, 0)]
     return Contents(
         tuple(each for bound in reading.bound.values() for each in bound),
         tuple(dict.fromkeys(reading.stars)),
@@ -218,12 +222,9 @@ def values_of(node: ast.stmt) -> Iterator[Value]:
 
 
 def _unknown(node: ast.AST) -> Iterator[Value]:
-    """Every name that something binds in another way: a loop, an unpacking, a match, `global` in a call."""
-    for each in ast.walk(node):
-        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
-            yield Value(each.id, None, None, each.lineno, each.col_offset)
-        elif isinstance(each, ast.MatchAs | ast.MatchStar) and each.name:
-            yield Value(each.name, None, None, each.lineno, each.col_offset)
+    """Every name that something binds in another way: a loop, an unpacking, a match."""
+    for name, line in _bound([node]):
+        yield Value(name, None, None, line, 0)
 
 
 def _short(node: ast.expr) -> str | None:
@@ -294,3 +295,33 @@ def _same(one: Definition, other: Definition) -> bool:
 def names_of(contents: Contents) -> Iterable[str]:
     """The names that a module binds by itself."""
     return dict.fromkeys(each.name for each in contents.definitions)
+
+
+def _bound(body: Sequence[ast.AST]) -> Iterator[tuple[str, int]]:
+    """What the statements of a module or class bind, whatever they stand in: `if`, `try`, `with`, `for`, `match` …"""
+    left: list[ast.AST] = list(reversed(body))
+    while left:
+        node = left.pop()
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node.lineno
+                # A function that says `global` binds for its module.
+                yield from (
+                    (name, each.lineno)
+                    for each in ast.walk(node)
+                    if isinstance(each, ast.Global)
+                    for name in each.names
+                )
+            case ast.Import():
+                yield from ((alias.asname or alias.name.split(".")[0], node.lineno) for alias in node.names)
+            case ast.ImportFrom():
+                yield from ((alias.asname or alias.name, node.lineno) for alias in node.names)
+            case ast.Name(ctx=ast.Store()):
+                yield node.id, node.lineno
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield name, node.lineno
+                left.extend(ast.iter_child_nodes(node))
+            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                continue
+            case _:
+                left.extend(reversed(list(ast.iter_child_nodes(node))))

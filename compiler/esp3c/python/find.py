@@ -1,20 +1,15 @@
-"""Finds what a dotted path names: the module on the way, and the definition in it.
+"""Finds what a dotted path names, for those who only ask whether it is there.
 
-Only the module that holds the definition is opened. The usual case is answered by a search for the defining line; only
-where that finds nothing is the module parsed. What cannot be known (a compiled module, names made at run time, a
-star import) is `UNKNOWN`, never wrong.
+What cannot be known (a compiled module, names made at run time) is `UNKNOWN`, never wrong.
 """
 
 from __future__ import annotations
 
-import ast
 import keyword
-import re
-from collections.abc import Iterator
 from enum import StrEnum
 
+from esp3c.python.reader import Found, Reader, reader
 from esp3c.record import record
-from esp3c.source import Source, Span
 from esp3c.suggest import nearest
 from esp3c.world import Module, ModuleKind, World
 
@@ -33,7 +28,7 @@ class Lookup:
     """What a dotted path names.
 
     `module` is the deepest module on the way, `rest` the names behind it. When absent, `missing` is the first name that
-    is not there and `near` are names that are there and look like it. `place` is the defining line where it is known.
+    is not there and `near` are names that are there and look like it. When unknown, `why` says why.
     """
 
     path: str
@@ -42,7 +37,7 @@ class Lookup:
     rest: tuple[str, ...] = ()
     missing: str = ""
     near: tuple[str, ...] = ()
-    place: Span | None = None
+    why: str = ""
 
     @property
     def is_module(self) -> bool:
@@ -69,102 +64,32 @@ def look_up(world: World, path: str) -> Lookup:
     if module is None:
         near = nearest(parts[0], world.submodules(""))
         return Lookup(path, Status.ABSENT, None, rest, parts[0], tuple(near))
+    reading = reader(world)
+    found = reading.find(path)
     if not rest:
-        return Lookup(path, Status.FOUND, module)
-    if module.kind is ModuleKind.OPAQUE:
-        return Lookup(path, Status.UNKNOWN, module, rest)
+        # A package may have taken over a class or a function under the name of one of its modules.
+        named = (parts[-1],) if found.definition is not None else ()
+        return Lookup(path, Status.FOUND, module, named)
+    if found.definition is not None or _is_module(found):
+        return Lookup(path, Status.FOUND, module, rest)
+    if found.why:
+        return Lookup(path, Status.UNKNOWN, module, rest, why=found.why)
+    return _absent(world, reading, path, module, rest)
+
+
+def _is_module(found: Found) -> bool:
+    return found.module is not None and found.module.name == found.path
+
+
+def _absent(world: World, reading: Reader, path: str, module: Module, rest: tuple[str, ...]) -> Lookup:
+    """Which name on the way is not there, and which ones that are look like it."""
     if module.kind is ModuleKind.NAMESPACE:
         near = nearest(rest[0], world.submodules(module.name))
         return Lookup(path, Status.ABSENT, module, rest, rest[0], tuple(near))
-    source = world.source(module)
-    if source is None:
-        return Lookup(path, Status.UNKNOWN, module, rest)
-    return _in_module(world, path, module, source, rest)
-
-
-def _in_module(world: World, path: str, module: Module, source: Source, rest: tuple[str, ...]) -> Lookup:
-    name = rest[0]
-    quick = re.search(
-        rf"^(?:async[ \t]+def|def|class)[ \t]+({re.escape(name)})\b|^({re.escape(name)})[ \t]*(?::[^=\n]+)?=[^=]",
-        source.text,
-        re.MULTILINE,
-    )
-    if quick is not None:
-        start, end = quick.span(1) if quick.group(1) else quick.span(2)
-        place = Span(source, start, end)
-        if len(rest) == 1:
-            return Lookup(path, Status.FOUND, module, rest, place=place)
-        if quick.group(1) and quick.group().lstrip().startswith("class"):
-            return _in_class(path, module, source, rest, place)
-        return Lookup(path, Status.UNKNOWN, module, rest, place=place)
-    names = bound_names(source)
-    if names is None:
-        return Lookup(path, Status.UNKNOWN, module, rest)
-    if name in names:
-        status = Status.FOUND if len(rest) == 1 else Status.UNKNOWN
-        return Lookup(path, status, module, rest)
-    if names.keys() & {"*", "__getattr__"} or "_import_structure" in names:
-        return Lookup(path, Status.UNKNOWN, module, rest)
-    near = nearest(name, [*(each for each in names if not each.startswith("_")), *world.submodules(module.name)])
-    return Lookup(path, Status.ABSENT, module, rest, name, tuple(near))
-
-
-def _in_class(path: str, module: Module, source: Source, rest: tuple[str, ...], place: Span) -> Lookup:
-    tree = parse_module(source)
-    if tree is None:
-        return Lookup(path, Status.UNKNOWN, module, rest, place=place)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == rest[0]:
-            members = dict(_bound(node.body))
-            if rest[1] in members:
-                status = Status.FOUND if len(rest) == 2 else Status.UNKNOWN
-                return Lookup(path, status, module, rest, place=place)
-            # A member may come from a base class or be set at run time.
-            if node.bases or node.decorator_list or node.keywords:
-                return Lookup(path, Status.UNKNOWN, module, rest, place=place)
-            return Lookup(path, Status.ABSENT, module, rest, rest[1], tuple(nearest(rest[1], members)), place)
-    return Lookup(path, Status.UNKNOWN, module, rest, place=place)
-
-
-def parse_module(source: Source) -> ast.Module | None:
-    """The syntax tree of a module, or None where its text is not Python (of this version)."""
-    try:
-        return ast.parse(source.text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def bound_names(source: Source) -> dict[str, int] | None:
-    """The names that a module binds at its top level, with their lines; `*` for a star import. None if not Python."""
-    tree = parse_module(source)
-    return None if tree is None else dict(_bound(tree.body))
-
-
-def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, int]]:
-    """What the statements of a module or class bind, whatever they stand in: `if`, `try`, `with`, `for`, `match` …"""
-    left: list[ast.AST] = list(reversed(body))
-    while left:
-        node = left.pop()
-        match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                yield node.name, node.lineno
-                # A function that says `global` binds for its module.
-                yield from (
-                    (name, each.lineno)
-                    for each in ast.walk(node)
-                    if isinstance(each, ast.Global)
-                    for name in each.names
-                )
-            case ast.Import():
-                yield from ((alias.asname or alias.name.split(".")[0], node.lineno) for alias in node.names)
-            case ast.ImportFrom():
-                yield from ((alias.asname or alias.name, node.lineno) for alias in node.names)
-            case ast.Name(ctx=ast.Store()):
-                yield node.id, node.lineno
-            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
-                yield name, node.lineno
-                left.extend(ast.iter_child_nodes(node))
-            case ast.Lambda() | ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                continue
-            case _:
-                left.extend(reversed(list(ast.iter_child_nodes(node))))
+    if len(rest) > 1:
+        first = reading.find(f"{module.name}.{rest[0]}")
+        if first.definition is not None:
+            members = reading.members(first.path)
+            return Lookup(path, Status.ABSENT, module, rest, rest[1], tuple(nearest(rest[1], members)))
+    names = [each for each in reading.names(module) if not each.startswith("_")]
+    return Lookup(path, Status.ABSENT, module, rest, rest[0], tuple(nearest(rest[0], names)))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from esp3c.python.contents import contents_of, names_of
 from esp3c.python.model import Class, Contents, Definition, Function, Imported, Value
 from esp3c.python.stored import pack, unpack
-from esp3c.record import record
+from esp3c.record import changed, record
 from esp3c.source import Span
 from esp3c.world import Module, ModuleKind, World
 
@@ -212,8 +212,10 @@ class Reader:
                     return Found(path, module, None, why=f"`{own}` is a function")
                 functions = tuple(other for other in bound if isinstance(other, Function))
                 return Found(own, module, functions[-1], overloads=functions)
-            elif each.text is None or len(rest) > 1 or len(bound) > 1:
+            elif len(rest) > 1:
                 doubt = doubt or f"what `{own}` is, is decided when it runs"
+            elif each.text is None or len(bound) > 1:
+                return Found(own, module, changed(each, text=None))
             else:
                 return self._assigned(own, module, each)
         if doubt:
@@ -264,7 +266,10 @@ class Reader:
     def _member(self, owner: str, node: Class, module: Module, rest: list[str]) -> Found:
         path = ".".join((owner, *rest))
         if len(rest) > 1:
-            return Found(path, module, None, why=f"what is inside `{owner}.{rest[0]}` is decided when it runs")
+            first = self._member(owner, node, module, rest[:1])
+            there = first.definition is not None or first.why
+            reason = f"what is inside `{owner}.{rest[0]}` is decided when it runs"
+            return Found(path, module, None, why=reason if there else "")
         method = self.method(owner, rest[0])
         if method is not None:
             return Found(path, method.module, method.function, method.owner, overloads=method.overloads)
@@ -294,20 +299,23 @@ class Reader:
 
     # -- classes ----------------------------------------------------------------------------------------------------
 
-    def bases(self, path: str) -> Bases:
-        """A class and all its bases, nearest first."""
+    def bases(self, path: str, stop: frozenset[str] = frozenset()) -> Bases:
+        """A class and all its bases, nearest first; those in `stop` are named and not opened."""
         path = ALIASES.get(path, path)
+        if stop:
+            return self._bases_of(path, set(), stop)
         if path not in self._bases:
-            self._bases[path] = Bases((path,), False)
-            self._bases[path] = self._bases_of(path, set())
+            self._bases[path] = self._bases_of(path, set(), stop)
         return self._bases[path]
 
-    def _bases_of(self, path: str, above: set[str]) -> Bases:
-        if path in STOPS:
+    def _bases_of(self, path: str, above: set[str], stop: frozenset[str]) -> Bases:
+        if path in STOPS or path in stop:
             return Bases((path,), True)
         found = self.find(path)
+        if found.path in stop:
+            return Bases((found.path,), True)
         if not isinstance(found.definition, Class) or found.module is None or found.path in above:
-            return Bases((found.path,), False)
+            return Bases((found.path,), path in {"builtins.object", "object"})
         order: list[str] = []
         complete = True
         for text in found.definition.bases:
@@ -315,7 +323,7 @@ class Reader:
             if base is None:
                 complete = False
                 continue
-            inner = self._bases_of(base, {*above, found.path})
+            inner = self._bases_of(base, {*above, found.path}, stop)
             complete = complete and inner.complete
             # A base that several classes share comes behind all of them.
             order = [each for each in order if each not in inner.paths] + list(inner.paths)
@@ -363,6 +371,16 @@ class Reader:
             if defined:
                 return Method(defined[-1], found.module, owner, tuple(defined))
         return None
+
+    def members(self, path: str) -> list[str]:
+        """The names that a class and its bases bind, as far as they are read."""
+        names: dict[str, None] = {}
+        for owner in self.bases(path).paths:
+            found = self.find(owner) if owner not in STOPS else None
+            if found is not None and isinstance(found.definition, Class):
+                names.update(dict.fromkeys(each.name for each in found.definition.methods))
+                names.update(dict.fromkeys(each.name for each in found.definition.attributes))
+        return list(names)
 
     # -- text -------------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ def signature(reader: Reader, path: str) -> Signature:
             return changed(made, path=found.path)
         case Value(text=text) if text is not None and _is_callable_text(text):
             return Signature(why=f"`{found.path}` is made by a call", path=found.path)
+        case Value(text=None):
+            return Signature(why=f"what `{found.path}` is, is decided when it runs", path=found.path)
         case Value():
             return Signature(why=f"`{found.path}` is a value", path=found.path)
     reason = found.why or (f"`{path}` is a module" if found.module is not None else f"`{path}` is not there")

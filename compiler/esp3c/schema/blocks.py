@@ -6,11 +6,15 @@ from esp3c.schema.lightning import ITER_FACTORY, LOADER_ARGUMENTS, TRAINER
 from esp3c.schema.types import (
     ANY,
     BOOL,
+    COUNT,
     FLOAT,
     INT,
+    NOT_NEGATIVE,
     NULL,
+    POSITIVE,
     STR,
     Block,
+    Conflict,
     DatasetUse,
     Inside,
     Key,
@@ -19,6 +23,7 @@ from esp3c.schema.types import (
     OneOf,
     ParallelUse,
     PythonName,
+    Range,
     Target,
     either,
 )  # fmt: skip
@@ -36,12 +41,12 @@ SCAFFOLD = (
 
 SCAFFOLD_NAMES = frozenset(key.name for key in SCAFFOLD)
 
-_SEED = Key("seed", INT, "seed of everything random")
+_SEED = Key("seed", INT, "seed of everything random", numbers=Range(0, 2**32 - 1))
 PARALLEL = Block(
     "parallel",
     (
         Key("env", STR, "`local`, `slurm`, or another cluster"),
-        Key("n_workers", INT, "how many workers share the items", "1"),
+        Key("n_workers", INT, "how many workers share the items", "1", numbers=COUNT),
         Key("options", MapOf(ANY), "what the cluster is asked for"),
     ),
 )
@@ -111,7 +116,7 @@ TRAINING_DATASET = Block(
 )
 
 _LOADER = (
-    Key("batch_bins", INT, "elements a batch, padding counted; batches of items of like length"),
+    Key("batch_bins", INT, "elements a batch, padding counted; batches of items of like length", numbers=COUNT),
     Key("shape_files", ListOf(STR), "the length of each item, instead of what collect_stats wrote"),
     Key("sort_by_length", BOOL, "items of like length into one batch", "true with batch_bins"),
     Key("shape_key", STR, "the field whose length counts for `batch_bins`"),
@@ -120,12 +125,16 @@ _LOADER = (
         either(Inside(ITER_FACTORY), Target("an iterator factory")),
         "ESPnet's batches by shape files",
     ),
-    Key("total_shards", INT, "parts of a sharded dataset"),
-    Key("dist_world_size", INT, "processes that share the data; equals devices × num_nodes"),
+    Key("total_shards", INT, "parts of a sharded dataset", numbers=NOT_NEGATIVE),
+    Key("dist_world_size", INT, "processes that share the data; equals devices × num_nodes", numbers=COUNT),
     Key("multiple_iterator", BOOL, "one iterator a shard"),
 )
 
-LOADER = Block("dataloader", (*_LOADER, *LOADER_ARGUMENTS))
+LOADER = Block(
+    "dataloader",
+    (*_LOADER, *LOADER_ARGUMENTS),
+    conflicts=(Conflict("batch_size", "batch_bins", "either the items of a batch are counted, or their elements"),),
+)
 
 DATALOADER = Block(
     "dataloader",
@@ -141,8 +150,9 @@ DATALOADER = Block(
 TOKENIZER = Block(
     "tokenizer",
     (
-        Key("vocab_size", INT, "how many tokens"),
-        Key("character_coverage", FLOAT, "the part of all characters that gets a token", "1.0"),
+        Key("vocab_size", INT, "how many tokens", numbers=COUNT),
+        Key("character_coverage", FLOAT, "the part of all characters that gets a token", "1.0",
+            numbers=Range(0, 1, above=True)),
         Key("model_type", OneOf(("bpe", "unigram", "char", "word")), "how words are cut", '"bpe"'),
         Key("save_path", STR, "the folder of `tokens.txt` and the model"),
         Key("text_builder", ANY, "`{ func = …  argument = … }`: the text to train on"),
@@ -156,9 +166,9 @@ _OPTIMIZER_SPEC = Block(
     (
         Key("optimizer", Target("an Optimizer"), "the optimizer"),
         Key("params", STR, "a part of the names of the parameters that it trains"),
-        Key("accum_grad_steps", INT, "batches a step", "1"),
-        Key("step_every_n_iters", INT, "how often it takes its turn", "1"),
-        Key("gradient_clip_val", either(FLOAT, NULL), "the most that gradients may be"),
+        Key("accum_grad_steps", INT, "batches a step", "1", numbers=COUNT),
+        Key("step_every_n_iters", INT, "how often it takes its turn", "1", numbers=COUNT),
+        Key("gradient_clip_val", either(FLOAT, NULL), "the most that gradients may be", numbers=POSITIVE),
         Key("gradient_clip_algorithm", OneOf(("norm", "value")), "what is clipped", '"norm"'),
     ),
 )
@@ -179,8 +189,8 @@ TRAINING = Block(
     (
         *SCAFFOLD,
         _SEED,
-        Key("num_device", INT, "devices a machine"),
-        Key("num_nodes", INT, "machines"),
+        Key("num_device", INT, "devices a machine", numbers=COUNT),
+        Key("num_nodes", INT, "machines", numbers=COUNT),
         Key("task", either(PythonName("an ESPnet2 task class"), STR, NULL), "an ESPnet2 task; `model` then holds its settings"),
         Key("create_dataset", ANY, "keyword arguments of the builder's lifecycle methods"),
         Key("dataset", Inside(TRAINING_DATASET), "what is trained and validated on"),
@@ -197,13 +207,18 @@ TRAINING = Block(
         Key("dataloader", Inside(DATALOADER), "how items become batches"),
         Key("trainer", Inside(TRAINER), "Lightning's Trainer"),
         Key("fit", ANY, "keyword arguments of Trainer.fit"),
-        Key("checkpoint_every", FLOAT, "seconds between checkpoints inside an epoch", "600"),
-        Key("max_nan_steps", INT, "losses that are not numbers, in a row, before training stops", "10"),
-        Key("num_threads", INT, "threads of torch on the CPU"),
+        Key("checkpoint_every", FLOAT, "seconds between checkpoints inside an epoch", "600", numbers=NOT_NEGATIVE),
+        Key("max_nan_steps", INT, "losses that are not numbers, in a row, before training stops", "10", numbers=COUNT),
+        Key("num_threads", INT, "threads of torch on the CPU", numbers=NOT_NEGATIVE),
         Key("write_collected_feats", BOOL, "let collect_stats keep the features of every item", "false"),
         _PARALLEL,
     ),
     open=False,
+    conflicts=(
+        Conflict("optimizer", "optimizers", "one optimizer, or several by name"),
+        Conflict("scheduler", "optimizers", "with several optimizers, schedulers stand under `schedulers` by their names"),
+        Conflict("schedulers", "optimizer", "`schedulers` belong to `optimizers`; with one optimizer write `scheduler`"),
+    ),
 )  # fmt: skip
 
 INFERENCE_DATASET = Block(
@@ -229,7 +244,7 @@ INFERENCE = Block(
         Key("idx_key", STR, "the field that names the item", '"utt_id"'),
         Key("hyp_key", either(STR, ListOf(STR)), "the field of the hypothesis", '"hyp"'),
         Key("ref_key", either(STR, ListOf(STR)), "the field of the reference", '"ref"'),
-        Key("batch_size", either(INT, NULL), "items a call of the model"),
+        Key("batch_size", either(INT, NULL), "items a call of the model", numbers=COUNT),
         Key("output_artifacts", MapOf(ANY), "fields that become files"),
         Key("provider", Target("a provider"), "makes dataset and model on each worker"),
         Key("runner", Target("a runner"), "processes the items"),

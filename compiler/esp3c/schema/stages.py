@@ -1,4 +1,4 @@
-"""The stages that ESPnet3's systems have: their order, the configs that each needs, and the keys that it reads."""
+"""The stages that ESPnet3's systems have: order, configs, the keys that each reads, and the files that it reads and leaves."""
 
 from __future__ import annotations
 
@@ -6,27 +6,73 @@ from esp3c.record import record
 
 
 @record
+class Files:
+    """Files of a stage: those called `names` (patterns, with `|` between them) in the folder that `folder`, a key of a config, holds.
+
+    With `when`, only where one of these keys is set.
+    """
+
+    folder: str
+    names: str
+    what: str
+    when: tuple[str, ...] = ()
+
+
+@record
 class Stage:
-    """A stage of a system. `reads` names keys that must be there, `a|b` where either will do."""
+    """A stage of a system. `reads` names keys that must be there, `a|b` where either will do.
+
+    `makes_data` and `reads_data` are the places of configs whose datasets it builds or goes through. `shares_items`: the
+    items are divided among the workers of its machine. `later`: this version has no execution of it.
+    """
 
     name: str
     requires: tuple[str, ...]
     reads: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    makes_data: tuple[str, ...] = ()
+    reads_data: tuple[str, ...] = ()
+    reads_files: tuple[Files, ...] = ()
+    writes: tuple[Files, ...] = ()
+    shares_items: bool = False
+    later: bool = False
 
 
-CREATE_DATASET = Stage("create_dataset", ("training",), ("training.dataset",))
+_BY_LENGTH = tuple(
+    f"training.dataloader.{split}.{key}"
+    for split in ("train", "valid")
+    for key in ("batch_bins", "sort_by_length", "iter_factory.batches.batch_bins")
+)
+"""Settings with which batches are cut by the lengths of the items."""
+
+STATS = Files("training.stats_dir", "*", "shapes and statistics")
+TOKENS = Files("training.tokenizer.save_path", "*", "tokenizer")
+CHECKPOINTS = Files("training.exp_dir", "*.ckpt|*.pth", "checkpoints")
+OUTPUTS = Files("inference.inference_dir", "*.scp", "outputs")
+SCORES = Files("metrics.inference_dir", "metrics.json", "scores")
+BUNDLE = Files("publication.pack_model.out_dir", "*", "bundle")
+
+CREATE_DATASET = Stage(
+    "create_dataset",
+    ("training",),
+    ("training.dataset",),
+    makes_data=("training.dataset.train", "training.dataset.valid", "training.dataset.test", "inference.dataset.test"),
+)
 TRAIN_TOKENIZER = Stage(
     "train_tokenizer",
     ("training",),
     ("training.tokenizer.vocab_size", "training.tokenizer.save_path", "training.tokenizer.text_builder"),
     after=("create_dataset",),
+    writes=(TOKENS,),
 )
 COLLECT_STATS = Stage(
     "collect_stats",
     ("training",),
     ("training.dataset.train", "training.model"),
     after=("create_dataset", "train_tokenizer"),
+    reads_data=("training.dataset.train", "training.dataset.valid"),
+    writes=(STATS,),
+    shares_items=True,
 )
 TRAIN = Stage(
     "train",
@@ -38,13 +84,46 @@ TRAIN = Stage(
         "training.optimizer|training.optimizers",
     ),
     after=("create_dataset", "train_tokenizer", "collect_stats"),
+    reads_data=("training.dataset.train", "training.dataset.valid"),
+    reads_files=(Files("training.stats_dir", "*", "shapes", when=_BY_LENGTH), TOKENS),
+    writes=(CHECKPOINTS,),
 )
-INFER = Stage("infer", ("inference",), ("inference.dataset.test", "inference.model"), after=("train",))
-MEASURE = Stage("measure", ("metrics",), ("metrics.metrics",), after=("infer",))
-PACK_MODEL = Stage("pack_model", ("training", "publication"), ("publication.pack_model",), after=("train",))
-UPLOAD_MODEL = Stage("upload_model", ("publication",), ("publication.upload_model.hf_repo",), after=("pack_model",))
-PACK_DEMO = Stage("pack_demo", ("demo",), after=("pack_model",))
-UPLOAD_DEMO = Stage("upload_demo", ("demo",), after=("pack_demo",))
+INFER = Stage(
+    "infer",
+    ("inference",),
+    ("inference.dataset.test", "inference.model"),
+    after=("train",),
+    reads_data=("inference.dataset.test",),
+    writes=(OUTPUTS,),
+    shares_items=True,
+)
+MEASURE = Stage(
+    "measure",
+    ("metrics",),
+    ("metrics.metrics",),
+    after=("infer",),
+    reads_files=(Files("metrics.inference_dir", "*.scp", "outputs"),),
+    writes=(SCORES,),
+)
+PACK_MODEL = Stage(
+    "pack_model",
+    ("training", "publication"),
+    ("publication.pack_model",),
+    after=("train",),
+    reads_files=(CHECKPOINTS,),
+    writes=(BUNDLE,),
+    later=True,
+)
+UPLOAD_MODEL = Stage(
+    "upload_model",
+    ("publication",),
+    ("publication.upload_model.hf_repo",),
+    after=("pack_model",),
+    reads_files=(BUNDLE,),
+    later=True,
+)
+PACK_DEMO = Stage("pack_demo", ("demo",), after=("pack_model",), later=True)
+UPLOAD_DEMO = Stage("upload_demo", ("demo",), after=("pack_demo",), later=True)
 
 BASE_STAGES = (
     CREATE_DATASET,

@@ -101,13 +101,75 @@ Type: TypeAlias = (
 
 
 @record
+class Range:
+    """Which numbers a setting takes. Nothing is said of what is no number.
+
+    `above`: `least` itself is not in it. `also` are further numbers, each with its meaning in words. `parts`: a number
+    that is not whole is a part of something, at most 1. `among`: only these.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: bool = False
+    also: tuple[tuple[float, str], ...] = ()
+    parts: bool = False
+    among: tuple[float, ...] = ()
+
+    def holds(self, value: float) -> bool:
+        if any(value == each for each, _ in self.also):
+            return True
+        if self.among:
+            return value in self.among
+        if self.parts and value > 1 and value % 1:
+            return False
+        low = self.least is None or (value > self.least if self.above else value >= self.least)
+        return low and (self.most is None or value <= self.most)
+
+    @property
+    def words(self) -> str:
+        """The range as a person says it: `at least 1, or -1 for all of them`."""
+        if self.among:
+            said = " or ".join(f"{each:g}" for each in self.among)
+        elif self.parts:
+            said = "a part between 0 and 1, or a whole number"
+        elif self.least is None:
+            said = f"at most {self.most:g}"
+        else:
+            said = f"more than {self.least:g}" if self.above else f"at least {self.least:g}"
+            said += f" and at most {self.most:g}" if self.most is not None else ""
+        return ", or ".join([said, *(f"{each:g} {meaning}" for each, meaning in self.also)])
+
+
+@record
+class Form:
+    """How the text of a setting is written: the whole of it matches `pattern`; `words` says so to a person."""
+
+    pattern: str
+    words: str
+
+
+@record
 class Key:
-    """One setting: its name as in ESPnet3's YAML, its type, what it does, and the default in words."""
+    """One setting: its name as in ESPnet3's YAML, its type, what it does, and the default in words.
+
+    `numbers` and `text` say more of those values that are numbers or text.
+    """
 
     name: str
     type: Type
     doc: str
     default: str | None = None
+    numbers: Range | None = None
+    text: Form | None = None
+
+
+@record
+class Conflict:
+    """Two keys of a block that are never both set, and why in words."""
+
+    one: str
+    other: str
+    why: str
 
 
 @record
@@ -115,13 +177,14 @@ class Block:
     """A place with known keys.
 
     `open`: further keys are the person's own business. `target`: the `_target_` that goes without saying; a block that
-    says it all the same is the same block.
+    says it all the same is the same block. `conflicts`: keys that exclude each other.
     """
 
     name: str
     keys: tuple[Key, ...]
     open: bool = False
     target: str = ""
+    conflicts: tuple[Conflict, ...] = ()
     _index: dict[str, Key] = field(default_factory=dict, compare=False)
 
     def key(self, name: str) -> Key | None:
@@ -138,6 +201,7 @@ ANY = Anything()
 INT, FLOAT, BOOL, STR = Plain("int"), Plain("float"), Plain("bool"), Plain("str")
 DURATION, SIZE, FREQUENCY = Measured("duration"), Measured("size"), Measured("frequency")
 NULL = Plain("null")
+COUNT, NOT_NEGATIVE, POSITIVE = Range(1), Range(0), Range(0, above=True)
 
 
 def either(*options: Type) -> Either:

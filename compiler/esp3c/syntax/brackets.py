@@ -7,19 +7,17 @@ closing bracket that stands first on its line stands under the line that it clos
 
 from __future__ import annotations
 
-from lark import Token
-
 from esp3c.diagnostics import Diagnostic
 from esp3c.record import mutable
 from esp3c.source import Source, Span
 from esp3c.syntax import errors
 from esp3c.syntax.grammar import CLOSERS, DECLARATIONS, OPENERS, WELL_KNOWN, virtual
+from esp3c.syntax.lalr import Token
 
 MAX_DEPTH = 100
 
 
 def span_of(source: Source, token: Token) -> Span:
-    assert token.start_pos is not None and token.end_pos is not None
     return Span(source, token.start_pos, token.end_pos)
 
 
@@ -54,7 +52,7 @@ def _flatten(source: Source, tokens: list[Token]) -> tuple[list[Token], list[Dia
             if depth == MAX_DEPTH + 1:
                 if not diagnostics:
                     diagnostics.append(errors.too_deep(span_of(source, token), MAX_DEPTH))
-                out.append(virtual("MISSING", token.start_pos or 0))
+                out.append(virtual("MISSING", token.start_pos))
         if depth <= MAX_DEPTH:
             out.append(token)
         if token.type in OPENERS:
@@ -81,12 +79,11 @@ class _Repair:
     def run(self) -> None:
         last_line = 0
         for index, token in enumerate(self.tokens):
-            assert token.start_pos is not None
             line = self.source.line_of(token.start_pos)
             first = line != last_line
             last_line = line
             if first and self.stack and self._begins_declaration(index):
-                self.close_all(token.start_pos, Span(self.source, token.start_pos, token.end_pos or 0))
+                self.close_all(token.start_pos, Span(self.source, token.start_pos, token.end_pos))
             if token.type in CLOSERS:
                 self.stack.append(_Open(token, self.indent(line)))
             elif token.type in OPENERS and not self.close(token, line, first):
@@ -112,7 +109,7 @@ class _Repair:
                 opener = span_of(self.source, self.stack[-1].token)
                 self.diagnostics.append(errors.stray_closer(span_of(self.source, token), opener))
                 return False
-            self.close_down_to(depth + 1, token.start_pos or 0, span_of(self.source, token))
+            self.close_down_to(depth + 1, token.start_pos, span_of(self.source, token))
         closed = self.stack.pop()
         if first and self.indent(line) < closed.indent:
             for outer in self.stack:
@@ -136,7 +133,7 @@ class _Repair:
 
     def _begins_declaration(self, index: int) -> bool:
         token = self.tokens[index]
-        if token.type != "NAME" or self.source.position(token.start_pos or 0)[1] != 1:
+        if token.type != "NAME" or self.source.position(token.start_pos)[1] != 1:
             return False
         following = [each.type for each in self.tokens[index + 1 : index + 3]]
         if str(token) in WELL_KNOWN or str(token) == "stages":

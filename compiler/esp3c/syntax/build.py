@@ -1,21 +1,17 @@
-"""lark's tree to the syntax tree. The only place that knows the names of the grammar's rules."""
+"""The tree of the grammar to the syntax tree. The only place that knows the names of the grammar's rules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-from lark import Token, Tree
 
 from esp3c.diagnostics import Diagnostic
 from esp3c.source import Source, Span
 from esp3c.syntax import ast, errors
+from esp3c.syntax.lalr import Token, Tree
 from esp3c.syntax.literals import Problem, read_number, read_text
 
-Node = Tree[Any]
 
-
-def build_file(source: Source, tree: Node) -> tuple[ast.File, list[Diagnostic]]:
+def build_file(source: Source, tree: Tree) -> tuple[ast.File, list[Diagnostic]]:
     """The tree of a whole file, and a message for every literal that means nothing."""
     builder = _Builder(source)
     declarations = tuple(builder.declaration(child) for child in tree.children)
@@ -23,7 +19,7 @@ def build_file(source: Source, tree: Node) -> tuple[ast.File, list[Diagnostic]]:
     return file, [errors.of_literal(problem) for problem in builder.problems]
 
 
-def build_override(source: Source, tree: Node) -> tuple[ast.Setting, list[Diagnostic]]:
+def build_override(source: Source, tree: Tree) -> tuple[ast.Setting, list[Diagnostic]]:
     """The setting of `--set key=value`."""
     builder = _Builder(source)
     *new, key, value = tree.children
@@ -36,7 +32,7 @@ class _Builder:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
-        self.values: dict[str, Callable[[Node], ast.Value]] = {
+        self.values: dict[str, Callable[[Tree], ast.Value]] = {
             "string": self.string,
             "long_string": self.string,
             "number": self.number,
@@ -53,15 +49,13 @@ class _Builder:
 
     # -- places -------------------------------------------------------------------------------------------------------
 
-    def span(self, node: Node) -> Span:
-        meta = node.meta
-        return Span(self.source, meta.start_pos, meta.end_pos)
+    def span(self, node: Tree) -> Span:
+        return Span(self.source, node.start_pos, node.end_pos)
 
     def token_span(self, token: Token) -> Span:
-        assert token.start_pos is not None and token.end_pos is not None
         return Span(self.source, token.start_pos, token.end_pos)
 
-    def name(self, token: Node | Token) -> ast.Name:
+    def name(self, token: Tree | Token) -> ast.Name:
         assert isinstance(token, Token)
         span = self.token_span(token)
         if token.type != "STRING":
@@ -73,7 +67,7 @@ class _Builder:
 
     # -- declarations -------------------------------------------------------------------------------------------------
 
-    def declaration(self, node: Node) -> ast.Declaration:
+    def declaration(self, node: Tree) -> ast.Declaration:
         span, children = self.span(node), node.children
         match node.data:
             case "recipe":
@@ -91,7 +85,7 @@ class _Builder:
                 return ast.StagesDeclaration(stages, span)
         raise AssertionError(node.data)
 
-    def config(self, node: Node) -> ast.ConfigDeclaration:
+    def config(self, node: Tree) -> ast.ConfigDeclaration:
         span, first = self.span(node), node.children[0]
         block = self.block(node.children[-1])
         if isinstance(first, Tree):
@@ -101,7 +95,7 @@ class _Builder:
             extends = self.name(node.children[2].children[1])
         return ast.ConfigDeclaration(self.name(node.children[1]), False, extends, block, span)
 
-    def stage(self, node: Node) -> ast.StageLine:
+    def stage(self, node: Tree) -> ast.StageLine:
         requires: list[tuple[ast.Name, ...]] = []
         runs: list[ast.Path] = []
         on: list[ast.Name] = []
@@ -122,10 +116,10 @@ class _Builder:
 
     # -- blocks -------------------------------------------------------------------------------------------------------
 
-    def block(self, node: Node) -> ast.Block:
+    def block(self, node: Tree) -> ast.Block:
         return ast.Block(tuple(self.entry(child) for child in node.children), self.span(node))
 
-    def entry(self, node: Node) -> ast.Setting | ast.Field:
+    def entry(self, node: Tree) -> ast.Setting | ast.Field:
         span = self.span(node)
         if node.data == "added":
             inner = self.entry(node.children[1])
@@ -136,10 +130,10 @@ class _Builder:
             return ast.Field(self.key(node.children[0]), self.type(node.children[-1]), optional, span)
         return ast.Setting(self.key(node.children[0]), self.value(node.children[1]), False, span)
 
-    def key(self, node: Node) -> ast.Key:
+    def key(self, node: Tree) -> ast.Key:
         return ast.Key(tuple(self.name(token) for token in node.children), self.span(node))
 
-    def type(self, node: Node) -> ast.FieldType:
+    def type(self, node: Tree) -> ast.FieldType:
         name, *dims = node.children
         return ast.FieldType(
             self.name(name),
@@ -147,7 +141,7 @@ class _Builder:
             self.span(node),
         )
 
-    def dim(self, token: Node | Token) -> ast.Name | ast.Number:
+    def dim(self, token: Tree | Token) -> ast.Name | ast.Number:
         assert isinstance(token, Token)
         if token.type == "NUMBER":
             return ast.Number(self.read_number(self.token_span(token))[0], self.token_span(token))
@@ -155,13 +149,13 @@ class _Builder:
 
     # -- values -------------------------------------------------------------------------------------------------------
 
-    def value(self, node: Node | Token) -> ast.Value:
+    def value(self, node: Tree | Token) -> ast.Value:
         if isinstance(node, Token):
             # A string without an end, or a sign without a meaning: reported by the lexer.
             return ast.Missing(self.token_span(node))
-        return self.values[str(node.data)](node)
+        return self.values[node.data](node)
 
-    def string(self, node: Node) -> ast.Text:
+    def string(self, node: Tree) -> ast.Text:
         span = self.span(node)
         meaning = read_text(span, long=node.data == "long_string")
         self.problems.extend(meaning.problems)
@@ -173,24 +167,24 @@ class _Builder:
             self.problems.append(meaning.problem)
         return meaning.value, meaning.dimension
 
-    def number(self, node: Node) -> ast.Number | ast.Quantity:
+    def number(self, node: Tree) -> ast.Number | ast.Quantity:
         span = self.span(node)
         value, dimension = self.read_number(span)
         if dimension is None:
             return ast.Number(value, span)
         return ast.Quantity(value, dimension, span)
 
-    def list(self, node: Node) -> ast.ListValue:
+    def list(self, node: Tree) -> ast.ListValue:
         return ast.ListValue(tuple(self.value(child) for child in node.children), self.span(node))
 
-    def path(self, node: Node) -> ast.Path:
+    def path(self, node: Tree) -> ast.Path:
         return ast.Path(tuple(self.name(token) for token in node.children), self.span(node))
 
-    def reference(self, node: Node) -> ast.Reference:
+    def reference(self, node: Tree) -> ast.Reference:
         block = self.block(node.children[1]) if len(node.children) > 1 else None
         return ast.Reference(self.path(node.children[0]), block, self.span(node))
 
-    def call(self, node: Node) -> ast.Call:
+    def call(self, node: Tree) -> ast.Call:
         children = [child for child in node.children if isinstance(child, Tree)]
         path, rest = self.path(children[0]), children[1:]
         block = None
@@ -199,7 +193,7 @@ class _Builder:
         arguments = tuple(self.argument(child) for child in rest)
         return ast.Call(path, arguments, node.data == "partial", block, self.span(node))
 
-    def argument(self, node: Node) -> ast.Argument:
+    def argument(self, node: Tree) -> ast.Argument:
         span = self.span(node)
         if node.data == "positional":
             return ast.Argument(None, self.value(node.children[0]), span)

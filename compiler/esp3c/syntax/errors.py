@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, code_of, explained
+from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, Severity, code_of, explained
 from esp3c.source import Span
 from esp3c.suggest import certain, did_you_mean, nearest, one_of
 from esp3c.syntax.grammar import DECLARATIONS, WELL_KNOWN
@@ -236,7 +236,7 @@ def unknown_declaration(found: Span, word: str) -> Diagnostic:
     The declarations are `recipe`, `dataset`, `training`, `inference`, `metrics`, `publication`, `demo`, `config`,
     `parallel`, `stages` and `let`.
     """
-    meant = certain(word, nearest(word, ALL_DECLARATIONS))
+    meant = certain(word, nearest(word, ALL_DECLARATIONS), closed=True)
     return Diagnostic(
         code_of(unknown_declaration),
         f"`{word}` does not begin a declaration",
@@ -287,11 +287,30 @@ def too_many(at: Span, limit: int) -> Diagnostic:
     return Diagnostic(code_of(too_many), f"more than {limit} syntax errors", Label(at, "not read from here on"))
 
 
+@explained("ESP0130", "an ignore that ignores nothing", Severity.WARNING)
+def useless_ignore(found: Span, message: str, label: str, fix: Fix | None = None) -> Diagnostic:
+    """A comment asks to ignore a code, and that has no effect.
+
+        exp_tag = "ctc"              # esp: ignore[ESP0301]
+
+    An ignore takes out the diagnostics of the codes that it lists. Behind something it is about its own line; alone on
+    its line, about the line below. Words behind the list are a reason:
+
+        trainer { my_key = 1 }       # esp: ignore[ESP0301] read by our own callback
+
+    It has no effect where nothing with that code begins on that line (any more), where the code does not exist, where
+    no list stands behind `ignore` (a comment that ignored everything would hide what comes later), and with the codes
+    that cannot be ignored: syntax errors, this one, and those with which nothing could be written, such as undefined names.
+    On the command line, `--ignore` leaves any code out of what is shown.
+    """
+    return Diagnostic(code_of(useless_ignore), message, Label(found, label), fix=fix)
+
+
 SYNTAX_ERRORS = (
     unexpected, unclosed, stray_closer, unclosed_string, missing_value, missing_equals, missing_comma, too_deep,
     bad_number, bad_escape, bad_interpolation, illegal, unknown_declaration, colon_for_equals, missing_name, too_many, single_quoted,
     early_end,
-    lone_unit,
+    lone_unit, useless_ignore,
 )  # fmt: skip
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from lark import Token
-
 from esp3c.suggest import one_of
 from esp3c.syntax.grammar import KEYWORDS, SHOWN
+from esp3c.syntax.lalr import Token
 
 
 def describe(token: Token) -> str:
@@ -19,7 +18,7 @@ def describe(token: Token) -> str:
 
 def in_words(takes: set[str]) -> str:
     """The kinds of token that a state takes, as a person would say it: `a key, or `}``."""
-    # In the order of the tables here: lark keeps its actions in an order that differs from run to run.
+    # In the order in which a person would expect them, which is that of the tables here.
     signs = [sign for kind, sign in SHOWN.items() if kind in takes and kind not in {"OPTIONAL", "DOT"}]
     words = [word for word, kind in KEYWORDS.items() if kind in takes]
     parts: list[str] = []

@@ -1,12 +1,8 @@
-"""The LALR(1) tables of `esp.lark`, made once a process, and the words that the parser knows by their state."""
+"""The words of the grammar that the parser knows by their state, its brackets and signs."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.resources import files
-from typing import Any
-
-from lark import Lark, Token
+from esp3c.syntax.lalr import Token
 
 DECLARATIONS = ("recipe", "dataset", "config", "parallel", "let", "stages")
 WELL_KNOWN = ("training", "inference", "metrics", "publication", "demo")
@@ -24,20 +20,6 @@ SHOWN = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def parser() -> Lark:
-    text = files("esp3c.syntax").joinpath("esp.lark").read_text(encoding="utf-8")
-    return Lark(
-        text,
-        parser="lalr",
-        lexer="basic",
-        start=["start", "override"],
-        propagate_positions=True,
-        maybe_placeholders=False,
-    )
-
-
 def virtual(kind: str, at: int, end: int | None = None, text: str | None = None) -> Token:
     """A token that does not stand in the text, at the place where it should."""
-    value: Any = SHOWN.get(kind, "") if text is None else text
-    return Token(kind, value, start_pos=at, end_pos=at if end is None else end)
+    return Token(kind, SHOWN.get(kind, "") if text is None else text, at, at if end is None else end)

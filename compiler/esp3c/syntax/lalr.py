@@ -11,7 +11,30 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from esp3c.syntax.tables import ACTIONS, END, FINAL, GOTOS, IGNORED, INITIAL, RULES, TERMINALS
+from esp3c.syntax import tables
+from esp3c.syntax.tables import FINAL, IGNORED, INITIAL, RULES, TERMINALS
+
+END = "$END"
+
+
+def _rows(table: str) -> list[list[list[str]]]:
+    return [[each.split(":") for each in row.split()] for row in table.split(";")]
+
+
+def _actions() -> list[dict[str, int]]:
+    kinds = [each.split() for each in tables.KINDS.split(";")]
+    return [{kind: int(action) for action, group in row for kind in kinds[int(group)]} for row in _rows(tables.ACTIONS)]
+
+
+def _gotos() -> list[dict[str, int]]:
+    rows = [{origin: int(state) for origin, state in row} for row in _rows(tables.ROWS)]
+    return [rows[int(index)] for index in tables.GOTOS.split()]
+
+
+# By state and kind of token: the state to go to, or ~(the number of the rule that is complete).
+ACTIONS = _actions()
+# By state and origin of a complete rule: the state to go to.
+GOTOS = _gotos()
 
 
 class Token(str):
@@ -93,8 +116,8 @@ class Machine:
                 return
             self._reduce(~action)
 
-    def finish(self, end: int) -> Tree:
-        """The tree of all that was fed; `end` is where the text ends.
+    def finish(self) -> Tree:
+        """The tree of all that was fed.
 
         Raises:
             Unexpected: something is still missing.

@@ -8,17 +8,10 @@ The steps, each over the whole file:
    so that a key of a block may be called `dataset` or `on`. Where a token does not fit, `_Recovery` first tries a
    repair of one token that it can name (`=` missing, `,` missing, a value missing, a misspelt declaration), and
    otherwise drops the entry in which the token stands, within the brackets that are open there.
-4. `build_file` turns lark's tree into `esp3c.syntax.ast`.
+4. `build_file` turns the tree of the grammar into `esp3c.syntax.ast`.
 """
 
 from __future__ import annotations
-
-from typing import Any
-
-from lark import Token, Tree
-from lark.exceptions import UnexpectedToken
-from lark.parsers.lalr_analysis import Shift
-from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from esp3c.diagnostics import Diagnostic, Label
 from esp3c.source import Source, Span
@@ -28,14 +21,15 @@ from esp3c.syntax.brackets import balance, span_of
 from esp3c.syntax.build import build_file, build_override
 from esp3c.syntax.causes import only_causes
 from esp3c.syntax.expected import describe, in_words
-from esp3c.syntax.grammar import CLOSERS, CONSTANTS, KEYWORDS, OPENERS, parser, virtual
+from esp3c.syntax.grammar import CLOSERS, CONSTANTS, KEYWORDS, OPENERS, virtual
+from esp3c.syntax.lalr import Machine, Token, Tree, Unexpected
 from esp3c.syntax.tokens import tokenize
 
 MAX_ERRORS = 100
 
 _VALUE_STARTS = {"STRING", "LONG_STRING", "NUMBER", "NAME", "LBRACE", "LSQB", "MISSING"}
 _BEHIND_A_KEY = {"EQUAL", "COLON", "LBRACE", "NUMBER", "STRING", "LONG_STRING"}
-# lark's names for the entries read so far of a block, of `stages`, of a list, and of a call.
+# The grammar's names for the entries read so far of a block, of `stages`, of a list, and of a call.
 _ENTRIES = ("__block_star", "__stages_star", "__list_star", "___arguments_star")
 _WANTS = {"DOT": "a name behind it", "COLON": "a type behind it"}
 _AFTER_VALUE = {"STRING", "LONG_STRING", "NUMBER", "NAME", "RBRACE", "RSQB", "RPAR", "MISSING"}
@@ -64,7 +58,7 @@ def parse_override(source: Source) -> tuple[ast.Setting | None, list[Diagnostic]
     return setting, literal
 
 
-def _read(source: Source, start: str) -> tuple[Tree[Any], list[Diagnostic]]:
+def _read(source: Source, start: str) -> tuple[Tree, list[Diagnostic]]:
     tokens, lexical = tokenize(source)
     tokens, unbalanced = balance(source, tokens)
     reader = _Reader(source, tokens, start)
@@ -78,13 +72,13 @@ class _Reader:
         self.tokens = tokens
         self.start = start
         self.diagnostics: list[Diagnostic] = []
-        self.machine: InteractiveParser = parser().parse_interactive("", start=start)
+        self.machine = Machine(start)
         # The opening brackets inside which the next token stands.
         self.open: list[Token] = []
         # The token at which reading went on last, where dropping an entry brought it no further.
         self.stuck = -1
 
-    def run(self) -> Tree[Any]:
+    def run(self) -> Tree:
         at, tokens = 0, self.tokens
         while at < len(tokens):
             at = self.step(at)
@@ -94,16 +88,11 @@ class _Reader:
                 break
         if self.open or len(self.diagnostics) >= MAX_ERRORS:
             self.cut_to(0)
-        end = virtual("$END", len(self.source.text))
         try:
-            tree = self.machine.feed_token(end)
-        except UnexpectedToken:
+            return self.machine.finish()
+        except Unexpected:
             self.end_of_file()
-            if self.start != "start":
-                return Tree(self.start, [])
-            tree = self.machine.feed_token(end)
-        assert isinstance(tree, Tree)
-        return tree
+            return self.machine.finish() if self.start == "start" else Tree(self.start, [])
 
     def step(self, at: int) -> int:
         """Feeds the token at index `at`; the index at which to go on."""
@@ -113,7 +102,7 @@ class _Reader:
             missing = self.value_missing_after(at)
             if missing is not None:
                 return missing
-        if kind in _WANTS and self.begins_next(at + 1) and self.fits(kind):
+        if kind in _WANTS and self.begins_next(at + 1) and self.machine.fits(kind):
             key = self.tokens[at - 1] if at else token
             if kind == "COLON" and key.type in {"NAME", "STRING"}:
                 self.diagnostics.append(errors.colon_for_equals(self.span(key), self.span(token)))
@@ -126,8 +115,8 @@ class _Reader:
             return at + 1
         shaped = self.shaped(token)
         try:
-            self.machine.feed_token(shaped)
-        except UnexpectedToken:
+            self.machine.feed(shaped)
+        except Unexpected:
             return self.recover(at)
         if kind in CLOSERS:
             self.open.append(token)
@@ -135,32 +124,27 @@ class _Reader:
             self.open.pop()
         return at + 1
 
-    def choices(self) -> dict[str, Any]:
-        """What the tables have an action for in this state; a kind among them may still not fit in the end."""
-        found: dict[str, Any] = self.machine.choices()  # type: ignore[no-untyped-call]
-        return found
-
     def shaped(self, token: Token) -> Token:
         """The token as the keyword that it is in this state, if it is one."""
         if token.type == "NAME":
             keyword = KEYWORDS.get(str(token))
-            if keyword is not None and keyword in self.choices():
-                return Token.new_borrow_pos(keyword, str(token), token)
+            if keyword is not None and keyword in self.machine.choices():
+                return token.as_kind(keyword)
         return token
 
     # -- repairs --------------------------------------------------------------------------------------------------
 
     def value_missing_after(self, at: int) -> int | None:
         """`key =` with nothing behind it; feeds `=` and a stand-in and returns where to go on."""
-        if "EQUAL" not in self.choices():
+        if "EQUAL" not in self.machine.choices():
             return None
         following = self.tokens[at + 1] if at + 1 < len(self.tokens) else None
         if following is not None:
             kind = following.type
             if kind == "EQUAL":
-                if not self.fits("EQUAL"):
+                if not self.machine.fits("EQUAL"):
                     return None
-                self.machine.feed_token(self.tokens[at])
+                self.machine.feed(self.tokens[at])
                 self.report_unexpected(at + 1)
                 return at + 2
             next_key = kind == "NAME" and str(following) not in CONSTANTS and self.followed_by_equals(at + 1)
@@ -168,9 +152,9 @@ class _Reader:
                 return None
         try:
             stand_in = virtual("MISSING", self.end(self.tokens[at]))
-            self.machine.feed_token(self.tokens[at])
-            self.machine.feed_token(stand_in)
-        except UnexpectedToken:
+            self.machine.feed(self.tokens[at])
+            self.machine.feed(stand_in)
+        except Unexpected:
             return self.recover(at)
         self.tokens.insert(at + 1, stand_in)
         key = self.tokens[at - 1] if at else self.tokens[at]
@@ -196,26 +180,26 @@ class _Reader:
                 before.type == "NAME"
                 and token.type in _VALUE_STARTS - {"LBRACE", "LSQB"}
                 and self.line(before) == self.line(token)
-                and self.fits("EQUAL")
+                and self.machine.fits("EQUAL")
                 and self.is_key(at - 1)
             ):
                 self.diagnostics.append(errors.missing_equals(self.span(before), self.span(token)))
-                self.machine.feed_token(virtual("EQUAL", self.end(before)))
+                self.machine.feed(virtual("EQUAL", self.end(before)))
                 return at
-            if before.type == "NAME" and inside == "LBRACE" and self.is_key(at - 1) and self.fits("EQUAL"):
+            if before.type == "NAME" and inside == "LBRACE" and self.is_key(at - 1) and self.machine.fits("EQUAL"):
                 equals = virtual("EQUAL", self.end(before))
                 self.diagnostics.append(errors.missing_value(self.span(before), self.span(equals), self.span(token)))
-                self.machine.feed_token(equals)
-                self.machine.feed_token(virtual("MISSING", self.end(before)))
+                self.machine.feed(equals)
+                self.machine.feed(virtual("MISSING", self.end(before)))
                 return at
             if (
                 inside in {"LSQB", "LPAR"}
                 and token.type in _VALUE_STARTS
                 and before.type in _AFTER_VALUE
-                and self.fits("COMMA")
+                and self.machine.fits("COMMA")
             ):
                 self.diagnostics.append(errors.missing_comma(self.span(before), self.span(token)))
-                self.machine.feed_token(virtual("COMMA", self.end(before)))
+                self.machine.feed(virtual("COMMA", self.end(before)))
                 return at
         self.report_unexpected(at)
         following = self.skip_entry(at)
@@ -247,18 +231,18 @@ class _Reader:
         token = self.tokens[at]
         word = str(token)
         before = self.tokens[at - 1] if at else None
-        if before is not None and str(before) in KEYWORDS and self.fits("NAME"):
+        if before is not None and str(before) in KEYWORDS and self.machine.fits("NAME"):
             self.diagnostics.append(errors.missing_name(self.span(before), self.span(token)))
-            name = Token("NAME", "_", start_pos=self.end(before), end_pos=self.end(before))
-            self.machine.feed_token(name)
+            name = Token("NAME", "_", self.end(before), self.end(before))
+            self.machine.feed(name)
             return at
         begins = token.type == "NAME" and word not in errors.ALL_DECLARATIONS
-        if begins and self.fits("RECIPE"):
+        if begins and self.machine.fits("RECIPE"):
             self.diagnostics.append(errors.unknown_declaration(self.span(token), word))
             near = nearest(word, errors.ALL_DECLARATIONS, most=1)
             if near and at + 1 < len(self.tokens) and self.tokens[at + 1].type in {"NAME", "LBRACE"}:
-                keyword = Token.new_borrow_pos(KEYWORDS[near[0]], near[0], token)
-                self.machine.feed_token(keyword)
+                keyword = Token(KEYWORDS[near[0]], near[0], token.start_pos, token.end_pos)
+                self.machine.feed(keyword)
                 return at + 1
             return self.skip_declaration(at)
         self.report_unexpected(at)
@@ -271,7 +255,7 @@ class _Reader:
         if self.open[-1].type == "LBRACE":
             self.settle("NAME")
         self.cut_entry()
-        depth, keys = 0, "STRING" in self.choices()
+        depth, keys = 0, "STRING" in self.machine.choices()
         commas = self.open[-1].type != "LBRACE"
         for here in range(at, len(self.tokens)):
             token = self.tokens[here]
@@ -296,10 +280,8 @@ class _Reader:
     def leave_bracket(self, at: int) -> int:
         """Drops what the innermost bracket stands in, where nothing that could follow in it is left to read."""
         opener = self.open.pop()
-        state = self.machine.parser_state
-        while state.value_stack.pop() is not opener:
-            state.state_stack.pop()
-        state.state_stack.pop()
+        while self.machine.pop() is not opener:
+            pass
         self.cut_entry()
         depth = 0
         for here in range(at, len(self.tokens)):
@@ -335,46 +317,31 @@ class _Reader:
 
     def settle(self, kind: str) -> None:
         """Finishes what was read whole: an entry or a declaration is only known to end by the word behind it."""
-        state = self.machine.parser_state
-        table: Any = state.parse_conf.parse_table.states
-        if not self.fits(kind):
-            return
-        while table[state.state_stack[-1]][kind][0] is not Shift:
-            rule = table[state.state_stack[-1]][kind][1]
-            size = len(rule.expansion)
-            parts = state.value_stack[len(state.value_stack) - size :]
-            del state.value_stack[len(state.value_stack) - size :]
-            del state.state_stack[len(state.state_stack) - size :]
-            made = state.parse_conf.callbacks[rule](parts)
-            state.state_stack.append(table[state.state_stack[-1]][rule.origin.name][1])
-            state.value_stack.append(made)
+        if self.machine.fits(kind):
+            self.machine.settle(kind)
 
     def cut_entry(self) -> None:
         """Forgets what was read of the current entry: back to the innermost bracket or the entries read inside it."""
-        state = self.machine.parser_state
-        while len(state.state_stack) > 1:
-            top = state.value_stack[-1]
+        while self.machine.values:
+            top = self.machine.values[-1]
             if isinstance(top, Token) and top.type in CLOSERS:
                 return
-            if isinstance(top, Tree) and str(top.data).startswith(_ENTRIES):
+            if isinstance(top, Tree) and top.data.startswith(_ENTRIES):
                 return
-            state.state_stack.pop()
-            state.value_stack.pop()
+            self.machine.pop()
 
     def just_opened(self) -> bool:
-        top = self.machine.parser_state.value_stack[-1]
+        top = self.machine.values[-1]
         return isinstance(top, Token) and top.type in CLOSERS
 
     def cut_to(self, depth: int) -> None:
         """Forgets the current declaration."""
         del self.open[depth:]
-        state = self.machine.parser_state
-        while len(state.state_stack) > 1:
-            top = state.value_stack[-1]
-            if isinstance(top, Tree) and str(top.data).startswith("__start"):
+        while self.machine.values:
+            top = self.machine.values[-1]
+            if isinstance(top, Tree) and top.data.startswith("__start"):
                 return
-            state.state_stack.pop()
-            state.value_stack.pop()
+            self.machine.pop()
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -395,26 +362,13 @@ class _Reader:
 
     def expected(self) -> str:
         """What could stand here. Only what the state really takes, so that the sentence is true."""
-        return in_words({kind for kind in self.choices() if kind.isupper() and self.fits(kind)})
-
-    def fits(self, kind: str) -> bool:
-        probe: InteractiveParser = self.machine.copy(deepcopy_values=False)  # type: ignore[no-untyped-call]
-        # lark's reductions write into the lists that they reduce, so the probe needs its own.
-        probe.parser_state.value_stack[:] = [
-            Tree(value.data, list(value.children), value.meta) if isinstance(value, Tree) else value
-            for value in probe.parser_state.value_stack
-        ]
-        try:
-            probe.feed_token(virtual(kind, 0))
-        except UnexpectedToken:
-            return False
-        return True
+        return in_words({kind for kind in self.machine.choices() if kind.isupper() and self.machine.fits(kind)})
 
     def span(self, token: Token) -> Span:
         return span_of(self.source, token)
 
     def line(self, token: Token) -> int:
-        return self.source.line_of(token.start_pos or 0)
+        return self.source.line_of(token.start_pos)
 
     def end(self, token: Token) -> int:
-        return token.end_pos or 0
+        return token.end_pos

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 # fmt: off
 
-# The kind of token that ends a text.
-END = '$END'
+# The state to begin in, by the rule that is read.
+INITIAL = {'start': 0, 'override': 1}
 
-# The state to begin in, and the state that is reached when all is read, by the rule that is read.
-INITIAL: dict[str, int] = {"start": 0, "override": 1}
-
-
-FINAL: dict[str, int] = {"start": 21, "override": 47}
+# The state that is reached when all is read.
+FINAL = {'start': 21, 'override': 47}
 
 # Kinds of words that the parser never sees.
 IGNORED = (
@@ -19,7 +16,7 @@ IGNORED = (
     'WHITE',
 )
 
-# Kinds of words and their patterns; the first that matches wins.
+# Kinds of words and their patterns. The first that matches wins.
 TERMINALS = (
     ('LONG_STRING', '"""[^"\\\\]*(?:(?:\\\\[\\s\\S]|"(?!""))[^"\\\\]*)*"""'),
     ('UNCLOSED_LONG', '"""[\\s\\S]*'),
@@ -44,7 +41,7 @@ TERMINALS = (
     ('ILLEGAL', '.'),
 )
 
-# Origin, length, the name of the tree (empty: its only part stands for it), its children (place, taken apart?).
+# Origin, length, name of the tree (empty: its only part stands for it), children (place, whether taken apart).
 RULES: tuple[tuple[str, int, str, tuple[tuple[int, bool], ...]], ...] = (
     ('___arguments_star_8', 2, '___arguments_star_8', ((1, False),)),
     ('___arguments_star_8', 3, '___arguments_star_8', ((0, True), (2, False))),
@@ -68,748 +65,204 @@ RULES: tuple[tuple[str, int, str, tuple[tuple[int, bool], ...]], ...] = (
     ('__start_star_0', 2, '__start_star_0', ((0, True), (1, True))),
     ('__type_star_6', 2, '__type_star_6', ((1, True),)),
     ('__type_star_6', 3, '__type_star_6', ((0, True), (2, True))),
-    (Token('RULE', '_arguments'), 3, Token('RULE', '_arguments'), ((0, False), (1, True))),
-    (Token('RULE', '_arguments'), 2, Token('RULE', '_arguments'), ((0, False), (1, True))),
-    (Token('RULE', '_arguments'), 2, Token('RULE', '_arguments'), ((0, False),)),
-    (Token('RULE', '_arguments'), 1, Token('RULE', '_arguments'), ((0, False),)),
-    (Token('RULE', '_clause'), 1, Token('RULE', '_clause'), ((0, False),)),
-    (Token('RULE', '_clause'), 1, Token('RULE', '_clause'), ((0, False),)),
-    (Token('RULE', '_clause'), 1, Token('RULE', '_clause'), ((0, False),)),
-    (Token('RULE', '_declaration'), 1, Token('RULE', '_declaration'), ((0, False),)),
-    (Token('RULE', '_declaration'), 1, Token('RULE', '_declaration'), ((0, False),)),
-    (Token('RULE', '_declaration'), 1, Token('RULE', '_declaration'), ((0, False),)),
-    (Token('RULE', '_declaration'), 1, Token('RULE', '_declaration'), ((0, False),)),
-    (Token('RULE', '_declaration'), 1, Token('RULE', '_declaration'), ((0, False),)),
-    (Token('RULE', '_declaration'), 1, Token('RULE', '_declaration'), ((0, False),)),
-    (Token('RULE', '_dim'), 1, Token('RULE', '_dim'), ((0, False),)),
-    (Token('RULE', '_dim'), 1, Token('RULE', '_dim'), ((0, False),)),
-    (Token('RULE', '_entry'), 1, Token('RULE', '_entry'), ((0, False),)),
-    (Token('RULE', '_entry'), 1, Token('RULE', '_entry'), ((0, False),)),
-    (Token('RULE', '_entry'), 1, Token('RULE', '_entry'), ((0, False),)),
-    (Token('RULE', '_entry'), 1, Token('RULE', '_entry'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', '_key_word'), 1, Token('RULE', '_key_word'), ((0, False),)),
-    (Token('RULE', 'added'), 2, Token('RULE', 'added'), ((0, False), (1, False))),
-    (Token('RULE', 'added'), 2, Token('RULE', 'added'), ((0, False), (1, False))),
-    (Token('RULE', 'argument'), 3, Token('RULE', 'argument'), ((0, False), (2, False))),
-    (Token('RULE', 'argument'), 1, 'positional', ((0, False),)),
-    (Token('RULE', 'block'), 3, Token('RULE', 'block'), ((1, True),)),
-    (Token('RULE', 'block'), 2, Token('RULE', 'block'), ()),
-    (Token('RULE', 'call'), 5, Token('RULE', 'call'), ((0, False), (2, True), (4, False))),
-    (Token('RULE', 'call'), 4, Token('RULE', 'call'), ((0, False), (2, True))),
-    (Token('RULE', 'call'), 4, Token('RULE', 'call'), ((0, False), (3, False))),
-    (Token('RULE', 'call'), 3, Token('RULE', 'call'), ((0, False),)),
-    (Token('RULE', 'config'), 2, Token('RULE', 'config'), ((0, False), (1, False))),
-    (Token('RULE', 'config'), 4, Token('RULE', 'config'), ((0, False), (1, False), (2, False), (3, False))),
-    (Token('RULE', 'config'), 3, Token('RULE', 'config'), ((0, False), (1, False), (2, False))),
-    (Token('RULE', 'dataset'), 3, Token('RULE', 'dataset'), ((0, False), (1, False), (2, False))),
-    (Token('RULE', 'extends'), 2, Token('RULE', 'extends'), ((0, False), (1, False))),
-    (Token('RULE', 'field'), 4, Token('RULE', 'field'), ((0, False), (1, False), (3, False))),
-    (Token('RULE', 'field'), 3, Token('RULE', 'field'), ((0, False), (2, False))),
-    (Token('RULE', 'key'), 2, Token('RULE', 'key'), ((0, True), (1, True))),
-    (Token('RULE', 'key'), 1, Token('RULE', 'key'), ((0, True),)),
-    (Token('RULE', 'let'), 4, Token('RULE', 'let'), ((0, False), (1, False), (3, False))),
-    (Token('RULE', 'list'), 5, Token('RULE', 'list'), ((1, False), (2, True))),
-    (Token('RULE', 'list'), 4, Token('RULE', 'list'), ((1, False), (2, True))),
-    (Token('RULE', 'list'), 4, Token('RULE', 'list'), ((1, False),)),
-    (Token('RULE', 'list'), 3, Token('RULE', 'list'), ((1, False),)),
-    (Token('RULE', 'list'), 2, Token('RULE', 'list'), ()),
-    (Token('RULE', 'on'), 2, Token('RULE', 'on'), ((0, False), (1, False))),
-    (Token('RULE', 'override'), 4, Token('RULE', 'override'), ((0, False), (1, False), (3, False))),
-    (Token('RULE', 'override'), 3, Token('RULE', 'override'), ((0, False), (2, False))),
-    (Token('RULE', 'parallel'), 4, Token('RULE', 'parallel'), ((0, False), (1, False), (3, False))),
-    (Token('RULE', 'partial'), 5, Token('RULE', 'partial'), ((0, False), (1, False), (3, True))),
-    (Token('RULE', 'partial'), 4, Token('RULE', 'partial'), ((0, False), (1, False))),
-    (Token('RULE', 'path'), 2, Token('RULE', 'path'), ((0, False), (1, True))),
-    (Token('RULE', 'path'), 1, Token('RULE', 'path'), ((0, False),)),
-    (Token('RULE', 'recipe'), 3, Token('RULE', 'recipe'), ((0, False), (1, False), (2, False))),
-    (Token('RULE', 'reference'), 2, Token('RULE', 'reference'), ((0, False), (1, False))),
-    (Token('RULE', 'reference'), 1, Token('RULE', 'reference'), ((0, False),)),
-    (Token('RULE', 'requires'), 3, Token('RULE', 'requires'), ((0, False), (1, False), (2, True))),
-    (Token('RULE', 'requires'), 2, Token('RULE', 'requires'), ((0, False), (1, False))),
-    (Token('RULE', 'runs'), 2, Token('RULE', 'runs'), ((0, False), (1, False))),
-    (Token('RULE', 'section'), 2, Token('RULE', 'section'), ((0, False), (1, False))),
-    (Token('RULE', 'setting'), 3, Token('RULE', 'setting'), ((0, False), (2, False))),
-    (Token('RULE', 'stage'), 3, Token('RULE', 'stage'), ((0, False), (1, True), (2, False))),
-    (Token('RULE', 'stage'), 2, Token('RULE', 'stage'), ((0, False), (1, True))),
-    (Token('RULE', 'stage'), 2, Token('RULE', 'stage'), ((0, False), (1, False))),
-    (Token('RULE', 'stage'), 1, Token('RULE', 'stage'), ((0, False),)),
-    (Token('RULE', 'stages'), 4, Token('RULE', 'stages'), ((0, False), (2, True))),
-    (Token('RULE', 'stages'), 3, Token('RULE', 'stages'), ((0, False),)),
-    (Token('RULE', 'start'), 1, Token('RULE', 'start'), ((0, True),)),
-    (Token('RULE', 'start'), 0, Token('RULE', 'start'), ()),
-    (Token('RULE', 'type'), 5, Token('RULE', 'type'), ((0, False), (2, True), (3, True))),
-    (Token('RULE', 'type'), 4, Token('RULE', 'type'), ((0, False), (2, True))),
-    (Token('RULE', 'type'), 1, Token('RULE', 'type'), ((0, False),)),
-    (Token('RULE', 'value'), 1, 'string', ((0, False),)),
-    (Token('RULE', 'value'), 1, 'long_string', ((0, False),)),
-    (Token('RULE', 'value'), 1, 'number', ((0, False),)),
-    (Token('RULE', 'value'), 1, 'true', ((0, False),)),
-    (Token('RULE', 'value'), 1, 'false', ((0, False),)),
-    (Token('RULE', 'value'), 1, 'null', ((0, False),)),
-    (Token('RULE', 'value'), 1, 'missing', ((0, False),)),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'value'), 1, '', ()),
-    (Token('RULE', 'well_known'), 1, Token('RULE', 'well_known'), ((0, False),)),
-    (Token('RULE', 'well_known'), 1, Token('RULE', 'well_known'), ((0, False),)),
-    (Token('RULE', 'well_known'), 1, Token('RULE', 'well_known'), ((0, False),)),
-    (Token('RULE', 'well_known'), 1, Token('RULE', 'well_known'), ((0, False),)),
-    (Token('RULE', 'well_known'), 1, Token('RULE', 'well_known'), ((0, False),)),
+    ('_arguments', 3, '_arguments', ((0, False), (1, True))),
+    ('_arguments', 2, '_arguments', ((0, False), (1, True))),
+    ('_arguments', 2, '_arguments', ((0, False),)),
+    ('_arguments', 1, '_arguments', ((0, False),)),
+    ('_clause', 1, '_clause', ((0, False),)),
+    ('_clause', 1, '_clause', ((0, False),)),
+    ('_clause', 1, '_clause', ((0, False),)),
+    ('_declaration', 1, '_declaration', ((0, False),)),
+    ('_declaration', 1, '_declaration', ((0, False),)),
+    ('_declaration', 1, '_declaration', ((0, False),)),
+    ('_declaration', 1, '_declaration', ((0, False),)),
+    ('_declaration', 1, '_declaration', ((0, False),)),
+    ('_declaration', 1, '_declaration', ((0, False),)),
+    ('_dim', 1, '_dim', ((0, False),)),
+    ('_dim', 1, '_dim', ((0, False),)),
+    ('_entry', 1, '_entry', ((0, False),)),
+    ('_entry', 1, '_entry', ((0, False),)),
+    ('_entry', 1, '_entry', ((0, False),)),
+    ('_entry', 1, '_entry', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('_key_word', 1, '_key_word', ((0, False),)),
+    ('added', 2, 'added', ((0, False), (1, False))),
+    ('added', 2, 'added', ((0, False), (1, False))),
+    ('argument', 3, 'argument', ((0, False), (2, False))),
+    ('argument', 1, 'positional', ((0, False),)),
+    ('block', 3, 'block', ((1, True),)),
+    ('block', 2, 'block', ()),
+    ('call', 5, 'call', ((0, False), (2, True), (4, False))),
+    ('call', 4, 'call', ((0, False), (2, True))),
+    ('call', 4, 'call', ((0, False), (3, False))),
+    ('call', 3, 'call', ((0, False),)),
+    ('config', 2, 'config', ((0, False), (1, False))),
+    ('config', 4, 'config', ((0, False), (1, False), (2, False), (3, False))),
+    ('config', 3, 'config', ((0, False), (1, False), (2, False))),
+    ('dataset', 3, 'dataset', ((0, False), (1, False), (2, False))),
+    ('extends', 2, 'extends', ((0, False), (1, False))),
+    ('field', 4, 'field', ((0, False), (1, False), (3, False))),
+    ('field', 3, 'field', ((0, False), (2, False))),
+    ('key', 2, 'key', ((0, True), (1, True))),
+    ('key', 1, 'key', ((0, True),)),
+    ('let', 4, 'let', ((0, False), (1, False), (3, False))),
+    ('list', 5, 'list', ((1, False), (2, True))),
+    ('list', 4, 'list', ((1, False), (2, True))),
+    ('list', 4, 'list', ((1, False),)),
+    ('list', 3, 'list', ((1, False),)),
+    ('list', 2, 'list', ()),
+    ('on', 2, 'on', ((0, False), (1, False))),
+    ('override', 4, 'override', ((0, False), (1, False), (3, False))),
+    ('override', 3, 'override', ((0, False), (2, False))),
+    ('parallel', 4, 'parallel', ((0, False), (1, False), (3, False))),
+    ('partial', 5, 'partial', ((0, False), (1, False), (3, True))),
+    ('partial', 4, 'partial', ((0, False), (1, False))),
+    ('path', 2, 'path', ((0, False), (1, True))),
+    ('path', 1, 'path', ((0, False),)),
+    ('recipe', 3, 'recipe', ((0, False), (1, False), (2, False))),
+    ('reference', 2, 'reference', ((0, False), (1, False))),
+    ('reference', 1, 'reference', ((0, False),)),
+    ('requires', 3, 'requires', ((0, False), (1, False), (2, True))),
+    ('requires', 2, 'requires', ((0, False), (1, False))),
+    ('runs', 2, 'runs', ((0, False), (1, False))),
+    ('section', 2, 'section', ((0, False), (1, False))),
+    ('setting', 3, 'setting', ((0, False), (2, False))),
+    ('stage', 3, 'stage', ((0, False), (1, True), (2, False))),
+    ('stage', 2, 'stage', ((0, False), (1, True))),
+    ('stage', 2, 'stage', ((0, False), (1, False))),
+    ('stage', 1, 'stage', ((0, False),)),
+    ('stages', 4, 'stages', ((0, False), (2, True))),
+    ('stages', 3, 'stages', ((0, False),)),
+    ('start', 1, 'start', ((0, True),)),
+    ('start', 0, 'start', ()),
+    ('type', 5, 'type', ((0, False), (2, True), (3, True))),
+    ('type', 4, 'type', ((0, False), (2, True))),
+    ('type', 1, 'type', ((0, False),)),
+    ('value', 1, 'string', ((0, False),)),
+    ('value', 1, 'long_string', ((0, False),)),
+    ('value', 1, 'number', ((0, False),)),
+    ('value', 1, 'true', ((0, False),)),
+    ('value', 1, 'false', ((0, False),)),
+    ('value', 1, 'null', ((0, False),)),
+    ('value', 1, 'missing', ((0, False),)),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('value', 1, '', ()),
+    ('well_known', 1, 'well_known', ((0, False),)),
+    ('well_known', 1, 'well_known', ((0, False),)),
+    ('well_known', 1, 'well_known', ((0, False),)),
+    ('well_known', 1, 'well_known', ((0, False),)),
+    ('well_known', 1, 'well_known', ((0, False),)),
 )
 
-# By state and kind of token: the state to go to, or ~(the number of the rule that is complete).
-ACTIONS: tuple[dict[str, int], ...] = (
-    {"$END": -112, "CONFIG": 2, "DATASET": 3, "DEMO": 4, "INFERENCE": 5, "LET": 6, "METRICS": 7, "PARALLEL": 8,
-    "PUBLICATION": 9, "RECIPE": 10, "STAGES": 11, "TRAINING": 12},
-    {"CONFIG": 23, "DATASET": 24, "DEMO": 25, "EXTENDS": 26, "FALSE": 27, "INFERENCE": 28, "LET": 29, "METRICS":
-    30, "NAME": 31, "NEW": 32, "NULL": 33, "ON": 34, "PARALLEL": 35, "PARTIAL": 36, "PUBLICATION": 37, "RECIPE":
-    38, "REQUIRES": 39, "RUNS": 40, "STAGES": 41, "STRING": 42, "TRAINING": 43, "TRUE": 44},
-    {"NAME": 48},
-    {"NAME": 49},
-    {"LBRACE": -136},
-    {"LBRACE": -133},
-    {"NAME": 50},
-    {"LBRACE": -134},
-    {"NAME": 51},
-    {"LBRACE": -135},
-    {"NAME": 52},
-    {"LBRACE": 53},
-    {"LBRACE": -132},
-    {"$END": -111, "CONFIG": 2, "DATASET": 3, "DEMO": 4, "INFERENCE": 5, "LET": 6, "METRICS": 7, "PARALLEL": 8,
-    "PUBLICATION": 9, "RECIPE": 10, "STAGES": 11, "TRAINING": 12},
-    {"$END": -19, "CONFIG": -19, "DATASET": -19, "DEMO": -19, "INFERENCE": -19, "LET": -19, "METRICS": -19,
-    "PARALLEL": -19, "PUBLICATION": -19, "RECIPE": -19, "STAGES": -19, "TRAINING": -19},
-    {"$END": -32, "CONFIG": -32, "DATASET": -32, "DEMO": -32, "INFERENCE": -32, "LET": -32, "METRICS": -32,
-    "PARALLEL": -32, "PUBLICATION": -32, "RECIPE": -32, "STAGES": -32, "TRAINING": -32},
-    {"$END": -31, "CONFIG": -31, "DATASET": -31, "DEMO": -31, "INFERENCE": -31, "LET": -31, "METRICS": -31,
-    "PARALLEL": -31, "PUBLICATION": -31, "RECIPE": -31, "STAGES": -31, "TRAINING": -31},
-    {"$END": -34, "CONFIG": -34, "DATASET": -34, "DEMO": -34, "INFERENCE": -34, "LET": -34, "METRICS": -34,
-    "PARALLEL": -34, "PUBLICATION": -34, "RECIPE": -34, "STAGES": -34, "TRAINING": -34},
-    {"$END": -33, "CONFIG": -33, "DATASET": -33, "DEMO": -33, "INFERENCE": -33, "LET": -33, "METRICS": -33,
-    "PARALLEL": -33, "PUBLICATION": -33, "RECIPE": -33, "STAGES": -33, "TRAINING": -33},
-    {"$END": -30, "CONFIG": -30, "DATASET": -30, "DEMO": -30, "INFERENCE": -30, "LET": -30, "METRICS": -30,
-    "PARALLEL": -30, "PUBLICATION": -30, "RECIPE": -30, "STAGES": -30, "TRAINING": -30},
-    {"$END": -35, "CONFIG": -35, "DATASET": -35, "DEMO": -35, "INFERENCE": -35, "LET": -35, "METRICS": -35,
-    "PARALLEL": -35, "PUBLICATION": -35, "RECIPE": -35, "STAGES": -35, "TRAINING": -35},
-    {},
-    {"LBRACE": 55},
-    {"COLON": -46, "DOT": -46, "EQUAL": -46, "LBRACE": -46, "OPTIONAL": -46},
-    {"COLON": -45, "DOT": -45, "EQUAL": -45, "LBRACE": -45, "OPTIONAL": -45},
-    {"COLON": -55, "DOT": -55, "EQUAL": -55, "LBRACE": -55, "OPTIONAL": -55},
-    {"COLON": -47, "DOT": -47, "EQUAL": -47, "LBRACE": -47, "OPTIONAL": -47},
-    {"COLON": -62, "DOT": -62, "EQUAL": -62, "LBRACE": -62, "OPTIONAL": -62},
-    {"COLON": -52, "DOT": -52, "EQUAL": -52, "LBRACE": -52, "OPTIONAL": -52},
-    {"COLON": -49, "DOT": -49, "EQUAL": -49, "LBRACE": -49, "OPTIONAL": -49},
-    {"COLON": -53, "DOT": -53, "EQUAL": -53, "LBRACE": -53, "OPTIONAL": -53},
-    {"COLON": -42, "DOT": -42, "EQUAL": -42, "LBRACE": -42, "OPTIONAL": -42},
-    {"CONFIG": 23, "DATASET": 24, "DEMO": 25, "DOT": -59, "EQUAL": -59, "EXTENDS": 26, "FALSE": 27, "INFERENCE":
-    28, "LET": 29, "METRICS": 30, "NAME": 31, "NEW": 57, "NULL": 33, "ON": 34, "PARALLEL": 35, "PARTIAL": 36,
-    "PUBLICATION": 37, "RECIPE": 38, "REQUIRES": 39, "RUNS": 40, "STAGES": 41, "STRING": 42, "TRAINING": 43,
-    "TRUE": 44},
-    {"COLON": -63, "DOT": -63, "EQUAL": -63, "LBRACE": -63, "OPTIONAL": -63},
-    {"COLON": -58, "DOT": -58, "EQUAL": -58, "LBRACE": -58, "OPTIONAL": -58},
-    {"COLON": -48, "DOT": -48, "EQUAL": -48, "LBRACE": -48, "OPTIONAL": -48},
-    {"COLON": -60, "DOT": -60, "EQUAL": -60, "LBRACE": -60, "OPTIONAL": -60},
-    {"COLON": -54, "DOT": -54, "EQUAL": -54, "LBRACE": -54, "OPTIONAL": -54},
-    {"COLON": -44, "DOT": -44, "EQUAL": -44, "LBRACE": -44, "OPTIONAL": -44},
-    {"COLON": -56, "DOT": -56, "EQUAL": -56, "LBRACE": -56, "OPTIONAL": -56},
-    {"COLON": -57, "DOT": -57, "EQUAL": -57, "LBRACE": -57, "OPTIONAL": -57},
-    {"COLON": -50, "DOT": -50, "EQUAL": -50, "LBRACE": -50, "OPTIONAL": -50},
-    {"COLON": -43, "DOT": -43, "EQUAL": -43, "LBRACE": -43, "OPTIONAL": -43},
-    {"COLON": -51, "DOT": -51, "EQUAL": -51, "LBRACE": -51, "OPTIONAL": -51},
-    {"COLON": -61, "DOT": -61, "EQUAL": -61, "LBRACE": -61, "OPTIONAL": -61},
-    {"COLON": -82, "DOT": 59, "EQUAL": -82, "LBRACE": -82, "OPTIONAL": -82},
-    {"EQUAL": 61},
-    {},
-    {"EXTENDS": 62, "LBRACE": 55},
-    {"LBRACE": 55},
-    {"EQUAL": 66},
-    {"EQUAL": 67},
-    {"LBRACE": 55},
-    {"NAME": 69, "RBRACE": 70},
-    {"$END": -20, "CONFIG": -20, "DATASET": -20, "DEMO": -20, "INFERENCE": -20, "LET": -20, "METRICS": -20,
-    "PARALLEL": -20, "PUBLICATION": -20, "RECIPE": -20, "STAGES": -20, "TRAINING": -20},
-    {"CONFIG": 23, "DATASET": 24, "DEMO": 25, "EXTENDS": 26, "FALSE": 27, "INFERENCE": 28, "LET": 29, "METRICS":
-    30, "NAME": 31, "NEW": 73, "NULL": 33, "ON": 34, "PARALLEL": 35, "PARTIAL": 36, "PUBLICATION": 37, "RBRACE":
-    74, "RECIPE": 38, "REQUIRES": 39, "RUNS": 40, "STAGES": 41, "STRING": 42, "TRAINING": 43, "TRUE": 44},
-    {"$END": -74, "CONFIG": -74, "DATASET": -74, "DEMO": -74, "INFERENCE": -74, "LET": -74, "METRICS": -74,
-    "PARALLEL": -74, "PUBLICATION": -74, "RECIPE": -74, "STAGES": -74, "TRAINING": -74},
-    {"COLON": -59, "DOT": -59, "EQUAL": -59, "LBRACE": -59, "OPTIONAL": -59},
-    {"EQUAL": 82},
-    {"CONFIG": 23, "DATASET": 24, "DEMO": 25, "EXTENDS": 26, "FALSE": 27, "INFERENCE": 28, "LET": 29, "METRICS":
-    30, "NAME": 31, "NEW": 57, "NULL": 33, "ON": 34, "PARALLEL": 35, "PARTIAL": 36, "PUBLICATION": 37, "RECIPE":
-    38, "REQUIRES": 39, "RUNS": 40, "STAGES": 41, "STRING": 42, "TRAINING": 43, "TRUE": 44},
-    {"COLON": -81, "DOT": 84, "EQUAL": -81, "LBRACE": -81, "OPTIONAL": -81},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"NAME": 106},
-    {"$END": -76, "CONFIG": -76, "DATASET": -76, "DEMO": -76, "INFERENCE": -76, "LET": -76, "METRICS": -76,
-    "PARALLEL": -76, "PUBLICATION": -76, "RECIPE": -76, "STAGES": -76, "TRAINING": -76},
-    {"LBRACE": 55},
-    {"$END": -77, "CONFIG": -77, "DATASET": -77, "DEMO": -77, "INFERENCE": -77, "LET": -77, "METRICS": -77,
-    "PARALLEL": -77, "PUBLICATION": -77, "RECIPE": -77, "STAGES": -77, "TRAINING": -77},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"$END": -97, "CONFIG": -97, "DATASET": -97, "DEMO": -97, "INFERENCE": -97, "LET": -97, "METRICS": -97,
-    "PARALLEL": -97, "PUBLICATION": -97, "RECIPE": -97, "STAGES": -97, "TRAINING": -97},
-    {"LBRACE": 55, "NAME": -108, "ON": 110, "RBRACE": -108, "REQUIRES": 111, "RUNS": 112},
-    {"$END": -110, "CONFIG": -110, "DATASET": -110, "DEMO": -110, "INFERENCE": -110, "LET": -110, "METRICS": -110,
-    "PARALLEL": -110, "PUBLICATION": -110, "RECIPE": -110, "STAGES": -110, "TRAINING": -110},
-    {"NAME": 69, "RBRACE": 119},
-    {"NAME": -17, "RBRACE": -17},
-    {"COLON": -59, "CONFIG": 23, "DATASET": 24, "DEMO": 25, "DOT": -59, "EQUAL": -59, "EXTENDS": 26, "FALSE": 27,
-    "INFERENCE": 28, "LBRACE": -59, "LET": 29, "METRICS": 30, "NAME": 31, "NEW": 57, "NULL": 33, "ON": 34,
-    "OPTIONAL": -59, "PARALLEL": 35, "PARTIAL": 36, "PUBLICATION": 37, "RECIPE": 38, "REQUIRES": 39, "RUNS": 40,
-    "STAGES": 41, "STRING": 42, "TRAINING": 43, "TRUE": 44},
-    {"$END": -69, "COMMA": -69, "CONFIG": -69, "DATASET": -69, "DEMO": -69, "EXTENDS": -69, "FALSE": -69,
-    "INFERENCE": -69, "LET": -69, "METRICS": -69, "NAME": -69, "NEW": -69, "NULL": -69, "ON": -69, "PARALLEL":
-    -69, "PARTIAL": -69, "PUBLICATION": -69, "RBRACE": -69, "RECIPE": -69, "REQUIRES": -69, "RPAR": -69, "RSQB":
-    -69, "RUNS": -69, "STAGES": -69, "STRING": -69, "TRAINING": -69, "TRUE": -69},
-    {"CONFIG": 23, "DATASET": 24, "DEMO": 25, "EXTENDS": 26, "FALSE": 27, "INFERENCE": 28, "LET": 29, "METRICS":
-    30, "NAME": 31, "NEW": 73, "NULL": 33, "ON": 34, "PARALLEL": 35, "PARTIAL": 36, "PUBLICATION": 37, "RBRACE":
-    124, "RECIPE": 38, "REQUIRES": 39, "RUNS": 40, "STAGES": 41, "STRING": 42, "TRAINING": 43, "TRUE": 44},
-    {"COMMA": 126, "CONFIG": -4, "DATASET": -4, "DEMO": -4, "EXTENDS": -4, "FALSE": -4, "INFERENCE": -4, "LET":
-    -4, "METRICS": -4, "NAME": -4, "NEW": -4, "NULL": -4, "ON": -4, "PARALLEL": -4, "PARTIAL": -4, "PUBLICATION":
-    -4, "RBRACE": -4, "RECIPE": -4, "REQUIRES": -4, "RUNS": -4, "STAGES": -4, "STRING": -4, "TRAINING": -4,
-    "TRUE": -4},
-    {"COMMA": -40, "CONFIG": -40, "DATASET": -40, "DEMO": -40, "EXTENDS": -40, "FALSE": -40, "INFERENCE": -40,
-    "LET": -40, "METRICS": -40, "NAME": -40, "NEW": -40, "NULL": -40, "ON": -40, "PARALLEL": -40, "PARTIAL": -40,
-    "PUBLICATION": -40, "RBRACE": -40, "RECIPE": -40, "REQUIRES": -40, "RUNS": -40, "STAGES": -40, "STRING": -40,
-    "TRAINING": -40, "TRUE": -40},
-    {"COMMA": -41, "CONFIG": -41, "DATASET": -41, "DEMO": -41, "EXTENDS": -41, "FALSE": -41, "INFERENCE": -41,
-    "LET": -41, "METRICS": -41, "NAME": -41, "NEW": -41, "NULL": -41, "ON": -41, "PARALLEL": -41, "PARTIAL": -41,
-    "PUBLICATION": -41, "RBRACE": -41, "RECIPE": -41, "REQUIRES": -41, "RUNS": -41, "STAGES": -41, "STRING": -41,
-    "TRAINING": -41, "TRUE": -41},
-    {"COLON": 127, "EQUAL": 128, "LBRACE": 55, "OPTIONAL": 129},
-    {"COMMA": -39, "CONFIG": -39, "DATASET": -39, "DEMO": -39, "EXTENDS": -39, "FALSE": -39, "INFERENCE": -39,
-    "LET": -39, "METRICS": -39, "NAME": -39, "NEW": -39, "NULL": -39, "ON": -39, "PARALLEL": -39, "PARTIAL": -39,
-    "PUBLICATION": -39, "RBRACE": -39, "RECIPE": -39, "REQUIRES": -39, "RUNS": -39, "STAGES": -39, "STRING": -39,
-    "TRAINING": -39, "TRUE": -39},
-    {"COMMA": -38, "CONFIG": -38, "DATASET": -38, "DEMO": -38, "EXTENDS": -38, "FALSE": -38, "INFERENCE": -38,
-    "LET": -38, "METRICS": -38, "NAME": -38, "NEW": -38, "NULL": -38, "ON": -38, "PARALLEL": -38, "PARTIAL": -38,
-    "PUBLICATION": -38, "RBRACE": -38, "RECIPE": -38, "REQUIRES": -38, "RUNS": -38, "STAGES": -38, "STRING": -38,
-    "TRAINING": -38, "TRUE": -38},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"COLON": -7, "DOT": -7, "EQUAL": -7, "LBRACE": -7, "OPTIONAL": -7},
-    {"CONFIG": 23, "DATASET": 24, "DEMO": 25, "EXTENDS": 26, "FALSE": 27, "INFERENCE": 28, "LET": 29, "METRICS":
-    30, "NAME": 31, "NEW": 57, "NULL": 33, "ON": 34, "PARALLEL": 35, "PARTIAL": 36, "PUBLICATION": 37, "RECIPE":
-    38, "REQUIRES": 39, "RUNS": 40, "STAGES": 41, "STRING": 42, "TRAINING": 43, "TRUE": 44},
-    {"$END": -120, "COMMA": -120, "CONFIG": -120, "DATASET": -120, "DEMO": -120, "EXTENDS": -120, "FALSE": -120,
-    "INFERENCE": -120, "LET": -120, "METRICS": -120, "NAME": -120, "NEW": -120, "NULL": -120, "ON": -120,
-    "PARALLEL": -120, "PARTIAL": -120, "PUBLICATION": -120, "RBRACE": -120, "RECIPE": -120, "REQUIRES": -120,
-    "RPAR": -120, "RSQB": -120, "RUNS": -120, "STAGES": -120, "STRING": -120, "TRAINING": -120, "TRUE": -120},
-    {"$END": -126, "COMMA": -126, "CONFIG": -126, "DATASET": -126, "DEMO": -126, "EXTENDS": -126, "FALSE": -126,
-    "INFERENCE": -126, "LET": -126, "METRICS": -126, "NAME": -126, "NEW": -126, "NULL": -126, "ON": -126,
-    "PARALLEL": -126, "PARTIAL": -126, "PUBLICATION": -126, "RBRACE": -126, "RECIPE": -126, "REQUIRES": -126,
-    "RPAR": -126, "RSQB": -126, "RUNS": -126, "STAGES": -126, "STRING": -126, "TRAINING": -126, "TRUE": -126},
-    {"$END": -117, "COMMA": -117, "CONFIG": -117, "DATASET": -117, "DEMO": -117, "EXTENDS": -117, "FALSE": -117,
-    "INFERENCE": -117, "LET": -117, "METRICS": -117, "NAME": -117, "NEW": -117, "NULL": -117, "ON": -117,
-    "PARALLEL": -117, "PARTIAL": -117, "PUBLICATION": -117, "RBRACE": -117, "RECIPE": -117, "REQUIRES": -117,
-    "RPAR": -117, "RSQB": -117, "RUNS": -117, "STAGES": -117, "STRING": -117, "TRAINING": -117, "TRUE": -117},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RSQB": 133, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"$END": -122, "COMMA": -122, "CONFIG": -122, "DATASET": -122, "DEMO": -122, "EXTENDS": -122, "FALSE": -122,
-    "INFERENCE": -122, "LET": -122, "METRICS": -122, "NAME": -122, "NEW": -122, "NULL": -122, "ON": -122,
-    "PARALLEL": -122, "PARTIAL": -122, "PUBLICATION": -122, "RBRACE": -122, "RECIPE": -122, "REQUIRES": -122,
-    "RPAR": -122, "RSQB": -122, "RUNS": -122, "STAGES": -122, "STRING": -122, "TRAINING": -122, "TRUE": -122},
-    {"$END": -96, "COMMA": -96, "CONFIG": -96, "DATASET": -96, "DEMO": -96, "DOT": 135, "EXTENDS": -96, "FALSE":
-    -96, "INFERENCE": -96, "LBRACE": -96, "LET": -96, "LPAR": -96, "METRICS": -96, "NAME": -96, "NEW": -96,
-    "NULL": -96, "ON": -96, "PARALLEL": -96, "PARTIAL": -96, "PUBLICATION": -96, "RBRACE": -96, "RECIPE": -96,
-    "REQUIRES": -96, "RPAR": -96, "RSQB": -96, "RUNS": -96, "STAGES": -96, "STRING": -96, "TRAINING": -96, "TRUE":
-    -96},
-    {"$END": -121, "COMMA": -121, "CONFIG": -121, "DATASET": -121, "DEMO": -121, "EXTENDS": -121, "FALSE": -121,
-    "INFERENCE": -121, "LET": -121, "METRICS": -121, "NAME": -121, "NEW": -121, "NULL": -121, "ON": -121,
-    "PARALLEL": -121, "PARTIAL": -121, "PUBLICATION": -121, "RBRACE": -121, "RECIPE": -121, "REQUIRES": -121,
-    "RPAR": -121, "RSQB": -121, "RUNS": -121, "STAGES": -121, "STRING": -121, "TRAINING": -121, "TRUE": -121},
-    {"$END": -118, "COMMA": -118, "CONFIG": -118, "DATASET": -118, "DEMO": -118, "EXTENDS": -118, "FALSE": -118,
-    "INFERENCE": -118, "LET": -118, "METRICS": -118, "NAME": -118, "NEW": -118, "NULL": -118, "ON": -118,
-    "PARALLEL": -118, "PARTIAL": -118, "PUBLICATION": -118, "RBRACE": -118, "RECIPE": -118, "REQUIRES": -118,
-    "RPAR": -118, "RSQB": -118, "RUNS": -118, "STAGES": -118, "STRING": -118, "TRAINING": -118, "TRUE": -118},
-    {"NAME": 90},
-    {"$END": -125, "COMMA": -125, "CONFIG": -125, "DATASET": -125, "DEMO": -125, "EXTENDS": -125, "FALSE": -125,
-    "INFERENCE": -125, "LET": -125, "METRICS": -125, "NAME": -125, "NEW": -125, "NULL": -125, "ON": -125,
-    "PARALLEL": -125, "PARTIAL": -125, "PUBLICATION": -125, "RBRACE": -125, "RECIPE": -125, "REQUIRES": -125,
-    "RPAR": -125, "RSQB": -125, "RUNS": -125, "STAGES": -125, "STRING": -125, "TRAINING": -125, "TRUE": -125},
-    {"$END": -116, "COMMA": -116, "CONFIG": -116, "DATASET": -116, "DEMO": -116, "EXTENDS": -116, "FALSE": -116,
-    "INFERENCE": -116, "LET": -116, "METRICS": -116, "NAME": -116, "NEW": -116, "NULL": -116, "ON": -116,
-    "PARALLEL": -116, "PARTIAL": -116, "PUBLICATION": -116, "RBRACE": -116, "RECIPE": -116, "REQUIRES": -116,
-    "RPAR": -116, "RSQB": -116, "RUNS": -116, "STAGES": -116, "STRING": -116, "TRAINING": -116, "TRUE": -116},
-    {"$END": -119, "COMMA": -119, "CONFIG": -119, "DATASET": -119, "DEMO": -119, "EXTENDS": -119, "FALSE": -119,
-    "INFERENCE": -119, "LET": -119, "METRICS": -119, "NAME": -119, "NEW": -119, "NULL": -119, "ON": -119,
-    "PARALLEL": -119, "PARTIAL": -119, "PUBLICATION": -119, "RBRACE": -119, "RECIPE": -119, "REQUIRES": -119,
-    "RPAR": -119, "RSQB": -119, "RUNS": -119, "STAGES": -119, "STRING": -119, "TRAINING": -119, "TRUE": -119},
-    {"$END": -123, "COMMA": -123, "CONFIG": -123, "DATASET": -123, "DEMO": -123, "EXTENDS": -123, "FALSE": -123,
-    "INFERENCE": -123, "LET": -123, "METRICS": -123, "NAME": -123, "NEW": -123, "NULL": -123, "ON": -123,
-    "PARALLEL": -123, "PARTIAL": -123, "PUBLICATION": -123, "RBRACE": -123, "RECIPE": -123, "REQUIRES": -123,
-    "RPAR": -123, "RSQB": -123, "RUNS": -123, "STAGES": -123, "STRING": -123, "TRAINING": -123, "TRUE": -123},
-    {"$END": -124, "COMMA": -124, "CONFIG": -124, "DATASET": -124, "DEMO": -124, "EXTENDS": -124, "FALSE": -124,
-    "INFERENCE": -124, "LET": -124, "METRICS": -124, "NAME": -124, "NEW": -124, "NULL": -124, "ON": -124,
-    "PARALLEL": -124, "PARTIAL": -124, "PUBLICATION": -124, "RBRACE": -124, "RECIPE": -124, "REQUIRES": -124,
-    "RPAR": -124, "RSQB": -124, "RUNS": -124, "STAGES": -124, "STRING": -124, "TRAINING": -124, "TRUE": -124},
-    {"$END": -128, "COMMA": -128, "CONFIG": -128, "DATASET": -128, "DEMO": -128, "EXTENDS": -128, "FALSE": -128,
-    "INFERENCE": -128, "LET": -128, "METRICS": -128, "NAME": -128, "NEW": -128, "NULL": -128, "ON": -128,
-    "PARALLEL": -128, "PARTIAL": -128, "PUBLICATION": -128, "RBRACE": -128, "RECIPE": -128, "REQUIRES": -128,
-    "RPAR": -128, "RSQB": -128, "RUNS": -128, "STAGES": -128, "STRING": -128, "TRAINING": -128, "TRUE": -128},
-    {"$END": -130, "COMMA": -130, "CONFIG": -130, "DATASET": -130, "DEMO": -130, "EXTENDS": -130, "FALSE": -130,
-    "INFERENCE": -130, "LET": -130, "METRICS": -130, "NAME": -130, "NEW": -130, "NULL": -130, "ON": -130,
-    "PARALLEL": -130, "PARTIAL": -130, "PUBLICATION": -130, "RBRACE": -130, "RECIPE": -130, "REQUIRES": -130,
-    "RPAR": -130, "RSQB": -130, "RUNS": -130, "STAGES": -130, "STRING": -130, "TRAINING": -130, "TRUE": -130},
-    {"$END": -127, "COMMA": -127, "CONFIG": -127, "DATASET": -127, "DEMO": -127, "EXTENDS": -127, "FALSE": -127,
-    "INFERENCE": -127, "LET": -127, "METRICS": -127, "NAME": -127, "NEW": -127, "NULL": -127, "ON": -127,
-    "PARALLEL": -127, "PARTIAL": -127, "PUBLICATION": -127, "RBRACE": -127, "RECIPE": -127, "REQUIRES": -127,
-    "RPAR": -127, "RSQB": -127, "RUNS": -127, "STAGES": -127, "STRING": -127, "TRAINING": -127, "TRUE": -127},
-    {"$END": -129, "COMMA": -129, "CONFIG": -129, "DATASET": -129, "DEMO": -129, "EXTENDS": -129, "FALSE": -129,
-    "INFERENCE": -129, "LET": -129, "METRICS": -129, "NAME": -129, "NEW": -129, "NULL": -129, "ON": -129,
-    "PARALLEL": -129, "PARTIAL": -129, "PUBLICATION": -129, "RBRACE": -129, "RECIPE": -129, "REQUIRES": -129,
-    "RPAR": -129, "RSQB": -129, "RUNS": -129, "STAGES": -129, "STRING": -129, "TRAINING": -129, "TRUE": -129},
-    {"$END": -99, "COMMA": -99, "CONFIG": -99, "DATASET": -99, "DEMO": -99, "EXTENDS": -99, "FALSE": -99,
-    "INFERENCE": -99, "LBRACE": 55, "LET": -99, "LPAR": 138, "METRICS": -99, "NAME": -99, "NEW": -99, "NULL": -99,
-    "ON": -99, "PARALLEL": -99, "PARTIAL": -99, "PUBLICATION": -99, "RBRACE": -99, "RECIPE": -99, "REQUIRES": -99,
-    "RPAR": -99, "RSQB": -99, "RUNS": -99, "STAGES": -99, "STRING": -99, "TRAINING": -99, "TRUE": -99},
-    {"$END": -131, "COMMA": -131, "CONFIG": -131, "DATASET": -131, "DEMO": -131, "EXTENDS": -131, "FALSE": -131,
-    "INFERENCE": -131, "LET": -131, "METRICS": -131, "NAME": -131, "NEW": -131, "NULL": -131, "ON": -131,
-    "PARALLEL": -131, "PARTIAL": -131, "PUBLICATION": -131, "RBRACE": -131, "RECIPE": -131, "REQUIRES": -131,
-    "RPAR": -131, "RSQB": -131, "RUNS": -131, "STAGES": -131, "STRING": -131, "TRAINING": -131, "TRUE": -131},
-    {"$END": -91},
-    {"LBRACE": -78},
-    {"$END": -75, "CONFIG": -75, "DATASET": -75, "DEMO": -75, "INFERENCE": -75, "LET": -75, "METRICS": -75,
-    "PARALLEL": -75, "PUBLICATION": -75, "RECIPE": -75, "STAGES": -75, "TRAINING": -75},
-    {"$END": -83, "CONFIG": -83, "DATASET": -83, "DEMO": -83, "INFERENCE": -83, "LET": -83, "METRICS": -83,
-    "PARALLEL": -83, "PUBLICATION": -83, "RECIPE": -83, "STAGES": -83, "TRAINING": -83},
-    {"$END": -92, "CONFIG": -92, "DATASET": -92, "DEMO": -92, "INFERENCE": -92, "LET": -92, "METRICS": -92,
-    "PARALLEL": -92, "PUBLICATION": -92, "RECIPE": -92, "STAGES": -92, "TRAINING": -92},
-    {"NAME": 140},
-    {"NAME": 141},
-    {"NAME": 90},
-    {"LBRACE": 55, "NAME": -106, "ON": 110, "RBRACE": -106, "REQUIRES": 111, "RUNS": 112},
-    {"LBRACE": -15, "NAME": -15, "ON": -15, "RBRACE": -15, "REQUIRES": -15, "RUNS": -15},
-    {"NAME": -107, "RBRACE": -107},
-    {"LBRACE": -29, "NAME": -29, "ON": -29, "RBRACE": -29, "REQUIRES": -29, "RUNS": -29},
-    {"LBRACE": -27, "NAME": -27, "ON": -27, "RBRACE": -27, "REQUIRES": -27, "RUNS": -27},
-    {"LBRACE": -28, "NAME": -28, "ON": -28, "RBRACE": -28, "REQUIRES": -28, "RUNS": -28},
-    {"$END": -109, "CONFIG": -109, "DATASET": -109, "DEMO": -109, "INFERENCE": -109, "LET": -109, "METRICS": -109,
-    "PARALLEL": -109, "PUBLICATION": -109, "RECIPE": -109, "STAGES": -109, "TRAINING": -109},
-    {"NAME": -18, "RBRACE": -18},
-    {"EQUAL": 128, "LBRACE": 55},
-    {"COMMA": -65, "CONFIG": -65, "DATASET": -65, "DEMO": -65, "EXTENDS": -65, "FALSE": -65, "INFERENCE": -65,
-    "LET": -65, "METRICS": -65, "NAME": -65, "NEW": -65, "NULL": -65, "ON": -65, "PARALLEL": -65, "PARTIAL": -65,
-    "PUBLICATION": -65, "RBRACE": -65, "RECIPE": -65, "REQUIRES": -65, "RUNS": -65, "STAGES": -65, "STRING": -65,
-    "TRAINING": -65, "TRUE": -65},
-    {"COMMA": -64, "CONFIG": -64, "DATASET": -64, "DEMO": -64, "EXTENDS": -64, "FALSE": -64, "INFERENCE": -64,
-    "LET": -64, "METRICS": -64, "NAME": -64, "NEW": -64, "NULL": -64, "ON": -64, "PARALLEL": -64, "PARTIAL": -64,
-    "PUBLICATION": -64, "RBRACE": -64, "RECIPE": -64, "REQUIRES": -64, "RUNS": -64, "STAGES": -64, "STRING": -64,
-    "TRAINING": -64, "TRUE": -64},
-    {"$END": -68, "COMMA": -68, "CONFIG": -68, "DATASET": -68, "DEMO": -68, "EXTENDS": -68, "FALSE": -68,
-    "INFERENCE": -68, "LET": -68, "METRICS": -68, "NAME": -68, "NEW": -68, "NULL": -68, "ON": -68, "PARALLEL":
-    -68, "PARTIAL": -68, "PUBLICATION": -68, "RBRACE": -68, "RECIPE": -68, "REQUIRES": -68, "RPAR": -68, "RSQB":
-    -68, "RUNS": -68, "STAGES": -68, "STRING": -68, "TRAINING": -68, "TRUE": -68},
-    {"COMMA": 145, "CONFIG": -6, "DATASET": -6, "DEMO": -6, "EXTENDS": -6, "FALSE": -6, "INFERENCE": -6, "LET":
-    -6, "METRICS": -6, "NAME": -6, "NEW": -6, "NULL": -6, "ON": -6, "PARALLEL": -6, "PARTIAL": -6, "PUBLICATION":
-    -6, "RBRACE": -6, "RECIPE": -6, "REQUIRES": -6, "RUNS": -6, "STAGES": -6, "STRING": -6, "TRAINING": -6,
-    "TRUE": -6},
-    {"CONFIG": -3, "DATASET": -3, "DEMO": -3, "EXTENDS": -3, "FALSE": -3, "INFERENCE": -3, "LET": -3, "METRICS":
-    -3, "NAME": -3, "NEW": -3, "NULL": -3, "ON": -3, "PARALLEL": -3, "PARTIAL": -3, "PUBLICATION": -3, "RBRACE":
-    -3, "RECIPE": -3, "REQUIRES": -3, "RUNS": -3, "STAGES": -3, "STRING": -3, "TRAINING": -3, "TRUE": -3},
-    {"NAME": 146},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"COLON": 149},
-    {"COMMA": -103, "CONFIG": -103, "DATASET": -103, "DEMO": -103, "EXTENDS": -103, "FALSE": -103, "INFERENCE":
-    -103, "LET": -103, "METRICS": -103, "NAME": -103, "NEW": -103, "NULL": -103, "ON": -103, "PARALLEL": -103,
-    "PARTIAL": -103, "PUBLICATION": -103, "RBRACE": -103, "RECIPE": -103, "REQUIRES": -103, "RUNS": -103,
-    "STAGES": -103, "STRING": -103, "TRAINING": -103, "TRUE": -103},
-    {"$END": -90},
-    {"COLON": -8, "DOT": -8, "EQUAL": -8, "LBRACE": -8, "OPTIONAL": -8},
-    {"$END": -88, "COMMA": -88, "CONFIG": -88, "DATASET": -88, "DEMO": -88, "EXTENDS": -88, "FALSE": -88,
-    "INFERENCE": -88, "LET": -88, "METRICS": -88, "NAME": -88, "NEW": -88, "NULL": -88, "ON": -88, "PARALLEL":
-    -88, "PARTIAL": -88, "PUBLICATION": -88, "RBRACE": -88, "RECIPE": -88, "REQUIRES": -88, "RPAR": -88, "RSQB":
-    -88, "RUNS": -88, "STAGES": -88, "STRING": -88, "TRAINING": -88, "TRUE": -88},
-    {"COMMA": 150, "RSQB": 151},
-    {"NAME": 153},
-    {"$END": -95, "COMMA": -95, "CONFIG": -95, "DATASET": -95, "DEMO": -95, "DOT": 154, "EXTENDS": -95, "FALSE":
-    -95, "INFERENCE": -95, "LBRACE": -95, "LET": -95, "LPAR": -95, "METRICS": -95, "NAME": -95, "NEW": -95,
-    "NULL": -95, "ON": -95, "PARALLEL": -95, "PARTIAL": -95, "PUBLICATION": -95, "RBRACE": -95, "RECIPE": -95,
-    "REQUIRES": -95, "RPAR": -95, "RSQB": -95, "RUNS": -95, "STAGES": -95, "STRING": -95, "TRAINING": -95, "TRUE":
-    -95},
-    {"LPAR": 155},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 156, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RPAR": 157, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"$END": -98, "COMMA": -98, "CONFIG": -98, "DATASET": -98, "DEMO": -98, "EXTENDS": -98, "FALSE": -98,
-    "INFERENCE": -98, "LET": -98, "METRICS": -98, "NAME": -98, "NEW": -98, "NULL": -98, "ON": -98, "PARALLEL":
-    -98, "PARTIAL": -98, "PUBLICATION": -98, "RBRACE": -98, "RECIPE": -98, "REQUIRES": -98, "RPAR": -98, "RSQB":
-    -98, "RUNS": -98, "STAGES": -98, "STRING": -98, "TRAINING": -98, "TRUE": -98},
-    {"LBRACE": -89, "NAME": -89, "ON": -89, "RBRACE": -89, "REQUIRES": -89, "RUNS": -89},
-    {"COMMA": 161, "LBRACE": -101, "NAME": -101, "ON": -101, "RBRACE": -101, "REQUIRES": -101, "RUNS": -101},
-    {"LBRACE": -102, "NAME": -102, "ON": -102, "RBRACE": -102, "REQUIRES": -102, "RUNS": -102},
-    {"LBRACE": -16, "NAME": -16, "ON": -16, "RBRACE": -16, "REQUIRES": -16, "RUNS": -16},
-    {"NAME": -105, "RBRACE": -105},
-    {"CONFIG": -5, "DATASET": -5, "DEMO": -5, "EXTENDS": -5, "FALSE": -5, "INFERENCE": -5, "LET": -5, "METRICS":
-    -5, "NAME": -5, "NEW": -5, "NULL": -5, "ON": -5, "PARALLEL": -5, "PARTIAL": -5, "PUBLICATION": -5, "RBRACE":
-    -5, "RECIPE": -5, "REQUIRES": -5, "RUNS": -5, "STAGES": -5, "STRING": -5, "TRAINING": -5, "TRUE": -5},
-    {"COMMA": -115, "CONFIG": -115, "DATASET": -115, "DEMO": -115, "EXTENDS": -115, "FALSE": -115, "INFERENCE":
-    -115, "LET": -115, "LSQB": 163, "METRICS": -115, "NAME": -115, "NEW": -115, "NULL": -115, "ON": -115,
-    "PARALLEL": -115, "PARTIAL": -115, "PUBLICATION": -115, "RBRACE": -115, "RECIPE": -115, "REQUIRES": -115,
-    "RUNS": -115, "STAGES": -115, "STRING": -115, "TRAINING": -115, "TRUE": -115},
-    {"COMMA": -80, "CONFIG": -80, "DATASET": -80, "DEMO": -80, "EXTENDS": -80, "FALSE": -80, "INFERENCE": -80,
-    "LET": -80, "METRICS": -80, "NAME": -80, "NEW": -80, "NULL": -80, "ON": -80, "PARALLEL": -80, "PARTIAL": -80,
-    "PUBLICATION": -80, "RBRACE": -80, "RECIPE": -80, "REQUIRES": -80, "RUNS": -80, "STAGES": -80, "STRING": -80,
-    "TRAINING": -80, "TRUE": -80},
-    {"COMMA": -104, "CONFIG": -104, "DATASET": -104, "DEMO": -104, "EXTENDS": -104, "FALSE": -104, "INFERENCE":
-    -104, "LET": -104, "METRICS": -104, "NAME": -104, "NEW": -104, "NULL": -104, "ON": -104, "PARALLEL": -104,
-    "PARTIAL": -104, "PUBLICATION": -104, "RBRACE": -104, "RECIPE": -104, "REQUIRES": -104, "RUNS": -104,
-    "STAGES": -104, "STRING": -104, "TRAINING": -104, "TRUE": -104},
-    {"NAME": 146},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RSQB": 165, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"$END": -87, "COMMA": -87, "CONFIG": -87, "DATASET": -87, "DEMO": -87, "EXTENDS": -87, "FALSE": -87,
-    "INFERENCE": -87, "LET": -87, "METRICS": -87, "NAME": -87, "NEW": -87, "NULL": -87, "ON": -87, "PARALLEL":
-    -87, "PARTIAL": -87, "PUBLICATION": -87, "RBRACE": -87, "RECIPE": -87, "REQUIRES": -87, "RPAR": -87, "RSQB":
-    -87, "RUNS": -87, "STAGES": -87, "STRING": -87, "TRAINING": -87, "TRUE": -87},
-    {"COMMA": 167, "RSQB": 168},
-    {"$END": -11, "COMMA": -11, "CONFIG": -11, "DATASET": -11, "DEMO": -11, "DOT": -11, "EXTENDS": -11, "FALSE":
-    -11, "INFERENCE": -11, "LBRACE": -11, "LET": -11, "LPAR": -11, "METRICS": -11, "NAME": -11, "NEW": -11,
-    "NULL": -11, "ON": -11, "PARALLEL": -11, "PARTIAL": -11, "PUBLICATION": -11, "RBRACE": -11, "RECIPE": -11,
-    "REQUIRES": -11, "RPAR": -11, "RSQB": -11, "RUNS": -11, "STAGES": -11, "STRING": -11, "TRAINING": -11, "TRUE":
-    -11},
-    {"NAME": 169},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 156, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RPAR": 170, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"COMMA": -96, "DOT": 135, "EQUAL": 172, "LBRACE": -96, "LPAR": -96, "RPAR": -96},
-    {"$END": -73, "COMMA": -73, "CONFIG": -73, "DATASET": -73, "DEMO": -73, "EXTENDS": -73, "FALSE": -73,
-    "INFERENCE": -73, "LBRACE": 55, "LET": -73, "METRICS": -73, "NAME": -73, "NEW": -73, "NULL": -73, "ON": -73,
-    "PARALLEL": -73, "PARTIAL": -73, "PUBLICATION": -73, "RBRACE": -73, "RECIPE": -73, "REQUIRES": -73, "RPAR":
-    -73, "RSQB": -73, "RUNS": -73, "STAGES": -73, "STRING": -73, "TRAINING": -73, "TRUE": -73},
-    {"RPAR": 174},
-    {"COMMA": 175, "RPAR": -26},
-    {"COMMA": -67, "RPAR": -67},
-    {"NAME": 177},
-    {"COMMA": 178, "LBRACE": -100, "NAME": -100, "ON": -100, "RBRACE": -100, "REQUIRES": -100, "RUNS": -100},
-    {"NAME": 179, "NUMBER": 180},
-    {"COMMA": -79, "CONFIG": -79, "DATASET": -79, "DEMO": -79, "EXTENDS": -79, "FALSE": -79, "INFERENCE": -79,
-    "LET": -79, "METRICS": -79, "NAME": -79, "NEW": -79, "NULL": -79, "ON": -79, "PARALLEL": -79, "PARTIAL": -79,
-    "PUBLICATION": -79, "RBRACE": -79, "RECIPE": -79, "REQUIRES": -79, "RUNS": -79, "STAGES": -79, "STRING": -79,
-    "TRAINING": -79, "TRUE": -79},
-    {"$END": -86, "COMMA": -86, "CONFIG": -86, "DATASET": -86, "DEMO": -86, "EXTENDS": -86, "FALSE": -86,
-    "INFERENCE": -86, "LET": -86, "METRICS": -86, "NAME": -86, "NEW": -86, "NULL": -86, "ON": -86, "PARALLEL":
-    -86, "PARTIAL": -86, "PUBLICATION": -86, "RBRACE": -86, "RECIPE": -86, "REQUIRES": -86, "RPAR": -86, "RSQB":
-    -86, "RUNS": -86, "STAGES": -86, "STRING": -86, "TRAINING": -86, "TRUE": -86},
-    {"COMMA": -9, "RSQB": -9},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RSQB": 182, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"$END": -85, "COMMA": -85, "CONFIG": -85, "DATASET": -85, "DEMO": -85, "EXTENDS": -85, "FALSE": -85,
-    "INFERENCE": -85, "LET": -85, "METRICS": -85, "NAME": -85, "NEW": -85, "NULL": -85, "ON": -85, "PARALLEL":
-    -85, "PARTIAL": -85, "PUBLICATION": -85, "RBRACE": -85, "RECIPE": -85, "REQUIRES": -85, "RPAR": -85, "RSQB":
-    -85, "RUNS": -85, "STAGES": -85, "STRING": -85, "TRAINING": -85, "TRUE": -85},
-    {"$END": -12, "COMMA": -12, "CONFIG": -12, "DATASET": -12, "DEMO": -12, "DOT": -12, "EXTENDS": -12, "FALSE":
-    -12, "INFERENCE": -12, "LBRACE": -12, "LET": -12, "LPAR": -12, "METRICS": -12, "NAME": -12, "NEW": -12,
-    "NULL": -12, "ON": -12, "PARALLEL": -12, "PARTIAL": -12, "PUBLICATION": -12, "RBRACE": -12, "RECIPE": -12,
-    "REQUIRES": -12, "RPAR": -12, "RSQB": -12, "RUNS": -12, "STAGES": -12, "STRING": -12, "TRAINING": -12, "TRUE":
-    -12},
-    {"$END": -94, "COMMA": -94, "CONFIG": -94, "DATASET": -94, "DEMO": -94, "EXTENDS": -94, "FALSE": -94,
-    "INFERENCE": -94, "LET": -94, "METRICS": -94, "NAME": -94, "NEW": -94, "NULL": -94, "ON": -94, "PARALLEL":
-    -94, "PARTIAL": -94, "PUBLICATION": -94, "RBRACE": -94, "RECIPE": -94, "REQUIRES": -94, "RPAR": -94, "RSQB":
-    -94, "RUNS": -94, "STAGES": -94, "STRING": -94, "TRAINING": -94, "TRUE": -94},
-    {"RPAR": 184},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 90, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"$END": -72, "COMMA": -72, "CONFIG": -72, "DATASET": -72, "DEMO": -72, "EXTENDS": -72, "FALSE": -72,
-    "INFERENCE": -72, "LET": -72, "METRICS": -72, "NAME": -72, "NEW": -72, "NULL": -72, "ON": -72, "PARALLEL":
-    -72, "PARTIAL": -72, "PUBLICATION": -72, "RBRACE": -72, "RECIPE": -72, "REQUIRES": -72, "RPAR": -72, "RSQB":
-    -72, "RUNS": -72, "STAGES": -72, "STRING": -72, "TRAINING": -72, "TRUE": -72},
-    {"$END": -71, "COMMA": -71, "CONFIG": -71, "DATASET": -71, "DEMO": -71, "EXTENDS": -71, "FALSE": -71,
-    "INFERENCE": -71, "LBRACE": 55, "LET": -71, "METRICS": -71, "NAME": -71, "NEW": -71, "NULL": -71, "ON": -71,
-    "PARALLEL": -71, "PARTIAL": -71, "PUBLICATION": -71, "RBRACE": -71, "RECIPE": -71, "REQUIRES": -71, "RPAR":
-    -71, "RSQB": -71, "RUNS": -71, "STAGES": -71, "STRING": -71, "TRAINING": -71, "TRUE": -71},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 156, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RPAR": -25, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"COMMA": 188, "RPAR": -24},
-    {"COMMA": -13, "LBRACE": -13, "NAME": -13, "ON": -13, "RBRACE": -13, "REQUIRES": -13, "RUNS": -13},
-    {"NAME": 189},
-    {"COMMA": -36, "RSQB": -36},
-    {"COMMA": -37, "RSQB": -37},
-    {"COMMA": 190, "RSQB": 191},
-    {"$END": -84, "COMMA": -84, "CONFIG": -84, "DATASET": -84, "DEMO": -84, "EXTENDS": -84, "FALSE": -84,
-    "INFERENCE": -84, "LET": -84, "METRICS": -84, "NAME": -84, "NEW": -84, "NULL": -84, "ON": -84, "PARALLEL":
-    -84, "PARTIAL": -84, "PUBLICATION": -84, "RBRACE": -84, "RECIPE": -84, "REQUIRES": -84, "RPAR": -84, "RSQB":
-    -84, "RUNS": -84, "STAGES": -84, "STRING": -84, "TRAINING": -84, "TRUE": -84},
-    {"COMMA": -10, "RSQB": -10},
-    {"$END": -93, "COMMA": -93, "CONFIG": -93, "DATASET": -93, "DEMO": -93, "EXTENDS": -93, "FALSE": -93,
-    "INFERENCE": -93, "LET": -93, "METRICS": -93, "NAME": -93, "NEW": -93, "NULL": -93, "ON": -93, "PARALLEL":
-    -93, "PARTIAL": -93, "PUBLICATION": -93, "RBRACE": -93, "RECIPE": -93, "REQUIRES": -93, "RPAR": -93, "RSQB":
-    -93, "RUNS": -93, "STAGES": -93, "STRING": -93, "TRAINING": -93, "TRUE": -93},
-    {"COMMA": -66, "RPAR": -66},
-    {"$END": -70, "COMMA": -70, "CONFIG": -70, "DATASET": -70, "DEMO": -70, "EXTENDS": -70, "FALSE": -70,
-    "INFERENCE": -70, "LET": -70, "METRICS": -70, "NAME": -70, "NEW": -70, "NULL": -70, "ON": -70, "PARALLEL":
-    -70, "PARTIAL": -70, "PUBLICATION": -70, "RBRACE": -70, "RECIPE": -70, "REQUIRES": -70, "RPAR": -70, "RSQB":
-    -70, "RUNS": -70, "STAGES": -70, "STRING": -70, "TRAINING": -70, "TRUE": -70},
-    {"COMMA": -1, "RPAR": -1},
-    {"FALSE": 85, "ILLEGAL": 86, "LBRACE": 55, "LONG_STRING": 87, "LSQB": 88, "MISSING": 89, "NAME": 156, "NULL":
-    91, "NUMBER": 92, "PARTIAL": 93, "RPAR": -23, "SINGLE_QUOTED": 94, "STRING": 95, "TRUE": 96, "UNCLOSED": 97,
-    "UNCLOSED_LONG": 98},
-    {"COMMA": -14, "LBRACE": -14, "NAME": -14, "ON": -14, "RBRACE": -14, "REQUIRES": -14, "RUNS": -14},
-    {"NAME": 179, "NUMBER": 180},
-    {"COMMA": -114, "CONFIG": -114, "DATASET": -114, "DEMO": -114, "EXTENDS": -114, "FALSE": -114, "INFERENCE":
-    -114, "LET": -114, "METRICS": -114, "NAME": -114, "NEW": -114, "NULL": -114, "ON": -114, "PARALLEL": -114,
-    "PARTIAL": -114, "PUBLICATION": -114, "RBRACE": -114, "RECIPE": -114, "REQUIRES": -114, "RUNS": -114,
-    "STAGES": -114, "STRING": -114, "TRAINING": -114, "TRUE": -114},
-    {"COMMA": 195, "RSQB": 196},
-    {"COMMA": -2, "RPAR": -2},
-    {"COMMA": -21, "RSQB": -21},
-    {"NAME": 179, "NUMBER": 180},
-    {"COMMA": -113, "CONFIG": -113, "DATASET": -113, "DEMO": -113, "EXTENDS": -113, "FALSE": -113, "INFERENCE":
-    -113, "LET": -113, "METRICS": -113, "NAME": -113, "NEW": -113, "NULL": -113, "ON": -113, "PARALLEL": -113,
-    "PARTIAL": -113, "PUBLICATION": -113, "RBRACE": -113, "RECIPE": -113, "REQUIRES": -113, "RUNS": -113,
-    "STAGES": -113, "STRING": -113, "TRAINING": -113, "TRUE": -113},
-    {"COMMA": -22, "RSQB": -22},
-)
+# Kinds of tokens that have the same action somewhere.
+KINDS = """
+$END; CONFIG; DATASET; DEMO; INFERENCE; LET; METRICS; PARALLEL; PUBLICATION; RECIPE; STAGES; TRAINING; EXTENDS; FALSE;
+NAME; NEW; NULL; ON; PARTIAL; REQUIRES; RUNS; STRING; TRUE; LBRACE; $END CONFIG DATASET DEMO INFERENCE LET METRICS
+PARALLEL PUBLICATION RECIPE STAGES TRAINING; COLON DOT EQUAL LBRACE OPTIONAL; DOT EQUAL; COLON EQUAL LBRACE OPTIONAL;
+DOT; EQUAL; RBRACE; ILLEGAL; LONG_STRING; LSQB; MISSING; NUMBER; SINGLE_QUOTED; UNCLOSED; UNCLOSED_LONG; NAME RBRACE;
+$END COMMA CONFIG DATASET DEMO EXTENDS FALSE INFERENCE LET METRICS NAME NEW NULL ON PARALLEL PARTIAL PUBLICATION RBRACE
+RECIPE REQUIRES RPAR RSQB RUNS STAGES STRING TRAINING TRUE; COMMA; CONFIG DATASET DEMO EXTENDS FALSE INFERENCE LET
+METRICS NAME NEW NULL ON PARALLEL PARTIAL PUBLICATION RBRACE RECIPE REQUIRES RUNS STAGES STRING TRAINING TRUE; COMMA
+CONFIG DATASET DEMO EXTENDS FALSE INFERENCE LET METRICS NAME NEW NULL ON PARALLEL PARTIAL PUBLICATION RBRACE RECIPE
+REQUIRES RUNS STAGES STRING TRAINING TRUE; COLON; OPTIONAL; RSQB; $END COMMA CONFIG DATASET DEMO EXTENDS FALSE
+INFERENCE LBRACE LET LPAR METRICS NAME NEW NULL ON PARALLEL PARTIAL PUBLICATION RBRACE RECIPE REQUIRES RPAR RSQB RUNS
+STAGES STRING TRAINING TRUE; LPAR; LBRACE NAME ON RBRACE REQUIRES RUNS; RPAR; $END COMMA CONFIG DATASET DEMO DOT
+EXTENDS FALSE INFERENCE LBRACE LET LPAR METRICS NAME NEW NULL ON PARALLEL PARTIAL PUBLICATION RBRACE RECIPE REQUIRES
+RPAR RSQB RUNS STAGES STRING TRAINING TRUE; COMMA LBRACE LPAR RPAR; COMMA RPAR; COMMA RSQB; COMMA LBRACE NAME ON RBRACE
+REQUIRES RUNS
+"""
 
-# By state and origin of a complete rule: the state to go to.
-GOTOS: tuple[dict[str, int], ...] = (
-    {"__start_star_0": 13, "_declaration": 14, "config": 15, "dataset": 16, "let": 17, "parallel": 18, "recipe":
-    19, "stages": 20, "start": 21, "well_known": 22},
-    {"_key_word": 45, "key": 46, "override": 47},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"_declaration": 54, "config": 15, "dataset": 16, "let": 17, "parallel": 18, "recipe": 19, "stages": 20,
-    "well_known": 22},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"block": 56},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"_key_word": 45, "key": 58},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"__key_star_5": 60},
-    {},
-    {},
-    {"block": 63, "extends": 64},
-    {"block": 65},
-    {},
-    {},
-    {"block": 68},
-    {"__stages_star_1": 71, "stage": 72},
-    {},
-    {"__block_star_4": 75, "_entry": 76, "_key_word": 45, "added": 77, "field": 78, "key": 79, "section": 80,
-    "setting": 81},
-    {},
-    {},
-    {},
-    {"_key_word": 83},
-    {},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 105},
-    {},
-    {},
-    {"block": 107},
-    {},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 108},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 109},
-    {},
-    {"__stage_star_2": 113, "_clause": 114, "block": 115, "on": 116, "requires": 117, "runs": 118},
-    {},
-    {"stage": 120},
-    {},
-    {"_key_word": 45, "key": 121, "section": 122, "setting": 123},
-    {},
-    {"_entry": 125, "_key_word": 45, "added": 77, "field": 78, "key": 79, "section": 80, "setting": 81},
-    {},
-    {},
-    {},
-    {"block": 130},
-    {},
-    {},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 131},
-    {},
-    {"_key_word": 132},
-    {},
-    {},
-    {},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 134},
-    {},
-    {"__path_star_9": 136},
-    {},
-    {},
-    {"path": 137},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"block": 139},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"path": 142},
-    {"_clause": 143, "block": 144, "on": 116, "requires": 117, "runs": 118},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"block": 130},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"type": 147},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 148},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"__list_star_7": 152},
-    {},
-    {},
-    {},
-    {"_arguments": 158, "argument": 159, "block": 99, "call": 100, "list": 101, "partial": 102, "path": 103,
-    "reference": 104, "value": 160},
-    {},
-    {},
-    {"__requires_star_3": 162},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"type": 164},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 166},
-    {},
-    {},
-    {},
-    {},
-    {"_arguments": 171, "argument": 159, "block": 99, "call": 100, "list": 101, "partial": 102, "path": 103,
-    "reference": 104, "value": 160},
-    {"__path_star_9": 136},
-    {"block": 173},
-    {},
-    {"___arguments_star_8": 176},
-    {},
-    {},
-    {},
-    {"_dim": 181},
-    {},
-    {},
-    {},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 183},
-    {},
-    {},
-    {},
-    {},
-    {"block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104, "value": 185},
-    {},
-    {"block": 186},
-    {"argument": 187, "block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104,
-    "value": 160},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"__type_star_6": 192},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {},
-    {"argument": 193, "block": 99, "call": 100, "list": 101, "partial": 102, "path": 103, "reference": 104,
-    "value": 160},
-    {},
-    {"_dim": 194},
-    {},
-    {},
-    {},
-    {},
-    {"_dim": 197},
-    {},
-    {},
-)
+# By state: ACTION:KINDS. An action is the state to go to, or ~(the number of the rule that is complete).
+ACTIONS = """
+-112:0 2:1 3:2 4:3 5:4 6:5 7:6 8:7 9:8 10:9 11:10 12:11; 23:1 24:2 25:3 26:12 27:13 28:4 29:5 30:6 31:14 32:15 33:16
+34:17 35:7 36:18 37:8 38:9 39:19 40:20 41:10 42:21 43:11 44:22; 48:14; 49:14; -136:23; -133:23; 50:14; -134:23; 51:14;
+-135:23; 52:14; 53:23; -132:23; -111:0 2:1 3:2 4:3 5:4 6:5 7:6 8:7 9:8 10:9 11:10 12:11; -19:24; -32:24; -31:24;
+-34:24; -33:24; -30:24; -35:24; ; 55:23; -46:25; -45:25; -55:25; -47:25; -62:25; -52:25; -49:25; -53:25; -42:25; 23:1
+24:2 25:3 -59:26 26:12 27:13 28:4 29:5 30:6 31:14 57:15 33:16 34:17 35:7 36:18 37:8 38:9 39:19 40:20 41:10 42:21 43:11
+44:22; -63:25; -58:25; -48:25; -60:25; -54:25; -44:25; -56:25; -57:25; -50:25; -43:25; -51:25; -61:25; -82:27 59:28;
+61:29; ; 62:12 55:23; 55:23; 66:29; 67:29; 55:23; 69:14 70:30; -20:24; 23:1 24:2 25:3 26:12 27:13 28:4 29:5 30:6 31:14
+73:15 33:16 34:17 35:7 36:18 37:8 74:30 38:9 39:19 40:20 41:10 42:21 43:11 44:22; -74:24; -59:25; 82:29; 23:1 24:2 25:3
+26:12 27:13 28:4 29:5 30:6 31:14 57:15 33:16 34:17 35:7 36:18 37:8 38:9 39:19 40:20 41:10 42:21 43:11 44:22; -81:27
+84:28; 85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 94:36 95:21 96:22 97:37 98:38; 106:14; -76:24;
+55:23; -77:24; 85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 94:36 95:21 96:22 97:37 98:38; 85:13 86:31
+55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 94:36 95:21 96:22 97:37 98:38; -97:24; 55:23 -108:39 110:17 111:19
+112:20; -110:24; 69:14 119:30; -17:39; -59:25 23:1 24:2 25:3 26:12 27:13 28:4 29:5 30:6 31:14 57:15 33:16 34:17 35:7
+36:18 37:8 38:9 39:19 40:20 41:10 42:21 43:11 44:22; -69:40; 23:1 24:2 25:3 26:12 27:13 28:4 29:5 30:6 31:14 73:15
+33:16 34:17 35:7 36:18 37:8 124:30 38:9 39:19 40:20 41:10 42:21 43:11 44:22; 126:41 -4:42; -40:43; -41:43; 127:44
+128:29 55:23 129:45; -39:43; -38:43; 85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 94:36 95:21 96:22
+97:37 98:38; -7:25; 23:1 24:2 25:3 26:12 27:13 28:4 29:5 30:6 31:14 57:15 33:16 34:17 35:7 36:18 37:8 38:9 39:19 40:20
+41:10 42:21 43:11 44:22; -120:40; -126:40; -117:40; 85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 133:46
+94:36 95:21 96:22 97:37 98:38; -122:40; -96:47 135:28; -121:40; -118:40; 90:14; -125:40; -116:40; -119:40; -123:40;
+-124:40; -128:40; -130:40; -127:40; -129:40; -99:40 55:23 138:48; -131:40; -91:0; -78:23; -75:24; -83:24; -92:24;
+140:14; 141:14; 90:14; 55:23 -106:39 110:17 111:19 112:20; -15:49; -107:39; -29:49; -27:49; -28:49; -109:24; -18:39;
+128:29 55:23; -65:43; -64:43; -68:40; 145:41 -6:42; -3:42; 146:14; 85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16
+92:35 93:18 94:36 95:21 96:22 97:37 98:38; 149:44; -103:43; -90:0; -8:25; -88:40; 150:41 151:46; 153:14; -95:47 154:28;
+155:48; 85:13 86:31 55:23 87:32 88:33 89:34 156:14 91:16 92:35 93:18 157:50 94:36 95:21 96:22 97:37 98:38; -98:40;
+-89:49; 161:41 -101:49; -102:49; -16:49; -105:39; -5:42; -115:43 163:33; -80:43; -104:43; 146:14; 85:13 86:31 55:23
+87:32 88:33 89:34 90:14 91:16 92:35 93:18 165:46 94:36 95:21 96:22 97:37 98:38; -87:40; 167:41 168:46; -11:51; 169:14;
+85:13 86:31 55:23 87:32 88:33 89:34 156:14 91:16 92:35 93:18 170:50 94:36 95:21 96:22 97:37 98:38; -96:52 135:28
+172:29; -73:40 55:23; 174:50; 175:41 -26:50; -67:53; 177:14; 178:41 -100:49; 179:14 180:35; -79:43; -86:40; -9:54;
+85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 182:46 94:36 95:21 96:22 97:37 98:38; -85:40; -12:51;
+-94:40; 184:50; 85:13 86:31 55:23 87:32 88:33 89:34 90:14 91:16 92:35 93:18 94:36 95:21 96:22 97:37 98:38; -72:40;
+-71:40 55:23; 85:13 86:31 55:23 87:32 88:33 89:34 156:14 91:16 92:35 93:18 -25:50 94:36 95:21 96:22 97:37 98:38; 188:41
+-24:50; -13:55; 189:14; -36:54; -37:54; 190:41 191:46; -84:40; -10:54; -93:40; -66:53; -70:40; -1:53; 85:13 86:31 55:23
+87:32 88:33 89:34 156:14 91:16 92:35 93:18 -23:50 94:36 95:21 96:22 97:37 98:38; -14:55; 179:14 180:35; -114:43; 195:41
+196:46; -2:53; -21:54; 179:14 180:35; -113:43; -22:54
+"""
+
+# ORIGIN:STATE, where to go when a rule is complete.
+ROWS = """
+__start_star_0:13 _declaration:14 config:15 dataset:16 let:17 parallel:18 recipe:19 stages:20 start:21 well_known:22;
+_key_word:45 key:46 override:47; ; _declaration:54 config:15 dataset:16 let:17 parallel:18 recipe:19 stages:20
+well_known:22; block:56; _key_word:45 key:58; __key_star_5:60; block:63 extends:64; block:65; block:68;
+__stages_star_1:71 stage:72; __block_star_4:75 _entry:76 _key_word:45 added:77 field:78 key:79 section:80 setting:81;
+_key_word:83; block:99 call:100 list:101 partial:102 path:103 reference:104 value:105; block:107; block:99 call:100
+list:101 partial:102 path:103 reference:104 value:108; block:99 call:100 list:101 partial:102 path:103 reference:104
+value:109; __stage_star_2:113 _clause:114 block:115 on:116 requires:117 runs:118; stage:120; _key_word:45 key:121
+section:122 setting:123; _entry:125 _key_word:45 added:77 field:78 key:79 section:80 setting:81; block:130; block:99
+call:100 list:101 partial:102 path:103 reference:104 value:131; _key_word:132; block:99 call:100 list:101 partial:102
+path:103 reference:104 value:134; __path_star_9:136; path:137; block:139; path:142; _clause:143 block:144 on:116
+requires:117 runs:118; type:147; block:99 call:100 list:101 partial:102 path:103 reference:104 value:148;
+__list_star_7:152; _arguments:158 argument:159 block:99 call:100 list:101 partial:102 path:103 reference:104 value:160;
+__requires_star_3:162; type:164; block:99 call:100 list:101 partial:102 path:103 reference:104 value:166;
+_arguments:171 argument:159 block:99 call:100 list:101 partial:102 path:103 reference:104 value:160; block:173;
+___arguments_star_8:176; _dim:181; block:99 call:100 list:101 partial:102 path:103 reference:104 value:183; block:99
+call:100 list:101 partial:102 path:103 reference:104 value:185; block:186; argument:187 block:99 call:100 list:101
+partial:102 path:103 reference:104 value:160; __type_star_6:192; argument:193 block:99 call:100 list:101 partial:102
+path:103 reference:104 value:160; _dim:194; _dim:197
+"""
+
+# By state: which of ROWS.
+GOTOS = """
+0 1 2 2 2 2 2 2 2 2 2 2 2 3 2 2 2 2 2 2 2 2 4 2 2 2 2 2 2 2 2 2 5 2 2 2 2 2 2 2 2 2 2 2 2 6 2 2 7 8 2 2 9 10 2 11 2 2 2
+12 2 13 2 2 14 2 15 16 2 17 2 18 2 19 2 20 2 2 2 21 2 2 22 2 23 2 2 2 24 2 25 2 2 26 2 2 2 2 2 2 2 2 2 27 2 2 2 2 2 2 2
+2 28 29 2 2 2 2 2 2 2 21 2 2 2 2 2 30 31 2 2 2 2 2 32 2 2 2 33 2 2 34 2 2 2 2 2 2 2 35 36 2 2 2 2 37 25 38 2 39 2 2 2
+40 2 2 2 41 2 2 2 2 42 2 43 44 2 2 2 2 2 45 2 2 2 2 2 2 46 2 47 2 2 2 2 48 2 2
+"""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from itertools import takewhile
 
-from lark import Token
-
 from esp3c.diagnostics import Diagnostic
 from esp3c.source import Source, Span
 from esp3c.syntax import errors
 from esp3c.syntax.brackets import span_of
-from esp3c.syntax.grammar import CLOSERS, OPENERS, SHOWN, parser, virtual
+from esp3c.syntax.grammar import CLOSERS, OPENERS, SHOWN, virtual
+from esp3c.syntax.lalr import Token, words
 from esp3c.syntax.literals import UNITS
 
 
@@ -19,7 +18,7 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
     diagnostics: list[Diagnostic] = []
     out: list[Token] = []
     illegal: Span | None = None
-    for token in parser().lex(source.text):
+    for token in words(source.text):
         kind = token.type
         if illegal is not None and kind in {"NAME", "NUMBER"} and token.start_pos == illegal.end:
             # `/tmp/exp`: what touches a sign without a meaning belongs to it.
@@ -38,7 +37,7 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
                 diagnostics.append(errors.illegal(here))
         elif kind == "SINGLE_QUOTED":
             diagnostics.append(errors.single_quoted(span_of(source, token)))
-            out.append(virtual("MISSING", token.start_pos or 0, token.end_pos))
+            out.append(virtual("MISSING", token.start_pos, token.end_pos))
         elif kind in {"UNCLOSED", "UNCLOSED_LONG"}:
             span = span_of(source, token)
             text = span.text.rstrip()
@@ -61,7 +60,7 @@ def _swallowed(string: Span, before: list[Token]) -> list[Token]:
     text = string.text
     tail = text[len(text.rstrip(")]} \t,")) :]
     start = string.source.line_start(string.source.line_of(string.start))
-    here = takewhile(lambda token: (token.start_pos or 0) >= start, reversed(before))
+    here = takewhile(lambda token: token.start_pos >= start, reversed(before))
     stack: list[str] = []
     for token in reversed(list(here)):
         if token.type in CLOSERS:
@@ -95,7 +94,7 @@ def _without_lone_units(source: Source, tokens: list[Token], diagnostics: list[D
             and before.type == "NUMBER"
             and str(before)[-1].isdigit()
             and behind not in {"EQUAL", "LBRACE", "COLON", "DOT"}
-            and source.line_of(before.start_pos or 0) == source.line_of(token.start_pos or 0)
+            and source.line_of(before.start_pos) == source.line_of(token.start_pos)
         ):
             diagnostics.append(errors.lone_unit(span_of(source, before), span_of(source, token)))
             continue

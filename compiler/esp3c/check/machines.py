@@ -1,0 +1,198 @@
+"""What a recipe asks of machines, as far as it is written: where a stage runs, and how many processes train together.
+
+Nothing here guesses. A number that stands in a program, in the environment or behind `"auto"` is not known, and the
+rules are silent about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from esp3c.ir import Config, LinkNode, MapNode, Node, ParallelNode, PythonNode, Recipe, Scalar, Stage, Use, at, strip
+from esp3c.record import record
+from esp3c.source import Span
+
+MOST_LINKS = 20
+"""Through how many references a value is followed."""
+
+
+def followed(root: MapNode, node: Node | None) -> Node | None:
+    """The value behind names and references inside one config; a reference that leads elsewhere stays one."""
+    for _ in range(MOST_LINKS):
+        node = strip(node) if node is not None else None
+        if not isinstance(node, LinkNode) or node.scaffold:
+            break
+        node = at(root, node.place)
+    return node
+
+
+@record
+class Amount:
+    """A whole number, and where it stands: nowhere, if it is a default."""
+
+    value: int
+    span: Span | None = None
+
+
+def amount(root: MapNode, node: Node | None) -> Amount | None:
+    """The whole number that a value is, at the place where it is used; None where that is not known."""
+    value = followed(root, node)
+    if node is None or not isinstance(value, Scalar) or type(value.value) is not int or value.dimension is not None:
+        return None
+    return Amount(value.value, node.span)
+
+
+def built_in(stage: Stage) -> str | None:
+    """The stage of the system that a line runs, under its own name or through `runs`."""
+    if isinstance(stage.runs, Use):
+        return stage.runs.name
+    return None if isinstance(stage.runs, PythonNode) or stage.workload is not None else stage.name
+
+
+# -- where a stage runs -----------------------------------------------------------------------------------------------
+
+
+@record
+class Machine:
+    """Where a stage runs: the backend, its settings (None: in a form that is not known), and where the stage says so."""
+
+    backend: str
+    settings: MapNode | None
+    used: Span
+    declared: Span
+
+    def amount(self, name: str) -> Amount | None:
+        return amount(self.settings, self.settings.get(name)) if self.settings is not None else None
+
+    def text(self, name: str) -> tuple[str, Span] | None:
+        node = self.settings.get(name) if self.settings is not None else None
+        value = strip(node) if node is not None else None
+        if node is not None and isinstance(value, Scalar) and isinstance(value.value, str):
+            return value.value, node.span
+        return None
+
+    def has(self, *names: str) -> bool:
+        return self.settings is not None and any(self.settings.get(name) is not None for name in names)
+
+
+def machine_of(recipe: Recipe, stage: Stage) -> Machine | None:
+    """Where a stage runs by its own line, or by the `parallel` of its config; None where neither says anything."""
+    if stage.on is not None:
+        declared = recipe.parallels.get(stage.on.name)
+        if declared is None or not isinstance(declared.value, ParallelNode):
+            return None
+        value = declared.value
+        return Machine(value.backend, value.settings, stage.on.span, declared.name_span)
+    config = recipe.configs.get(stage.needs[0]) if stage.needs else None
+    node = config.root.get("parallel") if config is not None else None
+    setting = strip(node) if node is not None else None
+    if isinstance(setting, ParallelNode) and node is not None:
+        declared = recipe.parallels.get(setting.name)
+        return Machine(
+            setting.backend, setting.settings, node.span, declared.name_span if declared is not None else node.span
+        )
+    if isinstance(setting, MapNode):
+        env = strip(setting.get("env") or setting)
+        if isinstance(env, Scalar) and isinstance(env.value, str):
+            return Machine(env.value, None, setting.span, setting.span)
+    return None
+
+
+_GPUS = re.compile(r"(?:gpu:)?(?:[A-Za-z][\w.\-]*:)?(\d+)|(?:gpu:)?[A-Za-z][\w.\-]*")
+
+
+def gpus(text: str) -> int | None:
+    """How many GPUs SLURM reads from `2`, `a100:2`, `gpu:a100:2` or a list of these; None where it is no such text."""
+    total = 0
+    for part in text.split(","):
+        match = _GPUS.fullmatch(part.strip())
+        if match is None:
+            return None
+        total += int(match.group(1) or 1)
+    return total
+
+
+def gpus_a_node(machine: Machine) -> Amount | None:
+    """How many GPUs a machine of a SLURM job has; None where that is not known, 0 where none were asked for."""
+    if machine.backend != "slurm" or machine.settings is None:
+        return None
+    written = machine.settings.get("gpus_per_node")
+    if written is not None:
+        text = machine.text("gpus_per_node")
+        counted = gpus(text[0]) if text is not None else None
+        return Amount(counted, written.span) if counted is not None else machine.amount("gpus_per_node")
+    # GPUs can be asked for in other ways, and whoever has a machine alone has its GPUs.
+    if machine.has(
+        "gpus_per_task", "gres", "extra", "exclusive", "constraint", "srun_args", "cpus_per_gpu", "mem_per_gpu"
+    ):
+        return None
+    return Amount(0)
+
+
+# -- how many processes train together --------------------------------------------------------------------------------
+
+
+@record
+class Training:
+    """What a training config says of devices. None: not known. `accelerator` is lower case, `auto` by default."""
+
+    config: Config
+    devices: Amount | None
+    num_nodes: Amount | None
+    accelerator: str | None
+    accelerator_span: Span | None
+
+    @property
+    def world_size(self) -> int | None:
+        if self.devices is None or self.num_nodes is None:
+            return None
+        return self.devices.value * self.num_nodes.value
+
+    @property
+    def may_use_gpus(self) -> bool:
+        return self.accelerator in {"auto", "gpu", "cuda"}
+
+    @property
+    def wants_gpus(self) -> bool:
+        return self.accelerator in {"gpu", "cuda"}
+
+
+def training_of(config: Config) -> Training:
+    """The devices of a training config, with ESPnet3's defaults: those of `num_device` and `num_nodes`, or 1."""
+    root = config.root
+    trainer = followed(root, root.get("trainer"))
+    known = trainer is None or isinstance(trainer, MapNode)
+    section = trainer if isinstance(trainer, MapNode) else MapNode((), config.name_span)
+    devices = _count(root, section, "devices", "num_device") if known else None
+    num_nodes = _count(root, section, "num_nodes", "num_nodes") if known else None
+    accelerator: str | None = "auto" if known else None
+    written = section.get("accelerator")
+    if written is not None:
+        value = followed(root, written)
+        accelerator = value.value.lower() if isinstance(value, Scalar) and isinstance(value.value, str) else None
+    return Training(config, devices, num_nodes, accelerator, written.span if written is not None else None)
+
+
+def _count(root: MapNode, trainer: MapNode, name: str, common: str) -> Amount | None:
+    for node in (trainer.get(name), root.get(common)):
+        if node is not None:
+            found = amount(root, node)
+            return found if found is not None and found.value > 0 else None
+    return Amount(1)
+
+
+def trainings(recipe: Recipe) -> Iterator[Training]:
+    """Every config of a training."""
+    for config in recipe.configs.values():
+        if config.kind == "training":
+            yield training_of(config)
+
+
+def training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]:
+    """Every stage line that trains on a machine of which something is written."""
+    for stage in recipe.stages:
+        config = recipe.configs.get(stage.needs[0]) if stage.needs else None
+        machine = machine_of(recipe, stage)
+        if built_in(stage) == "train" and config is not None and config.kind == "training" and machine is not None:
+            yield stage, training_of(config), machine
