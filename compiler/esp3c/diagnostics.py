@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from inspect import cleandoc
 from typing import Any, TypeVar
 
 from esp3c.record import record
@@ -30,7 +29,14 @@ class Code:
     id: str
     title: str
     severity: Severity
-    page: str
+    docstring: str
+
+    @property
+    def page(self) -> str:
+        # Only pages need `inspect`, which takes a while to import.
+        from inspect import cleandoc
+
+        return cleandoc(self.docstring)
 
     @property
     def family(self) -> str:
@@ -110,7 +116,7 @@ def explained(id: str, title: str, severity: Severity = Severity.ERROR) -> Calla
 
     def decorate(function: Explained) -> Explained:
         assert function.__doc__, f"{id} has no page"
-        function.code = Code(id, title, severity, cleandoc(function.__doc__))  # type: ignore[attr-defined]
+        function.code = Code(id, title, severity, function.__doc__)  # type: ignore[attr-defined]
         return function
 
     return decorate

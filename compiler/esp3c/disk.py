@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Protocol
 
+from esp3c.looks import Looks
 from esp3c.source import Source
 from esp3c.world import Module, ModuleKind
 
@@ -75,6 +76,7 @@ class DiskWorld:
 
     def __init__(self, recipe_dir: Path, search: list[str] | None = None, store: Store | None = None) -> None:
         self.recipe_dir = recipe_dir
+        self.looks = Looks()
         self._store = store
         self._search = search if search is not None else [path for path in sys.path if path]
         self._modules: dict[str, tuple[Module, list[str]] | None] = {}
@@ -86,24 +88,25 @@ class DiskWorld:
 
     def source(self, module: Module) -> Source | None:
         if module.place not in self._sources:
-            self._sources[module.place] = _read_python(module.place)
+            self._sources[module.place] = _read_python(self.looks, module.place)
         return self._sources[module.place]
 
     def recall(self, module: Module) -> str | None:
-        kept = self._store.get("module", _identity(module)) if self._store is not None else None
+        kept = self._store.get("module", _identity(self.looks, module)) if self._store is not None else None
         return kept.decode("utf-8", "replace") if kept is not None else None
 
     def remember(self, module: Module, known: str) -> None:
-        if self._store is not None:
-            self._store.put("module", _identity(module), known.encode("utf-8", "replace"))
+        # Of a file that was written just now, a second change may look like the first.
+        if self._store is not None and self.looks.settled(module.place):
+            self._store.put("module", _identity(self.looks, module), known.encode("utf-8", "replace"))
 
     def submodules(self, name: str) -> list[str]:
         if name:
             found = self._find(name)
             folders = found[1] if found else []
-            return sorted({each for folder in folders for each in _modules_in(folder)})
-        own = _modules_in(str(self.recipe_dir))
-        environment = {each for folder in self._search for each in _modules_in(folder)}
+            return sorted({each for folder in folders for each in _modules_in(self.looks, folder)})
+        own = _modules_in(self.looks, str(self.recipe_dir))
+        environment = {each for folder in self._search for each in _modules_in(self.looks, folder)}
         return sorted({*own, *environment, *sys.builtin_module_names} - {"__main__"})
 
     def _find(self, name: str) -> tuple[Module, list[str]] | None:
@@ -113,97 +116,76 @@ class DiskWorld:
                 above = self._find(parent)
                 folders = above[1] if above else []
                 local = above[0].local if above else False
-                self._modules[name] = _in_folders(name, last, folders, local)
+                self._modules[name] = _in_folders(self.looks, name, last, folders, local)
             else:
                 self._modules[name] = self._find_top(name)
         return self._modules[name]
 
     def _find_top(self, name: str) -> tuple[Module, list[str]] | None:
-        own = _in_folders(name, name, [str(self.recipe_dir)], True)
+        own = _in_folders(self.looks, name, name, [str(self.recipe_dir)], True)
         if own is not None:
             return own
-        found = _in_folders(name, name, self._search, False)
+        found = _in_folders(self.looks, name, name, self._search, False)
         if found is not None and found[0].kind is not ModuleKind.NAMESPACE:
             return found
-        return _from_finders(name) or found
+        return _from_finders(self.looks, name) or found
 
 
-def _identity(module: Module) -> str:
+def _identity(looks: Looks, module: Module) -> str:
     """A name for a module's text: the file, and what changes when somebody writes to it."""
-    try:
-        facts = os.stat(module.place)
-    except OSError:
-        return f"{module.name} {module.place} absent"
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    size, at = facts.st_size, f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
-    return f"{module.name} {os.path.abspath(module.place)} {facts.st_dev} {facts.st_ino} {size} {at} python {version}"
+    facts = " ".join(map(str, looks.facts(module.place) or ["absent"]))
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"{module.name} {os.path.abspath(module.place)} {facts} python {python}"
 
 
-def _from_finders(name: str) -> tuple[Module, list[str]] | None:
+def _from_finders(looks: Looks, name: str) -> tuple[Module, list[str]] | None:
     """Built-in and frozen modules, and editable installs that bring a finder of their own."""
     if name in sys.builtin_module_names:
         return Module(name, ModuleKind.OPAQUE, "built in", False), []
-    for finder in sys.meta_path:
-        find = getattr(finder, "find_spec", None)
-        if find is None:
-            continue
-        try:
-            spec: ModuleSpec | None = find(name, None)
-        except (ImportError, ValueError, AttributeError):
-            continue
-        if spec is None:
-            continue
-        folders = [str(each) for each in spec.submodule_search_locations or ()]
-        origin = spec.origin or ""
-        if origin.endswith(".py"):
-            return Module(name, ModuleKind.SOURCE, origin, False), folders
-        kind = ModuleKind.NAMESPACE if folders else ModuleKind.OPAQUE
-        return Module(name, kind, folders[0] if folders else origin, False), folders
-    return None
+    spec = looks.spec(name)
+    if spec is None:
+        return None
+    origin, folders = spec
+    if origin.endswith(".py"):
+        return Module(name, ModuleKind.SOURCE, origin, False), folders
+    kind = ModuleKind.NAMESPACE if folders else ModuleKind.OPAQUE
+    return Module(name, kind, folders[0] if folders else origin, False), folders
 
 
-def _in_folders(name: str, last: str, folders: list[str], local: bool) -> tuple[Module, list[str]] | None:
+def _in_folders(looks: Looks, name: str, last: str, folders: list[str], local: bool) -> tuple[Module, list[str]] | None:
     namespaces: list[str] = []
     for folder in folders:
         base = os.path.join(folder, last)
         init = os.path.join(base, "__init__.py")
-        if os.path.isfile(init):
+        if looks.is_file(init):
             return Module(name, ModuleKind.SOURCE, init, local), [base]
-        if os.path.isfile(base + ".py"):
+        if looks.is_file(base + ".py"):
             return Module(name, ModuleKind.SOURCE, base + ".py", local), []
-        if any(os.path.isfile(base + suffix) for suffix in EXTENSION_SUFFIXES):
+        if any(looks.is_file(base + suffix) for suffix in EXTENSION_SUFFIXES):
             for stub in (base + ".pyi", os.path.join(base, "__init__.pyi")):
                 # A compiled module says in its stub what it holds.
-                if os.path.isfile(stub):
+                if looks.is_file(stub):
                     return Module(name, ModuleKind.SOURCE, stub, local), []
             return Module(name, ModuleKind.OPAQUE, base, local), []
-        if os.path.isdir(base):
+        if looks.is_folder(base):
             namespaces.append(base)
     if namespaces:
         return Module(name, ModuleKind.NAMESPACE, namespaces[0], local), namespaces
     return None
 
 
-def _modules_in(folder: str) -> list[str]:
+def _modules_in(looks: Looks, folder: str) -> list[str]:
     names: list[str] = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                stem, dot, ending = entry.name.partition(".")
-                if not stem.isidentifier():
-                    continue
-                if (dot and ending == "py") or (not dot and entry.is_dir()):
-                    names.append(stem)
-    except OSError:
-        return []
+    for name, is_folder in looks.entries(folder):
+        stem, dot, ending = name.partition(".")
+        if stem.isidentifier() and ((dot and ending == "py") or (not dot and is_folder)):
+            names.append(stem)
     return [name for name in names if name not in {"__init__", "__pycache__"}]
 
 
-def _read_python(place: str) -> Source | None:
-    try:
-        if os.path.getsize(place) > MAX_MODULE_BYTES:
-            return None
-        with open(place, encoding="utf-8-sig", errors="replace") as handle:
-            return Source(os.path.relpath(place) if not place.startswith(sys.prefix) else place, handle.read())
-    except OSError:
+def _read_python(looks: Looks, place: str) -> Source | None:
+    data = looks.read(place, MAX_MODULE_BYTES)
+    if data is None:
         return None
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return Source(os.path.relpath(place) if not place.startswith(sys.prefix) else place, text)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from esp3c.check import RULES, check
+from esp3c.check.account import Account
 from esp3c.check.ignores import apply_ignores
 from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
 from esp3c.emit.files import EmittedFile, Layout
@@ -33,6 +34,7 @@ class Result:
     files: tuple[EmittedFile, ...]
     ignored: tuple[Diagnostic, ...] = ()
     """What a comment of the recipe asks to ignore."""
+    account: Account = Account()
 
     @property
     def ok(self) -> bool:

@@ -4,7 +4,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from espnet3.utils.config_errors import at_key
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.targets import check_found, check_name
 
 
 def import_dotted(path: str, where: str) -> Any:
@@ -15,12 +17,18 @@ def import_dotted(path: str, where: str) -> Any:
         where: The key that holds it, for the message.
 
     Raises:
-        ConfigError: A module or a name on the way does not exist. An error inside a module that exists is
-            raised as it is.
+        ConfigError: A module or a name on the way does not exist, or a config may not name it. An error inside a
+            module that exists is raised as it is.
     """
+    with at_key(where):
+        return _imported(path, where)
+
+
+def _imported(path: str, where: str) -> Any:
     parts = path.split(".")
     if not path or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{where}: {path!r} is no dotted Python path, such as src.inference.build_output")
+    check_name(path, where)
     module, rest = _longest_module(parts)
     if module is None:
         raise ConfigError(f"{where}: {path}: there is no module {parts[0]!r} (the recipe's folder is searched first)")
@@ -32,6 +40,7 @@ def import_dotted(path: str, where: str) -> Any:
             raise ConfigError(f"{where}: {path}: {'.'.join(done)} has no {name!r}{near}")
         found = getattr(found, name)
         done.append(name)
+    check_found(found, path, where)
     return found
 
 

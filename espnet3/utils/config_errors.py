@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from espnet3.utils.errors import UserError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _AT = "_espnet3_key"
 _CONFIG = "_espnet3_config"
@@ -34,15 +38,17 @@ class Fault:
     """What an error is about.
 
     Attributes:
-        key: A key of `config`, or a name in `file`.
+        key: A key of `config`.
         config: The whole config.
-        file: The generated module, where the value stands in one ("recipe_data/digits.py") and not in a config.
+        file, name: A module that was generated beside the configs ("recipe_data/digits.py") and a name in it, where
+            the error is about that.
         target: The target in whose code the error arose; empty where the value itself is at fault.
     """
 
     key: str
     config: Any = None
     file: str = ""
+    name: str = ""
     target: str = ""
 
 
@@ -60,6 +66,17 @@ def config_in_use(config: Any, moved: tuple[str, str] | None = None) -> Iterator
         if getattr(error, _CONFIG, None) is None:
             _keep(error, _CONFIG, (config, moved))
         raise
+
+
+def uses_config(work: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Let errors of a function know that its first argument is the config that it goes by."""
+
+    @wraps(work)
+    def wrapped(config: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with config_in_use(config):
+            return work(config, *args, **kwargs)
+
+    return wrapped
 
 
 @contextmanager
@@ -80,18 +97,25 @@ def at_key(key: str, section: Mapping[Any, Any] | None = None) -> Iterator[None]
 
 
 @contextmanager
-def at_name(file: str | None, name: str) -> Iterator[None]:
-    """Let errors that pass know that they are about what `name` is in the generated module `file`."""
+def at_name(file: str | None, name: str, key: str) -> Iterator[None]:
+    """Let errors that pass know that they are about what `name` is in the generated module `file`.
+
+    Without such a module, they are about `key` of the config.
+    """
     try:
         yield
     except Exception as error:
         if file and getattr(error, _FILE, None) is None:
-            _keep(error, _FILE, (file, name))
+            _keep(error, _FILE, (file, name, key))
         raise
 
 
 def named_in(message: str, section: Mapping[Any, Any]) -> str | None:
-    """The only key of `section` that a message speaks of as a name (`x`, 'x', x=, a_b), or None."""
+    """The key of `section` that a message speaks of, or None where that is not certain.
+
+    It is the only one that stands there as a name (`x`, 'x', x=, a_b); else the only one whose value does, if that is
+    a value that does not stand there by chance (-1, 0.5, 'text').
+    """
     found = []
     for key in map(str, section):
         if key.startswith("_"):
@@ -100,7 +124,17 @@ def named_in(message: str, section: Mapping[Any, Any]) -> str | None:
         as_name = rf"(?<![\w.]){word}(?!\w)" if "_" in key else rf"[`'\"(]{word}[`'\"=]|(?<![\w.]){word}="
         if re.search(as_name, message):
             found.append(key)
+    if not found:
+        found = [str(key) for key, value in section.items() if _stands_in(value, message)]
     return found[0] if len(found) == 1 else None
+
+
+def _stands_in(value: Any, message: str) -> bool:
+    if isinstance(value, str):
+        return len(value) > 1 and any(f"{quote}{value}{quote}" in message for quote in "'`\"")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value in range(100):
+        return False
+    return re.search(rf"(?<![\w.-]){re.escape(str(value))}(?![\w.]*\d)", message) is not None
 
 
 def fault_of(error: BaseException, configs: Mapping[str, Any]) -> Fault | None:
@@ -111,11 +145,11 @@ def fault_of(error: BaseException, configs: Mapping[str, Any]) -> Fault | None:
         configs: The configs of the run by name, among which one is looked for where the error does not know its own.
     """
     chain = _chain(error)
+    config, moved = _config_of(chain)
     for each in chain:
         file = getattr(each, _FILE, None)
-        if file is not None:
-            return Fault(key=file[1], file=file[0])
-    config, moved = _config_of(chain)
+        if file is not None and not getattr(each, "key", None):
+            return Fault(key=file[2], config=config, file=file[0], name=file[1])
     if config is None:
         config = _config_in_frames(chain, configs)
     known = [config] if config is not None else [each for each in configs.values() if each is not None]
@@ -131,8 +165,24 @@ def fault_of(error: BaseException, configs: Mapping[str, Any]) -> Fault | None:
     if found is None:
         return None if isinstance(error, UserError) else raised_in(error, known)
     if moved is not None and _is_inside(found.key, moved[0]):
-        return Fault(moved[1] + found.key.removeprefix(moved[0]), found.config)
-    return found
+        found = Fault(moved[1] + found.key.removeprefix(moved[0]), found.config)
+    if any(isinstance(each, UserError) for each in chain):
+        return found
+    return _narrowed(found, str(chain[-1]))
+
+
+def _narrowed(fault: Fault, message: str) -> Fault:
+    """The argument of a target that the cause speaks of, where it speaks of one."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        node = OmegaConf.select(fault.config, fault.key)
+        plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else None
+    except OmegaConfBaseException:
+        return fault
+    name = named_in(message, plain) if isinstance(plain, dict) else None
+    return Fault(f"{fault.key}.{name}", fault.config) if name else fault
 
 
 def raised_in(error: BaseException, configs: list[Any]) -> Fault | None:
@@ -149,7 +199,9 @@ def raised_in(error: BaseException, configs: list[Any]) -> Fault | None:
         here = [(thing, key, config) for thing, key, config in made if _belongs(frame, thing)]
         if here:
             thing, key, config = here[0]
-            places = {place and (place.path, place.line, place.column) for place in (place_of_key(c, k) for _, k, c in here)}
+            places = {
+                place and (place.path, place.line, place.column) for place in (place_of_key(c, k) for _, k, c in here)
+            }
             if len(places) > 1 or any(other is not thing for other, _, _ in here):
                 return None
             return Fault(key, config, target=f"{thing.__module__}.{thing.__qualname__}")

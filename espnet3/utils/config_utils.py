@@ -18,6 +18,7 @@ the stem of the user's file).
 A config remembers the file and the line of its keys, so that an error can name them.
 """
 
+import logging
 import re
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,7 @@ from omegaconf.errors import (
 )
 
 from espnet3.utils._yaml_source import Origin, read_yaml, text_read
+from espnet3.utils.config_keys import misspelt_keys
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
 
 __all__ = [
@@ -47,6 +49,8 @@ __all__ = [
     "self_name",
     "text_read",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 # An attribute beside the content: OmegaConf has no place of its own for it.
 _ORIGINS = "_espnet3_origins"
@@ -125,6 +129,8 @@ def load_and_merge_config(
 ) -> DictConfig | None:
     """Read a user's config file and merge it over the defaults of a system.
 
+    A recipe may have keys of its own. Of one that is nearly a key of the framework, a warning tells.
+
     Args:
         config_path: The user's file. None gives None: the config was not asked for.
         config_name: The file of defaults, such as "training.yaml".
@@ -137,6 +143,8 @@ def load_and_merge_config(
     if config_path is None:
         return None
     config = _load(Path(config_path), None)
+    for key, near in misspelt_keys(map(str, config), config_name).items():
+        _LOG.warning("warning: %s: nothing here reads the key %r; did you mean %r?", place_of(config, key), key, near)
     if default_package is not None:
         defaults = _load(_default_path(config_name, default_package), Path(config_path).stem)
         config = _merged(defaults, config)

@@ -18,7 +18,6 @@ import os
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from espnet3.utils.config_errors import Fault, fault_of
@@ -90,10 +89,12 @@ def report_on(error: BaseException, configs: Mapping[str, Any], start_dir: str =
         fault = fault_of(error, configs)
         if fault is None:
             return None
-        place = place_of_name(fault.file, fault.key) if fault.file else place_of_key(fault.config, fault.key)
+        place = place_of_name(fault.file, fault.name) if fault.file else None
+        if place is None and fault.config is not None:
+            place = place_of_key(fault.config, fault.key)
         if place is None:
             return None
-        return Report(_message(error), place, _label(fault, place), start_dir)
+        return Report(_message(error), place, _label(error, fault, place), start_dir)
     except Exception:
         # Whatever is wrong here must not stand in the way of the error itself.
         logging.getLogger(__name__).exception("the line of the recipe could not be told")
@@ -147,11 +148,11 @@ def _message(error: BaseException) -> str:
     return f"{type(shown).__name__}: {lines[0].strip()}" if lines else type(shown).__name__
 
 
-def _label(fault: Fault, place: Place) -> str:
+def _label(error: BaseException, fault: Fault, place: Place) -> str:
     if fault.target:
         return f"raised in `{fault.target}`, configured here"
     if fault.file:
-        return f"`{Path(fault.file).stem}` has it from here" if fault.key == "Dataset" else "this builder"
+        return "this builder" if isinstance(error, UserError) else "raised in this builder"
     key = place.key
     return f"`{key}`" if key == fault.key else f"`{key}`, which has `{fault.key.rpartition('.')[2]}`"
 
@@ -160,8 +161,9 @@ def _window(place: Place) -> tuple[str, int, int]:
     """The line as it is shown, and the columns between which the value stands."""
     shown, columns = "", [0]
     for char in place.text:
-        shown += _widened(char, columns[-1])
-        columns.append(sum(map(_width, shown)))
+        drawn = _widened(char, columns[-1])
+        shown += drawn
+        columns.append(columns[-1] + sum(map(_width, drawn)))
         if columns[-1] > 4 * _WIDEST and len(columns) > place.column + place.length:
             break
     begin = columns[min(place.column - 1, len(columns) - 1)]

@@ -1,10 +1,13 @@
 """From a `_target_` of a config to an object, with errors in the config's words."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.targets import check_found, check_targets
 
 
 class TargetError(ConfigError):
@@ -21,27 +24,35 @@ def instantiate_target(config: Any, where: str, **late: Any) -> Any:
             they are.
 
     Raises:
+        TargetRefused: The config may not name this target, or one inside it.
         TargetError: There is no such target, or it does not take these arguments.
     """
     if isinstance(config, str):
         config = {"_target_": config}
     if not isinstance(config, Mapping) and not hasattr(config, "items"):
-        raise TargetError(f"{where} must be a target (_target_ and arguments), not {type(config).__name__}")
+        raise TargetError(f"{where} must be a target (_target_ and arguments), not {type(config).__name__}", key=where)
     path = config.get("_target_")
     if not isinstance(path, str):
-        raise TargetError(f"{where} has no _target_, so nothing says what to make")
+        raise TargetError(f"{where} has no _target_, so nothing says what to make", key=where)
     import hydra.utils
     from hydra.errors import InstantiationException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
+        check_targets(config, where)
+    except OmegaConfBaseException as error:
+        raise TargetError(f"{where}: {_first_line(error)}", key=where) from error
+    try:
         target = hydra.utils.get_object(path)
     except Exception as error:
-        raise TargetError(f"{where}: {path} cannot be imported: {_first_line(error)}") from error
+        raise TargetError(f"{where}: {path} cannot be imported: {_first_line(error)}", key=where) from error
+    check_found(target, path, where)
     if not callable(target):
-        raise TargetError(f"{where}: {path} is no class and no function")
-    given = [str(key) for key in config if not (str(key).startswith("_") and str(key).endswith("_"))]
+        raise TargetError(f"{where}: {path} is no class and no function", key=where)
+    given = {
+        str(key): value for key, value in config.items() if not (str(key).startswith("_") and str(key).endswith("_"))
+    }
     _check_names(target, path, [*given, *late], where)
     try:
         wrapped = config if OmegaConf.is_config(config) else OmegaConf.create(dict(config))
@@ -51,13 +62,49 @@ def instantiate_target(config: Any, where: str, **late: Any) -> Any:
         return make(**late)
     except InstantiationException as error:
         cause = error.__cause__ or error
-        raise TargetError(f"{where}: {path}: {_first_line(cause)}") from error
+        key = _key_inside(error, wrapped, where, given)
+        raise TargetError(f"{where}: {path}: {_first_line(cause)}", key=key) from error
     except OmegaConfBaseException as error:
-        raise TargetError(f"{where}: {_first_line(error)}") from error
+        raise TargetError(f"{where}: {_first_line(error)}", key=where) from error
     except (TypeError, ValueError) as error:
         if not late:
             raise
-        raise TargetError(f"{where}: {path}: {_first_line(error)}") from error
+        key = _argument(str(error), given, where)
+        raise TargetError(f"{where}: {path}: {_first_line(error)}", key=key) from error
+
+
+def instantiate(config: Any, where: str, **options: Any) -> Any:
+    """Make all targets in a part of a config, as `hydra.utils.instantiate` does, with its errors.
+
+    Args:
+        config: A part of a config, or a plain container.
+        where: Its key in the whole config, for messages.
+        options: For `hydra.utils.instantiate`.
+
+    Raises:
+        TargetRefused: The config may not name one of the targets.
+        InstantiationException: Whatever a target raises.
+    """
+    import hydra.utils
+
+    with at_key(where):
+        check_targets(config, where)
+        return hydra.utils.instantiate(config, **options)
+
+
+def _key_inside(error: Exception, config: Any, where: str, given: Mapping[str, Any]) -> str:
+    """The key of the target that failed: `where`, or one inside it; or the one argument that the cause names."""
+    full_keys = re.findall(r"^full_key: (.+)$", str(error), re.MULTILINE)
+    base = str(config._get_full_key(None) or "")
+    inner = full_keys[-1].removeprefix(base).lstrip(".") if full_keys and full_keys[-1].startswith(base) else ""
+    if inner:
+        return f"{where}{inner}" if inner.startswith("[") else f"{where}.{inner}"
+    return _argument(str(error.__cause__ or error), given, where)
+
+
+def _argument(message: str, given: Mapping[str, Any], where: str) -> str:
+    name = named_in(message, given)
+    return f"{where}.{name}" if name else where
 
 
 def _check_names(target: Any, path: str, names: list[str], where: str) -> None:
@@ -72,7 +119,8 @@ def _check_names(target: Any, path: str, names: list[str], where: str) -> None:
             raise TargetError(
                 f"{where}.{name}: {path} takes no argument "
                 f"{name!r}{did_you_mean(name, parameters)}; it takes "
-                f"{', '.join(parameters) or 'none'}"
+                f"{', '.join(parameters) or 'none'}",
+                key=f"{where}.{name}",
             )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ __all__ = [
     "resolve_stages",
     "run_stages",
 ]
+
 
 # The configs that the stages of the framework read, as attributes of the system.
 STAGE_CONFIGS: Mapping[str, tuple[str, ...]] = {
@@ -129,6 +131,17 @@ def require_configs(
         raise MissingConfigError("\n".join(lines))
 
 
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+# Where the command was given: a run.py changes into the recipe's folder.
+_STARTED_IN = _folder()
+# What a shell gives for a process that SIGPIPE ended.
+_CODE_OF_SIGPIPE = 141
 # What a shell gives for a process that SIGINT or SIGTERM ended.
 _INTERRUPTS = (130, 143)
 
@@ -145,8 +158,17 @@ def report_user_errors(status: int = 2) -> Iterator[None]:
     """
     try:
         yield
+        sys.stdout.flush()
     except UserError as error:
-        _quit("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]), status)
+        from espnet3.utils.error_report import told
+
+        _quit(told(error, sys.stderr, _STARTED_IN), status)
+    except BrokenPipeError:
+        if not _stdout_is_gone():
+            raise
+        # Nobody reads on (`run.py … | head`): nothing is left to say, and Python must not say it at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_CODE_OF_SIGPIPE) from None
 
 
 def check_stages(system: Any, stages_to_run: Iterable[str]) -> dict[str, list[str]]:
@@ -222,7 +244,13 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
                 print(f"stage {stage!r} {what} after {spent}{again}{its_log}", file=sys.stderr)
             raise
         except Exception as error:
+            from espnet3.utils.error_report import color_report, keep_report, report_on
+
+            report = report_on(error, _configs_of(system), _STARTED_IN)
+            if report is not None:
+                keep_report(error, report)
             log.exception("stage %s failed", stage)
+            color_report(error, sys.stderr)
             error.add_note(f"stage {stage!r} failed after {duration(time.monotonic() - start)}{its_log}")
             raise
     console_line(f"{stage}: done in {duration(time.monotonic() - start)}")
@@ -234,8 +262,7 @@ def _checked(system: Any, stage: str) -> list[str]:
         near = did_you_mean(stage, [name for name in dir(system) if not name.startswith("_")])
         raise StageError(f"{type(system).__qualname__} has no method {stage}(), so there is no such stage{near}")
     remarks = []
-    configs = {name: value for name, value in vars(system).items() if name.endswith("_config")}
-    for name, config in configs.items():
+    for name, config in _configs_of(system).items():
         if config is None or not hasattr(config, "get"):
             continue
         by_stage = config.get("stage_parallel")
@@ -245,6 +272,23 @@ def _checked(system: Any, stage: str) -> list[str]:
             if remark is not None and remark not in remarks:
                 remarks.append(remark)
     return remarks
+
+
+def _configs_of(system: Any) -> dict[str, Any]:
+    return {name: value for name, value in getattr(system, "__dict__", {}).items() if name.endswith("_config")}
+
+
+def _stdout_is_gone() -> bool:
+    """Whether stdout is a pipe that nobody reads any more."""
+    import select
+
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _print_plan(system: Any, stages: Sequence[str], remarks: Mapping[str, Sequence[str]]) -> None:

@@ -83,8 +83,8 @@ def check_name(path: str, key: str) -> None:
             return
         near = did_you_mean(path, _allowed)
         raise TargetRefused(
-            f"{key}: {path} is not named in the recipe that this run.py was built from, so it is not used{near}; "
-            "name it in the recipe and build again",
+            f"{key}: {path} is not named in the recipe that this run.py was built from, so it is not used; "
+            f"name it in the recipe and build again{near}",
             key=key,
         )
     if _executes(path):

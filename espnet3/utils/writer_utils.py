@@ -97,9 +97,9 @@ def _write_wav(value: Any, path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _write_with(writer: Any, value: Any, output_path: Path) -> Path:
-    from hydra.utils import instantiate
+    from espnet3.utils.instantiation import instantiate
 
-    function = writer if callable(writer) else instantiate(writer)
+    function = writer if callable(writer) else instantiate(writer, "writer")
     if not callable(function):
         raise OutputError(f"the writer {writer!r} is nothing that can be called with a value and a path")
     output_path.parent.mkdir(parents=True, exist_ok=True)

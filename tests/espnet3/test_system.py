@@ -118,7 +118,7 @@ def test_settings_of_one_dataset_alone(recipe: Path) -> None:
             r"DatasetBuilder.build\(\) has returned, but is_built\(\) still says",
         ),
         ({}, "sys_digits", r"sys_digits: DatasetBuilder.build\(\) needs 'utterances'"),
-        ({"sped": 1}, "sys_strict", r"does not take 'sped', which create_dataset sets"),
+        ({"sped": 1}, "sys_strict", r"does not take 'sped', which the builder is given"),
         ({}, "sys_digit", r"no module sys_digit.*did you mean 'sys_digits'"),
     ],
 )

@@ -46,6 +46,16 @@ MODULES = {
     ),
     "dataset.dataset": _CLASS.format("SpokenDigits"),
     "dataset.builder": _CLASS.format("SpokenDigitsBuilder"),
+    "os": "def system(command): ...\ndef popen(cmd): ...\n",
+    "subprocess": "def run(*popenargs, **kwargs): ...\n",
+    "shutil": "def rmtree(path): ...\n",
+    "builtins": "def open(file, mode='r'): ...\n",
+    "pickle": "def loads(data): ...\n",
+    "pickle_tools": "import pickle\nread = pickle.loads\n",
+    "hydra.utils": "def get_method(path): ...\n",
+    "numpy": "def load(file, allow_pickle=False): ...\n",
+    "hub_models": "def load(name, **kwargs): ...\n",
+    "src.shell": "from os import system as run\n",
 }
 
 WORLD = MemoryWorld(MODULES)

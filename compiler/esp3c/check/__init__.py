@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esp3c.check import keys, names, stages, targets
+from esp3c.check import choices, keys, names, objects, publication, resources, safety, stages, targets
 from esp3c.check.rule import Rule
 from esp3c.diagnostics import Diagnostic
 from esp3c.ir import Recipe
@@ -28,7 +28,26 @@ RULES: tuple[Rule, ...] = (
     keys.omegaconf_missing,
     keys.odd_key,
     keys.declaration_name,
+    keys.out_of_range,
+    keys.text_form,
+    keys.criterion,
+    keys.conflicting_keys,
     targets.positional_argument,
+    targets.unknown_argument,
+    targets.missing_argument,
+    targets.wrong_type,
+    targets.unlike_default,
+    objects.abstract_class,
+    objects.not_callable,
+    objects.wrong_kind,
+    objects.needless_partial,
+    targets.supplied_argument,
+    objects.builder_methods,
+    objects.builder_argument,
+    objects.stage_function,
+    objects.broken_module,
+    choices.refused_value,
+    targets.wrong_dimension,
     stages.unknown_stage,
     stages.stage_name,
     stages.stage_is_verb,
@@ -38,6 +57,31 @@ RULES: tuple[Rule, ...] = (
     stages.requires_mismatch,
     stages.runs_and_workload,
     stages.same_folder,
+    resources.devices_and_gpus,
+    resources.idle_gpus,
+    resources.gpus_for_cpu,
+    resources.gpu_without_gpus,
+    resources.machines_differ,
+    resources.world_size,
+    resources.several_optimizers,
+    resources.trainer_refuses,
+    resources.tiny_amount,
+    resources.sbatch_text,
+    resources.loader_workers,
+    resources.half_on_cpu,
+    resources.unused_count,
+    resources.tasks_differ,
+    resources.gpus_twice,
+    resources.strategy_name,
+    publication.hub_name,
+    publication.nothing_packed,
+    publication.not_made_before,
+    publication.bundle_folder,
+    publication.bundle_lists,
+    safety.executes,
+    safety.unsafe_load,
+    safety.remote_code,
+    safety.leaves_folder,
 )
 
 

@@ -47,7 +47,7 @@ def instead(node: Node, type: t.Type) -> str:
         return did_you_mean(node.value, type.words) or f"expected {t.words(type)}"
     if isinstance(node, Scalar) and node.dimension is not None:
         return f"this is a {node.dimension}"
-    return f"this is {_said(node)}"
+    return f"this is {said(node)}"
 
 
 def as_wanted(node: Node, type: t.Type) -> Fix | None:
@@ -69,7 +69,7 @@ def as_wanted(node: Node, type: t.Type) -> Fix | None:
     return Fix("take the quotes away", (Edit(node.span, node.value),)) if bare else None
 
 
-def _said(node: Node) -> str:
+def said(node: Node) -> str:
     match node:
         case Scalar(value=None):
             return "null"

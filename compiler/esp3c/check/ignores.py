@@ -5,8 +5,10 @@ that is no such comment. What is meant by "on a line": the diagnostic's primary 
 recipe count; a diagnostic in a `--set` text is not touched. Words behind the `]` are a reason, for people.
 
 Some codes cannot be ignored, because nothing could be written then: what does not parse, what a name stands for, what is
-declared twice or has no place. `firm` says which. An ignore that does nothing is reported itself (ESP0130), except where
-it cannot be known: with syntax errors or overrides around, and on lines on which values could not be checked.
+declared twice or has no place. `firm` says which. Of ESP0202, a dotted path can be ignored, a lone word cannot.
+
+An ignore that does nothing is reported itself (ESP0130), except where it cannot be known: with syntax errors or
+overrides around, and on lines on which values could not be checked.
 """
 
 from __future__ import annotations
@@ -90,9 +92,9 @@ def apply_ignores(
     taken: list[Diagnostic] = []
     kept: list[Diagnostic] = []
     for each in diagnostics:
-        (taken if _key(each, source) in wanted else kept).append(each)
+        (taken if _key(each, source) in wanted and _can_be_written(each) else kept).append(each)
     if whole:
-        done = {_key(each, source) for each in taken}
+        done = {_key(each, source) for each in diagnostics}
         unsure = {source.line_of(span.start) for span in doubtful if span.source is source}
         for entry in entries:
             if (entry.line, entry.code) not in done and entry.line not in unsure:
@@ -105,6 +107,11 @@ def apply_ignores(
                     )
                 )
     return Ignored((*kept, *said), tuple(taken))
+
+
+def _can_be_written(diagnostic: Diagnostic) -> bool:
+    # A path to something that is not installed here can stand in a file; a lone word is no path.
+    return diagnostic.code.id != "ESP0202" or "." in diagnostic.primary.span.text
 
 
 def _key(diagnostic: Diagnostic, source: Source) -> tuple[int, str] | None:

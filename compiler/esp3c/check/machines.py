@@ -130,6 +130,15 @@ def gpus_a_node(machine: Machine) -> Amount | None:
     return Amount(0)
 
 
+def gpu_count(number: int) -> str:
+    return f"{number} GPU" if number == 1 else f"{number} GPUs"
+
+
+def place_of(of: Amount | None, otherwise: Span) -> Span:
+    """Where an amount stands, or another place for a default."""
+    return of.span if of is not None and of.span is not None else otherwise
+
+
 # -- how many processes train together --------------------------------------------------------------------------------
 
 
@@ -196,3 +205,19 @@ def training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]
         machine = machine_of(recipe, stage)
         if built_in(stage) == "train" and config is not None and config.kind == "training" and machine is not None:
             yield stage, training_of(config), machine
+
+
+def device_kinds(recipe: Recipe) -> Iterator[tuple[Stage, Machine, str, Span]]:
+    """Stages that say on which kind of device they work: `trainer.accelerator`, and `device` of an inference."""
+    for stage, training, machine in training_stages(recipe):
+        if training.accelerator is not None and training.accelerator_span is not None:
+            yield stage, machine, training.accelerator, training.accelerator_span
+    for stage in recipe.stages:
+        config = recipe.configs.get(stage.needs[0]) if stage.needs else None
+        here = machine_of(recipe, stage)
+        written = config.root.get("device") if config is not None and config.kind == "inference" else None
+        if config is None or here is None or written is None:
+            continue
+        value = followed(config.root, written)
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            yield stage, here, value.value.lower().partition(":")[0], written.span

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esp3c.diagnostics import Diagnostic
+    from esp3c.disk import DiskWorld
     from esp3c.emit.files import Layout
     from esp3c.pipeline import Result
+    from esp3c.source import Source
 
 
 _OTHER_FILES = {".py", ".yaml", ".yml", ".json", ".toml", ".md"}
@@ -69,13 +71,52 @@ def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None)
     Raises:
         Failure: the file cannot be read, or an override is not `key=value`.
     """
-    from esp3c.disk import DiskWorld, UnreadableRecipe, read_recipe
     from esp3c.pipeline import compile
-    from esp3c.source import Source
+
+    settings = override_sources(overrides)
+    source, folder = read(text)
+    return compile(source, world_of(folder), settings, layout)
+
+
+def read(text: str) -> tuple[Source, Path]:
+    """The text of the recipe that an argument names, and the folder of its Python.
+
+    Raises:
+        Failure: the file cannot be read, or is no recipe.
+    """
+    from esp3c.cli.replay import saw_recipe
+    from esp3c.disk import UnreadableRecipe, read_recipe
 
     path = recipe_path(text)
     if path.suffix in _OTHER_FILES:
         raise Failure(f"{printable(text)} is no recipe: name the .esp file", 2)
+    try:
+        source = read_recipe(path, os.fspath(path))
+    except UnreadableRecipe as error:
+        raise Failure(str(error)) from None
+    saw_recipe(text, os.fspath(path), source.text)
+    return source, path.resolve().parent
+
+
+def world_of(folder: Path) -> DiskWorld:
+    """The world of the recipes in a folder."""
+    from esp3c.cli.cache import Cache
+    from esp3c.cli.replay import saw_world
+    from esp3c.disk import DiskWorld
+
+    world = DiskWorld(folder, store=Cache())
+    saw_world(world.looks)
+    return world
+
+
+def override_sources(overrides: Sequence[str]) -> list[Source]:
+    """The texts of `--set`.
+
+    Raises:
+        Failure: one is not `key=value`, or not text.
+    """
+    from esp3c.source import Source
+
     for each in overrides:
         if "=" not in each:
             raise Failure(
@@ -85,12 +126,7 @@ def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None)
             each.encode("utf-8")
         except UnicodeEncodeError:
             raise Failure(f"--set {printable(each)}: this is not UTF-8 text", 2) from None
-    try:
-        source = read_recipe(path, os.fspath(path))
-    except UnreadableRecipe as error:
-        raise Failure(str(error)) from None
-    sources = [Source(f"--set {each}", each) for each in overrides]
-    return compile(source, DiskWorld(path.resolve().parent), sources, layout)
+    return [Source(f"--set {each}", each) for each in overrides]
 
 
 def wants_color(stream: TextIO) -> bool:

@@ -1,25 +1,29 @@
 """`esp3c`: reads the command line and calls the command's module.
 
 A command is a line of `COMMANDS` and the module `esp3c.cli.NAME`, which has `add(commands)`: it describes the arguments
-and says with `set_defaults(run=run)` what to call; `run(args)` returns the exit code. Only the module of the command that
-was asked for is imported, and it imports what it needs inside `run`.
+and says with `set_defaults(run=run)` what to call; `run(args)` returns the exit code, and has the words themselves as
+`args.words`. Only the module of the command that was asked for is imported, and it imports what it needs inside `run`.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 
 from esp3c import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 # In the order of the help.
 COMMANDS = {
     "init": "begin a recipe",
     "check": "say what is wrong with a recipe",
+    "fmt": "write recipes in their one form",
     "build": "write run.py, system.py and conf/",
     "run": "build the recipe and run its stages",
     "explain": "what an error code means",
@@ -33,6 +37,7 @@ EPILOG = """\
 examples:
   esp3c init digits                       begin a recipe in the folder digits
   esp3c check digits/recipe.esp           say what is wrong with it
+  esp3c fmt digits/recipe.esp             write it in its one form
   esp3c build digits/recipe.esp           write run.py, system.py and conf/ beside it
   esp3c run digits/recipe.esp             build it and run all its stages
   esp3c run digits/recipe.esp --stages infer measure
@@ -44,6 +49,8 @@ exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong
 
 def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """What reads these words. Where they name a command, the others are left out."""
+    import argparse
+
     top = argparse.ArgumentParser(
         prog="esp3c",
         description=DESCRIPTION,
@@ -51,7 +58,7 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"esp3c {__version__}")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, prog=top.prog)
     chosen = next((word for word in words if not word.startswith("-")), None)
     if chosen in COMMANDS:
         import_module(f"esp3c.cli.{chosen}").add(commands)
@@ -67,10 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A name that this terminal's encoding does not have must not end the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    words = sys.argv[1:] if argv is None else argv
-    args = parser(words).parse_args(words)
     try:
-        code: int = args.run(args)
+        code = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("esp3c: interrupted", file=sys.stderr)
@@ -79,6 +84,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`esp3c check … | head`): nothing is left to say, and Python must not say it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return code
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["check"]:
+        # A check that nothing has changed for is answered before argparse and the compiler are imported.
+        from esp3c.cli.replay import replayed
+
+        known = replayed(words)
+        if known is not None:
+            return known
+    args = parser(words).parse_args(words)
+    args.words = words
+    code: int = args.run(args)
     return code
 
 

@@ -41,19 +41,73 @@ class Written:
         return f"{changed} of {total} files written"
 
 
+@record
+class Change:
+    """What a build would do to a file, and why.
+
+    `what`: `new`, `changed`, `same`, `removed`, `kept` (no longer part of the recipe, but not to be removed), or `in the way`
+    (not the build's own: nothing at all would be written).
+    """
+
+    path: str
+    what: str
+    why: str
+
+
+def survey(folder: Path, files: Sequence[EmittedFile]) -> tuple[Change, ...]:
+    """What a build would do to each file, without doing it.
+
+    Raises:
+        Failure: the disk refused to be read.
+    """
+    try:
+        return tuple(_survey(folder, files))
+    except OSError as error:
+        raise Failure(f"cannot read {error.filename or folder}: {error.strerror or error}") from error
+
+
+def _survey(folder: Path, files: Sequence[EmittedFile]) -> Iterator[Change]:
+    owned = _owned(folder)
+    for each in files:
+        target = folder / each.path
+        there = _hash(target)
+        if there is None:
+            if os.path.lexists(target):
+                yield Change(each.path, "in the way", "not a plain file")
+            else:
+                yield Change(each.path, "new", "removed since the last build" if each.path in owned else "")
+        elif there == _digest(each.text):
+            yield Change(each.path, "same", "")
+        elif each.path == MANIFEST or there in owned.get(each.path, ()):
+            yield Change(each.path, "changed", "the recipe has changed")
+        else:
+            edited = each.path in owned
+            yield Change(each.path, "in the way", "edited since the last build" if edited else "not written by esp3c")
+    names = {each.path for each in files}
+    for path, hashes in owned.items():
+        if path in names:
+            continue
+        if _mine(folder, path, hashes):
+            yield Change(path, "removed", "no longer part of the recipe")
+        elif (folder / path).exists():
+            yield Change(path, "kept", "no longer part of the recipe, but edited since the last build")
+
+
+def built_by(folder: Path) -> str:
+    """The version of esp3c that wrote the files of a folder, or nothing where that is not known."""
+    version = _read(folder / MANIFEST).get("esp3c")
+    return version if isinstance(version, str) else ""
+
+
 def differences(folder: Path, files: Sequence[EmittedFile]) -> list[tuple[str, str]]:
     """The files that a build would write (`new`, `changed`) or remove (`stale`)."""
-    owned = _owned(folder)
-    found: list[tuple[str, str]] = []
-    for each in files:
-        there = _hash(folder / each.path)
-        if there is None:
-            found.append((each.path, "new"))
-        elif there != _digest(each.text):
-            mine = each.path == MANIFEST or there in owned.get(each.path, ())
-            found.append((each.path, "changed" if mine else "not esp3c's own, and in the way:"))
-    names = {each.path for each in files}
-    found.extend((path, "stale") for path, hashes in owned.items() if path not in names and _mine(folder, path, hashes))
+    words = {
+        "new": "new",
+        "changed": "changed",
+        "removed": "stale",
+        "in the way": "not esp3c's own, and in the way:",
+    }
+    found = [(each.path, words[each.what]) for each in survey(folder, files) if each.what in words]
     return [each for each in found if each[0] != MANIFEST or len(found) > 1]
 
 
@@ -71,39 +125,23 @@ def write_files(folder: Path, files: Sequence[EmittedFile]) -> Written:
 
 
 def _write(folder: Path, files: Sequence[EmittedFile]) -> Written:
-    owned = _owned(folder)
-    new: list[EmittedFile] = []
-    changed: list[EmittedFile] = []
-    foreign: list[str] = []
-    for each in files:
-        target = folder / each.path
-        there = _hash(target)
-        if there is None:
-            if os.path.lexists(target):
-                foreign.append(f"{each.path} (not a plain file)")
-            else:
-                new.append(each)
-        elif there != _digest(each.text):
-            if each.path != MANIFEST and there not in owned.get(each.path, ()):
-                why = "edited since the last build" if each.path in owned else "not written by esp3c"
-                foreign.append(f"{each.path} ({why})")
-            changed.append(each)
+    changes = tuple(_survey(folder, files))
+    foreign = [f"{each.path} ({each.why})" for each in changes if each.what == "in the way"]
     if foreign:
         listed = "".join(f"\n  {each}" for each in foreign)
         raise Failure(
             f"these files in {folder} are not esp3c's to overwrite, so nothing was written:{listed}\n"
             "put what was changed into the recipe and move them away, or build into another folder with -o DIR"
         )
-    names = {each.path for each in files}
-    gone = [path for path in owned if path not in names]
-    stale = [path for path in gone if _mine(folder, path, owned[path])]
-    kept = [path for path in gone if path not in stale and (folder / path).exists()]
+    new, changed, stale, kept = (
+        tuple(each.path for each in changes if each.what == what) for what in ("new", "changed", "removed", "kept")
+    )
     if new or changed or stale:
-        _commit(folder, [*new, *changed], stale, owned)
+        _commit(folder, [each for each in files if each.path in {*new, *changed}], stale, _owned(folder))
     else:
         # A build that was killed behind its last rename left these.
         _forget(folder)
-    return Written(tuple(each.path for each in new), tuple(each.path for each in changed), tuple(stale), tuple(kept))
+    return Written(new, changed, stale, kept)
 
 
 def _commit(

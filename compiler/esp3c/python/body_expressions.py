@@ -9,11 +9,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from esp3c.python.body_kinds import NUMBER, TEXT, call_kind, dotted, item_kind, method_kind, operator_kind
+from esp3c.python.body_kinds import NUMBER, TEXT, dotted, item_kind, operator_kind
 from esp3c.python.body_values import (
-    NONE,
     UNKNOWN,
-    Callee,
     Dict,
     Entry,
     Env,
@@ -63,6 +61,8 @@ _HARMLESS = frozenset(
 )
 _COPIES = frozenset({"copy.copy", "copy.deepcopy", "deepcopy", "OrderedDict", "collections.OrderedDict"})
 
+MOST_STEPS = 6000
+
 
 class TooLong(Exception):
     """The body takes more steps than it is worth."""
@@ -87,14 +87,11 @@ class Expressions:
         self.env: Env | None = {}
         self.weak = False
         self.certain = True
-        self.steps = 6000
+        self.steps = MOST_STEPS
         self.depth = 0
         self.readings: list[Reading] = []
 
-    def call_function(self, callee: Callee, arguments: dict[str, Value]) -> Value:
-        raise NotImplementedError
-
-    def call_local(self, function: Local, arguments: dict[str, Value]) -> Value:
+    def call(self, node: ast.Call) -> Value:
         raise NotImplementedError
 
     # -- names --------------------------------------------------------------------------------------------------------
@@ -131,7 +128,7 @@ class Expressions:
                 self.share(value)
 
     def put(self, held: Value, index: ast.expr, value: Value) -> None:
-        key = self.key(index)
+        key = text_in(self.value(index))
         if isinstance(held, Dict):
             if key is None:
                 held.open()
@@ -142,11 +139,6 @@ class Expressions:
             self.share(value)
         else:
             self.share(value)
-
-    def key(self, index: ast.expr) -> str | None:
-        """The text of a constant key."""
-        value = self.value(index)
-        return value.constant if isinstance(value, Leaf) and isinstance(value.constant, str) else None
 
     # -- what others may do -------------------------------------------------------------------------------------------
 
@@ -207,7 +199,7 @@ class Expressions:
                 value = self.value(held)
                 if isinstance(value, Dict):
                     value.havoc()
-                return self.outside(node) if value == UNKNOWN else UNKNOWN
+                return self.outside(node) if value is UNKNOWN else UNKNOWN
             case ast.BinOp(left=left, op=operator, right=right):
                 return self.binary(self.value(left), operator, self.value(right))
             case ast.Tuple(elts=items) if not any(isinstance(each, ast.Starred) for each in items):
@@ -223,11 +215,11 @@ class Expressions:
                 return TEXT
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 self.value(test)
-                return join_values(self.perhaps(body), self.perhaps(orelse))
+                return self.either(self.perhaps(body), self.perhaps(orelse))
             case ast.BoolOp(values=[first, *rest]):
                 value = self.value(first)
                 for each in rest:
-                    value = join_values(value, self.perhaps(each))
+                    value = self.either(value, self.perhaps(each))
                 return value
             case ast.Compare(left=left, comparators=others, ops=operators):
                 operands = [self.value(left), *(self.value(each) for each in others)]
@@ -253,14 +245,16 @@ class Expressions:
                 self.escape(self.value(inner))
                 return UNKNOWN
             case _:
-                for each in ast.iter_child_nodes(node):
-                    if isinstance(each, ast.expr):
-                        self.perhaps(each)
+                for child in ast.iter_child_nodes(node):
+                    if isinstance(child, ast.expr):
+                        self.perhaps(child)
                 return UNKNOWN
 
     def outside(self, node: ast.expr) -> Value:
         name = dotted(node)
-        constant = self.scope.constant(name) if name is not None else None
+        if name is None or name.partition(".")[0] in self.names():
+            return UNKNOWN
+        constant = self.scope.constant(name)
         return leaf(constant) if constant is not None else UNKNOWN
 
     def perhaps(self, node: ast.expr) -> Value:
@@ -271,8 +265,16 @@ class Expressions:
         self.weak, self.certain = weak, certain
         return value
 
+    def either(self, left: Value, right: Value) -> Value:
+        """One of two values. What is done to it later is not seen in the two, so nothing is known of them any more."""
+        joined = join_values(left, right)
+        for each in (left, right):
+            if each is not joined:
+                self.escape(each)
+        return joined
+
     def item(self, held: Value, index: ast.expr, node: ast.expr) -> Value:
-        key = self.key(index)
+        key = text_in(self.value(index)) if not isinstance(index, ast.Slice) else None
         match held:
             case Dict():
                 return UNKNOWN if key is None else self.read(held, key, node)
@@ -317,26 +319,18 @@ class Expressions:
                 else:
                     out.open()
                 continue
-            name = self.key(key)
+            name = text_in(self.value(key))
             if name is None:
                 out.open()
             else:
                 out.put(name, held)
         return out
 
-    def looped(self, value: Value, iterated: ast.expr) -> tuple[Value, bool]:
-        """What one turn of a loop gets, and whether there surely is one."""
-        match value:
-            case Listing():
-                return value.item(), value.filled
-            case _:
-                return UNKNOWN, False
-
     def enter(self, loops: list[ast.comprehension]) -> bool:
         """Binds the names of a comprehension; whether its element is surely evaluated."""
         sure = True
         for loop in loops:
-            item, filled = self.looped(self.value(loop.iter), loop.iter)
+            item, filled = looped(self.value(loop.iter))
             self.unpack(loop.target, item)
             sure = sure and filled and not loop.ifs
             for test in loop.ifs:
@@ -373,17 +367,15 @@ class Expressions:
             return None
         iterated: ast.expr = loops[0].iter
         match iterated:
-            case ast.Call(func=ast.Attribute(value=held, attr="items" | "keys"), args=[]):
-                iterated = held
+            case ast.Call(func=ast.Attribute(value=ast.Name() as owner, attr="items" | "keys"), args=[]):
+                iterated = owner
             case ast.Tuple(elts=items) | ast.List(elts=items):
-                names = [self.key(each) for each in items]
-                if all(name is not None for name in names):
-                    return Dict({str(name): Entry(UNKNOWN) for name in names})
-                return None
+                names = [each.value for each in items if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+                return Dict({name: Entry(UNKNOWN) for name in names}) if len(names) == len(items) else None
             case _:
                 pass
-        value = self.value(iterated)
-        return value if isinstance(value, Dict) else None
+        held = self.names().get(iterated.id) if isinstance(iterated, ast.Name) else None
+        return held if isinstance(held, Dict) else None
 
     def restore(self, before: Env, loops: list[ast.comprehension]) -> None:
         """A comprehension's own names end with it."""
@@ -395,183 +387,12 @@ class Expressions:
                     if each.id in before:
                         env[each.id] = before[each.id]
 
-    # -- calls --------------------------------------------------------------------------------------------------------
 
-    def call(self, node: ast.Call) -> Value:
-        callee = self.scope.callee(node.func)
-        if callee is not None and not self.hidden(node.func):
-            return self.followed(callee, node)
-        if isinstance(node.func, ast.Attribute):
-            held = self.value(node.func.value)
-            if isinstance(held, Dict):
-                return self.dict_method(held, node.func.attr, node)
-            if isinstance(held, Listing):
-                return self.list_method(held, node.func.attr, node)
-        elif isinstance(node.func, ast.Name):
-            local = self.names().get(node.func.id)
-            if isinstance(local, Local):
-                return self.followed(local, node)
-            if local is not None:
-                return self.unread(node)
-        else:
-            self.value(node.func)
-        return self.built_in(node)
-
-    def hidden(self, function: ast.expr) -> bool:
-        """Whether the name that is called is one of the function's own."""
-        return isinstance(function, ast.Name) and function.id in self.names()
-
-    def arguments(self, node: ast.Call) -> list[Value]:
-        first = [self.value(each) for each in node.args]
-        # A call among them may have led through branches: names are looked at again.
-        again = [self.value(a) if isinstance(a, ast.Name) else v for a, v in zip(node.args, first, strict=True)]
-        for keyword in node.keywords:
-            self.value(keyword.value)
-        return again
-
-    def unread(self, node: ast.Call) -> Value:
-        for value in self.arguments(node):
-            self.escape(value)
-        for keyword in node.keywords:
-            self.escape(self.value(keyword.value))
-        self.others_run()
-        return UNKNOWN
-
-    def followed(self, callee: Callee | Local, node: ast.Call) -> Value:
-        plain = not any(isinstance(each, ast.Starred) for each in node.args) and all(each.arg for each in node.keywords)
-        names = parameters(callee.node)
-        if isinstance(callee, Callee) and callee.bound:
-            names = names[1:]
-        if not plain or self.depth >= MOST_DEPTH or len(node.args) > len(names):
-            return self.unread(node)
-        given = dict(zip(names, self.arguments(node), strict=False))
-        for keyword in node.keywords:
-            given[str(keyword.arg)] = self.value(keyword.value)
-        if isinstance(callee, Local):
-            return self.call_local(callee, given)
-        return self.call_function(callee, given)
-
-    def dict_method(self, held: Dict, name: str, node: ast.Call) -> Value:
-        arguments = self.arguments(node)
-        key = self.key(node.args[0]) if node.args else None
-        match name:
-            case "get":
-                entry = held.fields.get(key) if key is not None else None
-                default = arguments[1] if len(arguments) > 1 else NONE
-                if entry is None:
-                    return UNKNOWN
-                return entry.value if entry.sure else join_values(entry.value, default)
-            case "pop":
-                if key is None:
-                    held.havoc()
-                    return UNKNOWN
-                value = self.read(held, key, node) if len(arguments) == 1 else UNKNOWN
-                entry = held.fields.get(key)
-                value = entry.value if entry is not None and entry.sure else value
-                held.remove(key, weak=self.weak)
-                return value
-            case "setdefault":
-                if key is None:
-                    held.open()
-                    return UNKNOWN
-                value = arguments[1] if len(arguments) > 1 else NONE
-                entry = held.fields.get(key)
-                if entry is None or not entry.sure:
-                    joined = value if entry is None and held.closed else UNKNOWN
-                    held.put(key, joined, weak=self.weak)
-                return UNKNOWN
-            case "update":
-                self.update(held, arguments, node)
-                return NONE
-            case "copy":
-                return held.copy()
-            case "clear":
-                held.havoc()
-                return NONE
-            case "keys" | "items" | "values":
-                return UNKNOWN
-            case _:
-                held.havoc()
-                return self.unread(node)
-
-    def update(self, held: Dict, arguments: list[Value], node: ast.Call) -> None:
-        for argument in arguments:
-            if isinstance(argument, Dict):
-                held.absorb(argument, weak=self.weak)
-            else:
-                held.open()
-        for keyword in node.keywords:
-            value = self.value(keyword.value)
-            if keyword.arg is not None:
-                held.put(keyword.arg, value, weak=self.weak)
-            elif isinstance(value, Dict):
-                held.absorb(value, weak=self.weak)
-            else:
-                held.open()
-
-    def list_method(self, held: Listing, name: str, node: ast.Call) -> Value:
-        arguments = self.arguments(node)
-        if name == "append" and len(arguments) == 1:
-            held.parts = [*held.parts, arguments[0]]
-            held.filled = held.filled or not self.weak
-            return NONE
-        if name == "copy":
-            return Listing(list(held.parts), held.filled, held.whole)
-        if name not in {"index", "count", "sort", "reverse"}:
-            held.whole = False
-            for each in arguments:
-                self.share(each)
-        return UNKNOWN
-
-    def built_in(self, node: ast.Call) -> Value:
-        name = dotted(node.func) or ""
-        if isinstance(node.func, ast.Attribute) and self.hidden_root(node.func):
-            held = self.value(node.func.value)
-            self.unread(node)
-            return method_kind(held, node.func.attr)
-        if name == "dict" or name in _COPIES:
-            return self.made_dict(node)
-        if name == "zip" and not node.keywords:
-            values = self.arguments(node)
-            items = [self.looped(value, each) for value, each in zip(values, node.args, strict=True)]
-            filled = bool(items) and all(sure for _, sure in items)
-            return Listing([Several(tuple(item for item, _ in items))], filled)
-        if name == "enumerate" and len(node.args) == 1:
-            value = self.value(node.args[0])
-            item, sure = self.looped(value, node.args[0])
-            return Listing([Several((NUMBER, item))], sure)
-        if name in {"list", "tuple", "sorted", "reversed"} and len(node.args) == 1:
-            value = self.value(node.args[0])
-            if isinstance(value, Listing):
-                return Listing(list(value.parts), value.filled, value.whole)
-            return UNKNOWN
-        if name in _HARMLESS or name.startswith(("logging.", "logger.", "log.", "_LOG.", "LOG.", "warnings.")):
-            self.arguments(node)
-            return call_kind(name, [], {})
-        arguments = self.arguments(node)
-        keywords = {each.arg: each.value for each in node.keywords if each.arg is not None}
-        kind = call_kind(name, arguments, keywords)
-        if isinstance(node.func, ast.Attribute) and kind == UNKNOWN:
-            kind = method_kind(self.value(node.func.value), node.func.attr)
-        self.unread(node)
-        return kind
-
-    def hidden_root(self, node: ast.Attribute) -> bool:
-        """Whether `np` in `np.zeros(…)` is a name of the function's own."""
-        name = dotted(node)
-        return name is not None and name.partition(".")[0] in self.names()
-
-    def made_dict(self, node: ast.Call) -> Value:
-        out = Dict({})
-        arguments = self.arguments(node)
-        if arguments and isinstance(arguments[0], Leaf) and dotted(node.func) != "dict":
-            return UNKNOWN
-        if arguments and isinstance(arguments[0], Listing) and dotted(node.func) != "dict":
-            return UNKNOWN
-        self.update(out, arguments, node)
-        return out
+def text_in(value: Value) -> str | None:
+    """The text that a value is known to be."""
+    return value.constant if isinstance(value, Leaf) and isinstance(value.constant, str) else None
 
 
-def parameters(node: ast.FunctionDef | ast.Lambda) -> list[str]:
-    """The parameters that may be given by position."""
-    return [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
+def looped(value: Value) -> tuple[Value, bool]:
+    """What one turn of a loop gets, and whether there surely is one."""
+    return (value.item(), value.filled) if isinstance(value, Listing) else (UNKNOWN, False)

@@ -6,133 +6,31 @@ import ast
 
 from esp3c.python.body_values import UNKNOWN, Kind, Leaf, Value
 
-_TORCH = frozenset(
-    [
-        "tensor",
-        "as_tensor",
-        "from_numpy",
-        "zeros",
-        "ones",
-        "full",
-        "empty",
-        "arange",
-        "linspace",
-        "rand",
-        "randn",
-        "randint",
-        "randperm",
-        "stack",
-        "cat",
-        "concatenate",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "empty_like",
-        "rand_like",
-        "randn_like",
-        "Tensor",
-        "LongTensor",
-        "FloatTensor",
-        "IntTensor",
-        "BoolTensor",
-        "DoubleTensor",
-        "abs",
-        "exp",
-        "log",
-        "sqrt",
-        "clamp",
-    ]
-)
-_NUMPY = frozenset(
-    [
-        "zeros",
-        "ones",
-        "full",
-        "empty",
-        "arange",
-        "linspace",
-        "zeros_like",
-        "ones_like",
-        "full_like",
-        "float16",
-        "float32",
-        "float64",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "bool_",
-        "fromfile",
-        "frombuffer",
-    ]
-)
+_TORCH = frozenset({
+    "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "arange", "linspace", "rand", "randn",
+    "randint", "randperm", "stack", "cat", "concatenate", "zeros_like", "ones_like", "full_like", "empty_like",
+    "rand_like", "randn_like", "Tensor", "LongTensor", "FloatTensor", "IntTensor", "BoolTensor", "DoubleTensor",
+    "abs", "exp", "log", "sqrt", "clamp",
+})  # fmt: skip
+_NUMPY = frozenset({
+    "zeros", "ones", "full", "empty", "arange", "linspace", "zeros_like", "ones_like", "full_like", "float16",
+    "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool_", "fromfile", "frombuffer",
+})  # fmt: skip
 _NUMPY_OF = frozenset({"array", "asarray", "ascontiguousarray", "atleast_1d", "concatenate", "stack", "pad", "copy"})
-_NUMERIC = frozenset(
-    [
-        "float16",
-        "float32",
-        "float64",
-        "bfloat16",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "long",
-        "float",
-        "int",
-        "double",
-        "half",
-        "bool_",
-        "intp",
-    ]
-)
+_NUMERIC = frozenset({
+    "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "long", "float", "int",
+    "double", "half", "bool_", "intp",
+})  # fmt: skip
 _NUMBERS = frozenset({"len", "int", "float", "bool", "round", "hash", "ord"})
 _TEXTS = frozenset({"str", "repr", "chr", "format", "ascii"})
-_SAME = frozenset(
-    [
-        "clone",
-        "contiguous",
-        "detach",
-        "cpu",
-        "cuda",
-        "numpy",
-        "float",
-        "double",
-        "half",
-        "long",
-        "int",
-        "clamp",
-        "clip",
-        "copy",
-        "abs",
-        "round",
-        "to",
-        "requires_grad_",
-    ]
-)
-_TEXT_METHODS = frozenset(
-    [
-        "strip",
-        "lstrip",
-        "rstrip",
-        "lower",
-        "upper",
-        "title",
-        "capitalize",
-        "casefold",
-        "replace",
-        "join",
-        "format",
-        "removeprefix",
-        "removesuffix",
-        "zfill",
-        "ljust",
-        "rjust",
-        "center",
-    ]
-)
+_SAME = frozenset({
+    "clone", "contiguous", "detach", "cpu", "cuda", "numpy", "float", "double", "half", "long", "int", "clamp",
+    "clip", "copy", "abs", "round", "to", "requires_grad_",
+})  # fmt: skip
+_TEXT_METHODS = frozenset({
+    "strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize", "casefold", "replace", "join", "format",
+    "removeprefix", "removesuffix", "zfill", "ljust", "rjust", "center",
+})  # fmt: skip
 _ELEMENTWISE = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 
 TENSOR, NUMBER, TEXT = Leaf(Kind.TENSOR), Leaf(Kind.NUMBER), Leaf(Kind.TEXT)

@@ -164,7 +164,7 @@ class _Reading:
                 return Items(Unknown("its annotation is not read"), "list")
             return Fixed(tuple(map(self.node, inner)))
         if last in _ITEMS:
-            return Items(self.node(inner[0]), "list")
+            return Items(self.node(inner[0]), _word(last))
         if last in _MAPPINGS:
             return Mapping(self.node(inner[1]) if len(inner) == 2 else Unknown("its annotation is not read"))
         if last == "Callable":
@@ -247,6 +247,11 @@ class _Reading:
         return Instance(path)
 
 
+def _word(name: str) -> str:
+    """Text is a sequence and can be gone through; it is no list."""
+    return "list" if name.lower() in {"list", "tuple", "set", "frozenset", "deque"} else "sequence"
+
+
 def union(*options: Type) -> Type:
     flat: list[Type] = []
     for each in options:
@@ -264,7 +269,7 @@ def _plain(home: str, last: str) -> Type | None:
     if home == "numbers":
         return {"Number": Basic("complex"), "Real": Basic("float"), "Integral": Basic("int")}.get(last)
     if last in {"Tuple", "tuple"} or last in _ITEMS:
-        return Items(Unknown("any value fits"), "list")
+        return Items(Unknown("any value fits"), _word(last))
     if last in _MAPPINGS:
         return Mapping(Unknown("any value fits"))
     if last == "Callable":
@@ -323,8 +328,8 @@ def said(type: Type) -> str:
         case Union(options):
             parts = [said(each) for each in options]
             return " or ".join(dict.fromkeys(parts))
-        case Items(item, word):
-            return f"a {word}" if isinstance(item, Unknown) else f"a {word}, each item {said(item)}"
+        case Items(item):
+            return "a list" if isinstance(item, Unknown) else f"a list, each item {said(item)}"
         case Fixed(items):
             return f"a list of {len(items)} values"
         case Mapping():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from esp3c.diagnostics import Diagnostic, Label, Severity
@@ -12,14 +12,15 @@ from esp3c.source import Span
 VERSION = 1
 
 
-def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """One JSON object: `version`, the counts, and the diagnostics in the order of the file."""
+def render_json(diagnostics: Sequence[Diagnostic], further: Mapping[str, Any] | None = None) -> str:
+    """One JSON object: `version`, the counts, and the diagnostics in the order of the file; `further` keys behind them."""
     errors = sum(each.severity is Severity.ERROR for each in diagnostics)
     document = {
         "version": VERSION,
         "errors": errors,
         "warnings": len(diagnostics) - errors,
         "diagnostics": [diagnostic_data(each) for each in diagnostics],
+        **(further or {}),
     }
     # In ASCII, so that the encoding of the standard output cannot spoil it.
     return json.dumps(document, indent=2) + "\n"

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.targets import check_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -69,6 +70,7 @@ def load_dataset_module(data_src: str | None = None, recipe_dir: str | Path | No
     _put_on_path(folder)
     if not data_src:
         return _load_own_module(folder)
+    check_name(data_src, "data_src")
     return _import(resolve_dataset_module_name(data_src), data_src)
 
 

@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, LearningRateMonitor
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -32,6 +34,7 @@ from espnet3.components.modeling.lightning_module import ESPnetLightningModule, 
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.quiet import quiet_console
 from espnet3.components.trainers.resume import ResumePlan, plan_resume, restart_epoch, training_identity
+from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
 
@@ -106,7 +109,7 @@ class ESPnet3LightningTrainer:
         self._check_data()
         self._announce_model()
         try:
-            with quiet_console():
+            with quiet_console(), _misconfigured(self.config):
                 self.trainer.fit(self.model, *args, **options)
         except SIGTERMException:
             # Lightning would leave with the code of a success, and the next stage would begin.
@@ -161,12 +164,9 @@ class ESPnet3LightningTrainer:
             "use_distributed_sampler": False,
             "reload_dataloaders_every_n_epochs": int((loader.get("total_shards") or 1) > 1),
         }
-        return lightning.Trainer(
-            **{**defaults, **{key: value for key, value in section.items() if value is not None}},
-            logger=logger,
-            callbacks=callbacks,
-            plugins=plugins,
-        )
+        given = {key: value for key, value in section.items() if value is not None}
+        with at_key("trainer", given):
+            return lightning.Trainer(**{**defaults, **given}, logger=logger, callbacks=callbacks, plugins=plugins)
 
     def _logger(self, section: dict[str, Any]) -> Any:
         wanted = section.pop("logger", None)
@@ -262,8 +262,21 @@ def _read_trainer_section(config: DictConfig) -> dict[str, Any]:
     known.remove("self")
     for key in plain:
         if key not in known:
-            raise ConfigError(f"trainer has no key {key!r}{did_you_mean(str(key), known)}")
+            raise ConfigError(f"trainer has no key {key!r}{did_you_mean(str(key), known)}", key="trainer." + str(key))
     return {str(key): value for key, value in plain.items()}
+
+
+@contextmanager
+def _misconfigured(config: DictConfig) -> Iterator[None]:
+    """Let Lightning's complaint about a setting that it names know the setting's key."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        name = named_in(str(error), config.get("trainer") or {})
+        if name is None:
+            raise
+        with at_key("trainer." + name):
+            raise
 
 
 def _targets(value: Any, where: str) -> list[Any]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3.utils.config_errors import at_key, uses_config
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _KEYS = (
 _STATE = "tokenizer.json"
 
 
+@uses_config
 def train_tokenizer(config: DictConfig) -> None:
     """Train the tokenizer that `config.tokenizer` describes, unless the same one is there already.
 
@@ -104,7 +106,9 @@ def _text(builder: Any) -> Any:
     function = import_dotted(str(path), "tokenizer.text_builder.func")
     if not callable(function):
         raise ConfigError(f"tokenizer.text_builder.func: {path} cannot be called")
-    return function(**{key: value for key, value in builder.items() if key != "func"})
+    arguments = {key: value for key, value in builder.items() if key != "func"}
+    with at_key("tokenizer.text_builder", arguments):
+        return function(**arguments)
 
 
 def _read(path: Path) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from espnet3.utils.config_errors import at_name, uses_config
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
 from espnet3.utils.run_utils import parallel_for_stage
 
@@ -20,6 +21,7 @@ _LIFECYCLE = ("is_source_prepared", "prepare_source", "is_built", "build")
 _ADDED = ("recipe_dir", "parallel")
 
 
+@uses_config
 def create_datasets(training_config: DictConfig, inference_config: DictConfig | None, builder_name: str) -> None:
     """Build every dataset that `dataset.train`, `valid` and `test` of the configs refer to, each once.
 
@@ -49,9 +51,10 @@ def create_datasets(training_config: DictConfig, inference_config: DictConfig | 
         if builder_class is None:
             _LOG.info("%s has no %s: nothing is built for it", label, builder_name)
             continue
-        settings = _settings(training_config, source, sources)
+        settings, keys = _settings(training_config, source, sources)
         start = time.monotonic()
-        was_built = _build(builder_class, settings, label)
+        with at_name(getattr(module, "__file__", None), builder_name, "create_dataset"):
+            was_built = _build(builder_class, settings, keys, label)
         done = "was built before" if was_built else f"built in {duration(time.monotonic() - start)}"
         console_line(f"create_dataset {label}: {done}")
 
@@ -74,21 +77,27 @@ def _sources(*configs: DictConfig | None) -> list[str | None]:
     return found
 
 
-def _settings(config: DictConfig, source: str | None, sources: Iterable[str | None]) -> dict[str, Any]:
+def _settings(
+    config: DictConfig, source: str | None, sources: Iterable[str | None]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The keyword arguments for one builder, and for each the key of the config that sets it."""
     from omegaconf import OmegaConf
 
     node = config.get("create_dataset")
     plain: Any = {} if node is None else OmegaConf.to_container(node, resolve=True)
     own = {str(name) for name in sources if name is not None and isinstance(plain.get(name), Mapping)}
     common = {key: value for key, value in plain.items() if key not in own}
-    settings = {**common, **(plain[source] if source in own else {})}
+    alone = plain[source] if source in own else {}
+    settings = {**common, **alone}
+    keys = {name: f"create_dataset.{name}" for name in common}
+    keys.update((name, f"create_dataset.{source}.{name}") for name in alone)
     machine = parallel_for_stage(config, "create_dataset")
     if machine is not None:
         settings.setdefault("parallel", machine)
-    return settings
+    return settings, keys
 
 
-def _build(builder_class: Any, settings: Mapping[str, Any], label: str) -> bool:
+def _build(builder_class: Any, settings: Mapping[str, Any], keys: Mapping[str, str], label: str) -> bool:
     """Go through the lifecycle; say whether the dataset was there already."""
     builder = builder_class()
     methods = {}
@@ -97,7 +106,7 @@ def _build(builder_class: Any, settings: Mapping[str, Any], label: str) -> bool:
         if not callable(method):
             near = did_you_mean(name, [entry for entry in dir(builder) if not entry.startswith("_")])
             raise ConfigError(f"{label}: the builder {builder_class.__qualname__} has no {name}(){near}")
-        methods[name] = _bound(method, settings, f"{label}: {builder_class.__qualname__}.{name}()")
+        methods[name] = _bound(method, settings, keys, f"{label}: {builder_class.__qualname__}.{name}()")
     if not methods["is_source_prepared"]():
         methods["prepare_source"]()
     if methods["is_built"]():
@@ -111,7 +120,9 @@ def _build(builder_class: Any, settings: Mapping[str, Any], label: str) -> bool:
     return False
 
 
-def _bound(method: Callable[..., Any], settings: Mapping[str, Any], label: str) -> Callable[[], Any]:
+def _bound(
+    method: Callable[..., Any], settings: Mapping[str, Any], keys: Mapping[str, str], label: str
+) -> Callable[[], Any]:
     parameters = inspect.signature(method).parameters
     takes_all = any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values())
     if takes_all:
@@ -121,8 +132,9 @@ def _bound(method: Callable[..., Any], settings: Mapping[str, Any], label: str) 
     unknown = [key for key in given if key not in parameters and not takes_all]
     if unknown:
         raise ConfigError(
-            f"{label} does not take {listed(unknown)}, which create_dataset sets; it takes "
-            f"{listed(parameters)}{did_you_mean(unknown[0], parameters)}"
+            f"{label} does not take {listed(unknown)}, which the builder is given (create_dataset in the training "
+            f"config); it takes {listed(parameters)}{did_you_mean(unknown[0], parameters)}",
+            key=keys.get(unknown[0]),
         )
     missing = [
         key
@@ -132,5 +144,7 @@ def _bound(method: Callable[..., Any], settings: Mapping[str, Any], label: str) 
         and entry.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     ]
     if missing:
-        raise ConfigError(f"{label} needs {listed(missing)}: set it under create_dataset in the training config")
+        raise ConfigError(
+            f"{label} needs {listed(missing)}: give it to the builder (create_dataset in the training config)"
+        )
     return lambda: method(**given)

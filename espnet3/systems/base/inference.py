@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3.utils.config_errors import at_key, config_in_use, uses_config
 from espnet3.utils.errors import ConfigError, listed
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _HYDRA_KEYS = ("_target_", "_convert_", "_recursive_")
 
 
+@uses_config
 def infer(config: DictConfig) -> dict[str, Any]:
     """Run inference and write `<inference_dir>/<test set>/<field>.scp`.
 
@@ -42,12 +44,14 @@ def infer(config: DictConfig) -> dict[str, Any]:
     results: dict[str, Any] = {}
     first: EnvironmentProvider | None = None
     for index, name in enumerate(names):
-        provider = _provider(_config_of(config, index, name), params, first)
-        first = first or provider
-        runner = _runner(config, provider, Path(str(inference_dir)), name)
-        dataset = _dataset(provider, runner, name)
-        runner.data_mark = mark_of(dataset)
-        results[name] = runner(range(len(dataset)))
+        # The config of one test set has it in the first place.
+        with config_in_use(config, moved=("dataset.test[0]", f"dataset.test[{index}]")):
+            provider = _provider(_config_of(config, index, name), params, first)
+            first = first or provider
+            runner = _runner(config, provider, Path(str(inference_dir)), name)
+            dataset = _dataset(provider, runner, name)
+            runner.data_mark = mark_of(dataset)
+            results[name] = runner(range(len(dataset)))
     return results
 
 
@@ -96,9 +100,9 @@ def _output_fn(config: DictConfig) -> Any:
     if isinstance(named, str):
         function = import_dotted(named, "output_fn")
     else:
-        from hydra.utils import instantiate
+        from espnet3.utils.instantiation import instantiate
 
-        function = instantiate(named)
+        function = instantiate(named, "output_fn")
     if not callable(function):
         raise ConfigError(f"output_fn: {named} is nothing that can be called")
     return function
@@ -124,7 +128,8 @@ def _provider(config: DictConfig, params: dict[str, Any], first: EnvironmentProv
             return first.for_test_set(config)
         return InferenceProvider(config, params)
     cls, settings = _target(target, "provider")
-    provider: EnvironmentProvider = cls(config, params, **settings)
+    with at_key("provider", settings):
+        provider: EnvironmentProvider = cls(config, params, **settings)
     return provider
 
 
@@ -147,16 +152,16 @@ def _runner(config: DictConfig, provider: EnvironmentProvider, inference_dir: Pa
         keys = config.get("output_keys")
         if keys is not None:
             common["output_keys"] = keys if isinstance(keys, str) else [str(key) for key in keys]
-    runner = cls(provider, **{**common, **settings})
+    with at_key("runner", settings):
+        runner = cls(provider, **{**common, **settings})
     if not issubclass(cls, InferenceRunner):
         runner.label = f"infer {name}"
     return runner
 
 
 def _target(node: Any, key: str) -> tuple[Any, dict[str, Any]]:
-    from hydra.utils import instantiate
-
     from espnet3.utils._dotted import import_dotted
+    from espnet3.utils.instantiation import instantiate
 
     if isinstance(node, str):
         return import_dotted(node, key), {}
@@ -164,7 +169,7 @@ def _target(node: Any, key: str) -> tuple[Any, dict[str, Any]]:
     if path is None:
         raise ConfigError(f"{key}: it needs a _target_, the class to use; it has {listed(node)}")
     rest = {name: entry for name, entry in node.items() if name not in _HYDRA_KEYS}
-    built = instantiate(rest, _convert_="all")
+    built = instantiate(rest, key, _convert_="all")
     return import_dotted(str(path), f"{key}._target_"), dict(built)
 
 

@@ -69,9 +69,9 @@ class InferenceProvider(EnvironmentProvider, ABC):
         Raises:
             ConfigError: The dataset has no such test set.
         """
-        from hydra.utils import instantiate
+        from espnet3.utils.instantiation import instantiate
 
-        organizer = instantiate(config.dataset)
+        organizer = instantiate(config.dataset, "dataset")
         tests = organizer.test
         name = config.test_set
         if not tests or name not in tests:
@@ -85,11 +85,11 @@ class InferenceProvider(EnvironmentProvider, ABC):
 
         Without a `device` in the config, a module goes to the GPU if there is one.
         """
-        from hydra.utils import instantiate
+        from espnet3.utils.instantiation import instantiate
 
         if config.get("model") is None:
             raise ConfigError("the inference config has no `model`: name one with model: {_target_: ...}")
-        model = instantiate(config.model)
+        model = instantiate(config.model, "model")
         module_class = _module_class()
         if module_class is not None and isinstance(model, module_class):
             import torch

@@ -336,11 +336,11 @@ def _scp_value(value: Any, field: str, utt_id: str, writers: dict[str, Any]) -> 
 def _with_writers(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The settings of the fields, each writer made: once a shard, not once an item."""
     made = {field: dict(settings or {}) for field, settings in artifacts.items()}
-    for settings in made.values():
+    for field, settings in made.items():
         if isinstance(settings.get("writer"), Mapping):
-            from hydra.utils import instantiate
+            from espnet3.utils.instantiation import instantiate
 
-            settings["writer"] = instantiate(settings["writer"])
+            settings["writer"] = instantiate(settings["writer"], f"output_artifacts.{field}.writer")
     return made
 
 

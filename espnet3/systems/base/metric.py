@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3.utils.config_errors import uses_config
 from espnet3.utils.errors import ConfigError, OutputError, did_you_mean, listed
 from espnet3.utils.scp_utils import get_class_path, load_scp_paths
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.json"
 
 
+@uses_config
 def measure(metrics_config: DictConfig) -> dict[str, dict[str, Any]]:
     """Run the metrics, write `metrics.json` under `inference_dir`, and print one table.
 
@@ -59,8 +61,9 @@ def measure(metrics_config: DictConfig) -> dict[str, dict[str, Any]]:
 
 def _metrics(config: DictConfig) -> list[tuple[str, Any, Any]]:
     """For each metric: what to call it, the metric, and the fields that it reads."""
-    from hydra.utils import instantiate
     from omegaconf import OmegaConf
+
+    from espnet3.utils.instantiation import instantiate
 
     entries = config.get("metrics")
     if not entries:
@@ -71,7 +74,7 @@ def _metrics(config: DictConfig) -> list[tuple[str, Any, Any]]:
         if node is None or node.get("_target_") is None:
             near = "; did you mean 'metric'?" if did_you_mean("metric", [str(key) for key in entry]) else ""
             raise ConfigError(f"metrics[{index}] has no metric with a _target_; it has {listed(entry)}{near}")
-        metric = instantiate(node)
+        metric = instantiate(node, f"metrics[{index}].metric")
         if not callable(metric):
             raise ConfigError(f"metrics[{index}]: {get_class_path(metric)} cannot be called")
         fields = entry.get("inputs")

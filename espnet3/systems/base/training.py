@@ -5,10 +5,13 @@ Nothing heavy is imported before a stage runs.
 
 from typing import TYPE_CHECKING, Any
 
+from espnet3.utils.config_errors import uses_config
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+@uses_config
 def collect_stats(config: "DictConfig") -> None:
     """Write the shapes and feature statistics of the training and validation data under `stats_dir`.
 
@@ -26,6 +29,7 @@ def collect_stats(config: "DictConfig") -> None:
     collect_stats_of_config(config)
 
 
+@uses_config
 def train(config: "DictConfig") -> None:
     """Train the model of a config in its `exp_dir`, from the beginning or from where it stopped.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from espnet3.utils.config_errors import at_key, uses_config
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 _KEYS = ("runner", "provider", "over")
 
 
+@uses_config
 def run_workload(config: DictConfig, stage: str) -> Any:
     """Run the workload `config.<stage>` and return what its runner returns.
 
@@ -24,9 +26,8 @@ def run_workload(config: DictConfig, stage: str) -> Any:
     Raises:
         ConfigError: A key is missing or unknown, or `over` names no data of this config.
     """
-    from hydra.utils import instantiate
-
     from espnet3.utils._dotted import import_dotted
+    from espnet3.utils.instantiation import instantiate
 
     node = config.get(stage)
     if node is None:
@@ -46,8 +47,10 @@ def run_workload(config: DictConfig, stage: str) -> Any:
         if path is None:
             raise ConfigError(f"{stage}.{key}: it needs a _target_, the class to use; it has {listed(target)}")
         rest = {} if isinstance(target, str) else {name: target[name] for name in target if name != "_target_"}
-        built = instantiate(rest, _convert_="all")
-        return import_dotted(str(path), f"{stage}.{key}")(*args, **given, **built)
+        built = instantiate(rest, f"{stage}.{key}", _convert_="all")
+        made = import_dotted(str(path), f"{stage}.{key}")
+        with at_key(f"{stage}.{key}", rest):
+            return made(*args, **given, **built)
 
     provider = make("provider", config)
     runner = make("runner", provider=provider)
@@ -57,7 +60,7 @@ def run_workload(config: DictConfig, stage: str) -> Any:
 
 
 def _dataset(config: DictConfig, over: str, stage: str) -> Any:
-    from hydra.utils import instantiate
+    from espnet3.utils.instantiation import instantiate
 
     path = over.removeprefix("dataset.")
     split, _, name = path.partition(".")
@@ -65,7 +68,7 @@ def _dataset(config: DictConfig, over: str, stage: str) -> Any:
     if dataset is None or split not in ("train", "valid", "test") or not dataset.get(split):
         there = [key for key in ("train", "valid", "test") if dataset is not None and dataset.get(key)]
         raise ConfigError(f"{stage}.over: {over!r} names no data of this config; it has {listed(there)}")
-    organizer = instantiate(dataset)
+    organizer = instantiate(dataset, "dataset")
     if split != "test":
         if name:
             raise ConfigError(f"{stage}.over: {over!r}: only test sets have names")

@@ -1,0 +1,262 @@
+"""The calls of a recipe, and for each argument whether it is proved, wrong or unchecked.
+
+Rules of the family `targets` say what is wrong; the account of a check counts the rest. Both read the verdicts here, so
+that nothing is called proved which was not compared.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary
+
+from esp3c.check.blocks import all_values, walk_blocks
+from esp3c.check.values import Comparing, Doubt, Misfit
+from esp3c.ir import CallNode, Config, DatasetNode, LinkNode, ListNode, Node, PythonNode, Recipe, at, strip
+from esp3c.python import types as p
+from esp3c.python.find import Status
+from esp3c.python.model import Class
+from esp3c.python.reader import Reader, reader
+from esp3c.python.signature import Bound, Signature, signature
+from esp3c.record import record
+from esp3c.schema import types as t
+from esp3c.schema.roles import ROLES, Role
+from esp3c.source import Span
+from esp3c.world import World
+
+
+@record
+class Call:
+    """A call in a recipe: what it makes an object for, and the config that it stands in (None: outside of configs)."""
+
+    node: CallNode
+    role: Role | None
+    config: Config | None
+
+
+@record
+class Argument:
+    """One argument of a call: the parameter that takes it, if there is one, and what came of comparing its value."""
+
+    name: str
+    key_span: Span
+    value: Node
+    bound: Bound | None
+    misfit: Misfit | None = None
+    doubt: str = ""
+    by_default: bool = False
+    """The value was compared with the parameter's default, as it has no annotation."""
+
+
+@record
+class Verdict:
+    """What is known of one call: its head, its signature, its arguments, and the names that it lacks."""
+
+    head: Span
+    path: str
+    signature: Signature
+    arguments: tuple[Argument, ...]
+    missing: tuple[Bound, ...]
+    call: Call | None = None
+
+
+_KNOWN: WeakKeyDictionary[World, dict[int, tuple[Recipe, tuple[Verdict, ...]]]] = WeakKeyDictionary()
+
+
+def verdicts(recipe: Recipe, world: World) -> tuple[Verdict, ...]:
+    """The verdicts of all calls and dataset uses of a recipe. Several rules ask; they are made once."""
+    kept = _KNOWN.setdefault(world, {})
+    known = kept.get(id(recipe))
+    if known is None or known[0] is not recipe:
+        kept.clear()
+        known = kept[id(recipe)] = (recipe, tuple(_judged(recipe, reader(world))))
+    return known[1]
+
+
+def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
+    for call in calls(recipe):
+        if call.role is not None and call.role.what == "a DatasetBuilder":
+            # Its arguments are those of its methods.
+            continue
+        yield _call_verdict(call, reading)
+    for config, use in dataset_uses(recipe):
+        verdict = _dataset_verdict(recipe, config, use, reading)
+        if verdict is not None:
+            yield verdict
+
+
+def calls(recipe: Recipe) -> Iterator[Call]:
+    """Every call of a recipe once, with what its place wants."""
+    seen: set[int] = set()
+    owners = [(config, config.root) for config in recipe.configs.values()]
+    homes: dict[int, Config] = {}
+    for config, root in owners:
+        for value in all_values(root):
+            if isinstance(value, CallNode):
+                homes.setdefault(id(value), config)
+    for node, block in walk_blocks(recipe):
+        for entry in node.entries:
+            key = block.key(entry.name)
+            for made, role in _with_roles(strip(entry.value), key.type if key is not None else t.ANY):
+                if id(made) not in seen:
+                    seen.add(id(made))
+                    yield Call(made, role, homes.get(id(made)))
+    loose: list[tuple[Config | None, Node]] = [*owners, *((None, each) for _, each in recipe.lets.values())]
+    loose += [(None, dataset.settings) for dataset in recipe.datasets.values()]
+    loose += [(None, stage.workload) for stage in recipe.stages if stage.workload is not None]
+    for owner, root_node in loose:
+        for value in all_values(root_node):
+            if isinstance(value, DatasetNode):
+                inner: list[Node] = [each.value for each in value.extra.entries]
+                found = [each for one in inner for each in all_values(one)]
+            else:
+                found = [value]
+            for each in found:
+                if isinstance(each, CallNode) and id(each) not in seen:
+                    seen.add(id(each))
+                    yield Call(each, None, owner)
+
+
+def _with_roles(node: Node, type: t.Type) -> Iterator[tuple[CallNode, Role | None]]:
+    """The calls directly at a place, with the role that its type gives them."""
+    options = type.options if isinstance(type, t.Either) else (type,)
+    if isinstance(node, CallNode):
+        if any(isinstance(option, t.Inside) and option.block.target == node.target.path for option in options):
+            return
+        makes = next((option.makes for option in options if isinstance(option, t.Target)), "")
+        yield node, ROLES.get(makes)
+    elif isinstance(node, ListNode):
+        item = next((option.item for option in options if isinstance(option, t.ListOf)), None)
+        if item is not None:
+            for each in node.items:
+                yield from _with_roles(strip(each), item)
+
+
+def dataset_uses(recipe: Recipe) -> Iterator[tuple[Config, DatasetNode]]:
+    """Every use of a declared dataset in a config."""
+    for config in recipe.configs.values():
+        for value in all_values(config.root):
+            if isinstance(value, DatasetNode):
+                yield config, value
+
+
+def _call_verdict(call: Call, reading: Reader) -> Verdict:
+    node = call.node
+    if node.target.status is Status.ABSENT or node.target.is_module:
+        return Verdict(node.head, node.target.path, Signature(why="it is not there"), (), (), call)
+    made = signature(reading, node.target.path)
+    comparing = Comparing(reading, _follow(call.config))
+    supplied = set(call.role.supplied) if call.role is not None else set()
+    arguments = tuple(
+        _argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in node.arguments.entries
+    )
+    given = {entry.name for entry in node.arguments.entries}
+    positional = _positional(node)
+    missing: list[Bound] = []
+    for number, bound in enumerate(made.parameters):
+        if not bound.required or bound.name in given or bound.name in supplied:
+            continue
+        if positional is None or (number < positional and bound.parameter.kind in {"plain", "positional"}):
+            continue
+        missing.append(bound)
+    absent = () if node.partial or made.why else tuple(missing)
+    return Verdict(node.head, node.target.path, made, arguments, absent, call)
+
+
+def _positional(node: CallNode) -> int | None:
+    """How many values are given by position; None where that is not known."""
+    given = node.options.get("_args_")
+    if given is None:
+        return len(node.positional)
+    value = strip(given)
+    return len(value.items) if isinstance(value, ListNode) else None
+
+
+def _dataset_verdict(recipe: Recipe, config: Config, use: DatasetNode, reading: Reader) -> Verdict | None:
+    """The arguments of a dataset are those of its class."""
+    dataset = recipe.datasets.get(use.dataset)
+    node = dataset.settings.get("class") if dataset is not None else None
+    target = strip(node) if node is not None else None
+    if not isinstance(target, PythonNode) or target.target.status is Status.ABSENT or target.target.is_module:
+        return None
+    found = reading.find(target.target.path)
+    if not isinstance(found.definition, Class):
+        return None
+    made = signature(reading, target.target.path)
+    comparing = Comparing(reading, _follow(config), paths_are_text=True)
+    arguments = tuple(
+        _argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in use.arguments.entries
+    )
+    given = {entry.name for entry in use.arguments.entries}
+    missing = tuple(
+        bound
+        for bound in made.parameters
+        if bound.required and bound.name not in given and not made.why and not use.positional
+    )
+    return Verdict(use.head, target.target.path, made, arguments, missing)
+
+
+def _follow(config: Config | None) -> _Follow:
+    return _Follow(config)
+
+
+class _Follow:
+    def __init__(self, config: Config | None) -> None:
+        self.config = config
+
+    def __call__(self, link: LinkNode) -> Node | None:
+        return at(self.config.root, link.place) if self.config is not None and not link.scaffold else None
+
+
+def _argument(name: str, key_span: Span, value: Node, made: Signature, comparing: Comparing) -> Argument:
+    bound = made.get(name)
+    if made.why:
+        return Argument(name, key_span, value, None, doubt=made.why)
+    if bound is None:
+        return Argument(name, key_span, value, None, doubt=made.open)
+    annotation, default = bound.parameter.annotation, bound.parameter.default
+    if annotation is None:
+        wanted = _of_default(default)
+        by_default = True
+    else:
+        wanted = p.type_of(comparing.reader, bound.module, annotation)
+        by_default = False
+        own = _of_default(default, exactly=True)
+        if not isinstance(wanted, p.Unknown) and not isinstance(own, p.Unknown):
+            # `mode: str = None`: a default is always taken, whatever the annotation forgot.
+            wanted = p.union(wanted, own)
+    outcome = comparing.compare(value, wanted)
+    if isinstance(outcome, Misfit):
+        return Argument(name, key_span, value, bound, misfit=outcome, by_default=by_default)
+    doubt = outcome.why if isinstance(outcome, Doubt) else ""
+    return Argument(name, key_span, value, bound, doubt=doubt, by_default=by_default)
+
+
+def _of_default(text: str | None, *, exactly: bool = False) -> p.Type:
+    """The type that a default speaks for. A None, a list or a call says nothing of what else is taken.
+
+    `exactly`: the type of the default itself; otherwise what a person would give in its place.
+    """
+    unsaid = p.Unknown("it has neither annotation nor a default that tells")
+    if text is None:
+        return unsaid
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return unsaid
+    none = p.Basic("None")
+    match value:
+        case None:
+            return none if exactly else unsaid
+        case bool():
+            return p.Basic("bool") if exactly else p.union(p.Basic("bool"), none)
+        case int() | float():
+            if exactly:
+                return p.Basic("int" if isinstance(value, int) else "float")
+            numbers = p.union(p.Basic("float"), none)
+            # `kernel = 3` may be `[3, 5]` as well.
+            return p.union(numbers, p.Items(p.Unknown("any item fits"), "list"))
+        case str():
+            return p.Basic("str") if exactly else p.union(p.Basic("str"), none, p.Callable())
+        case _:
+            return unsaid

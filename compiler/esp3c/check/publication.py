@@ -1,0 +1,230 @@
+"""Publication: what is packed exists, the bundle has a place of its own, and the hub takes its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from esp3c.check.blocks import all_values, config_value
+from esp3c.check.machines import built_in, followed
+from esp3c.check.paths import written_out
+from esp3c.check.rule import needs_whole_file
+from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
+from esp3c.ir import Config, LinkNode, ListNode, MapNode, Node, Recipe, Scalar, Text, strip
+from esp3c.schema.stages import KNOWN_STAGES, SYSTEMS
+from esp3c.world import World
+
+LONGEST_NAME = 96
+"""How many characters the hub allows for the name of a repository."""
+
+_HUB = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@explained("ESP0901", "a name that the hub would refuse")
+def hub_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`hf_repo` is not the name of a repository on the Hugging Face hub.
+
+        publication { upload_model { hf_repo = "my team/digits--ctc" } }
+
+    It is `owner/name`, in letters, digits, `-`, `_` and `.`; no `--` or `..`, no `-` or `.` at an end, not `.git` at the
+    end, and at most 96 characters for the name.
+    """
+    for config in recipe.configs.values():
+        for node in all_values(config.root) if config.kind in {"publication", "demo"} else ():
+            for entry in node.entries if isinstance(node, MapNode) else ():
+                value = followed(config.root, entry.value)
+                if entry.name != "hf_repo" or not isinstance(value, Scalar) or not isinstance(value.value, str):
+                    continue
+                why = refused(value.value)
+                if why is not None:
+                    message = f"`{value.value}` is not a name for a repository on the hub"
+                    yield Diagnostic(code_of(hub_name), message, Label(entry.value.span, why))
+
+
+def refused(name: str) -> str | None:
+    """Why the hub would refuse the name of a repository; None where it would not."""
+    if "://" in name:
+        return "the name alone, `owner/name`, without the address"
+    parts = name.split("/")
+    if len(parts) != 2 or not all(parts):
+        return "it is `owner/name`"
+    for part in parts:
+        if not _HUB.fullmatch(part):
+            odd = next(letter for letter in part if not _HUB.fullmatch(letter))
+            return "it holds a blank" if odd == " " else f"`{odd}` is not allowed in it"
+        if part[0] in "-." or part[-1] in "-.":
+            return f"`{part}` begins or ends with `-` or `.`"
+    if "--" in name or ".." in name:
+        return "`--` and `..` are not allowed in it"
+    if parts[1].endswith(".git"):
+        return "`.git` does not belong to the name"
+    if len(parts[1]) > LONGEST_NAME:
+        return f"the name has {len(parts[1])} characters, and {LONGEST_NAME} are allowed"
+    return None
+
+
+_MAKES = {"upload_model": "pack_model", "upload_demo": "pack_demo", "pack_demo": "pack_model"}
+"""A stage of publication, and the one that makes what it takes."""
+
+
+@explained("ESP0902", "nothing makes what is published")
+@needs_whole_file
+def nothing_packed(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage publishes a bundle, and no stage of the recipe makes it.
+
+        stages { train  upload_model }
+
+    `upload_model` sends what `pack_model` wrote, `upload_demo` what `pack_demo` wrote, and a demo goes with a model's
+    bundle. Put the stage before it.
+    """
+    if not _all_known(recipe):
+        return
+    there = {built_in(stage) for stage in recipe.stages}
+    for stage in recipe.stages:
+        name = built_in(stage) or ""
+        wanted = _MAKES.get(name)
+        if wanted is None or wanted in there or (name == "pack_demo" and _has_model(recipe)):
+            continue
+        yield Diagnostic(
+            code_of(nothing_packed),
+            f"`{name}` takes what `{wanted}` makes, and the recipe has no such stage",
+            Label(stage.name_span, f"put `{wanted}` before it"),
+        )
+
+
+def _all_known(recipe: Recipe) -> bool:
+    """Whether every stage is ESPnet3's own: a person's own stages and systems may make anything."""
+    known = recipe.system is not None and recipe.system.path in SYSTEMS
+    return known and all(built_in(stage) in KNOWN_STAGES for stage in recipe.stages)
+
+
+def _has_model(recipe: Recipe) -> bool:
+    """Whether the demo says itself which model it shows."""
+    demo = recipe.configs.get("demo")
+    return demo is not None and config_value(demo, "model") is not None
+
+
+_WRITES = {"exp_dir": "train", "inference_dir": "infer", "stats_dir": "collect_stats"}
+"""ESPnet3's folders, and the stages that fill them."""
+
+
+@explained("ESP0903", "what is packed is not made before", Severity.WARNING)
+@needs_whole_file
+def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`pack_model` takes files that no stage before it makes.
+
+        publication { pack_model { files { scores = "${inference_dir}/metrics.json" } } }
+        stages { train  pack_model  infer  measure }
+
+    The bundle would lack them, or hold those of an earlier run. Without `train`, there is no model to pack, unless
+    `exp_dir` is set to a training that is there.
+    """
+    order = [built_in(stage) for stage in recipe.stages]
+    if "pack_model" not in order or not _all_known(recipe):
+        return
+    before = order[: order.index("pack_model")]
+    stage = recipe.stages[order.index("pack_model")]
+    config = recipe.configs.get("publication")
+    packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
+    if "train" not in order and not _elsewhere(recipe):
+        label = Label(stage.name_span, "put `train` before it, or set `exp_dir` to a training that is there")
+        yield Diagnostic(code_of(not_made_before), "`pack_model` has no trained model to pack", label)
+    if config is None or not isinstance(packed, MapNode):
+        return
+    for node in _files(config.root, packed):
+        wanted = _made_by(node)
+        # That `pack_model` stands before `train` is said where the stages stand.
+        if wanted is not None and wanted not in before and wanted != "train":
+            yield Diagnostic(
+                code_of(not_made_before),
+                f"`{wanted}` makes this, and does not run before `pack_model`",
+                Label(node.span, f"made by `{wanted}`"),
+                secondary=(Label(stage.name_span, f"put `{wanted}` before this stage"),),
+            )
+
+
+def _elsewhere(recipe: Recipe) -> bool:
+    roots = [recipe.settings, *(config.root for config in recipe.configs.values())]
+    return any(root.get(key) is not None for root in roots for key in ("exp_dir", "recipe_dir"))
+
+
+def _files(root: MapNode, packed: MapNode) -> Iterator[Node]:
+    """The files that the bundle takes, as they are written."""
+    for key in ("include", "files", "yaml_files", "inference_dir", "readme"):
+        node = packed.get(key)
+        value = followed(root, node) if node is not None else None
+        if isinstance(value, ListNode):
+            yield from value.items
+        elif isinstance(value, MapNode):
+            yield from (entry.value for entry in value.entries)
+        elif node is not None:
+            yield node
+
+
+def _made_by(node: Node) -> str | None:
+    """The stage that makes a file, by the folder with which its text begins."""
+    value = strip(node)
+    first = value.parts[0] if isinstance(value, Text) and value.parts else value
+    if not isinstance(first, LinkNode) or not first.scaffold:
+        return None
+    last = value.parts[-1] if isinstance(value, Text) else ""
+    if isinstance(last, str) and last.endswith("metrics.json"):
+        return "measure"
+    return _WRITES.get(str(first.place[0]))
+
+
+@explained("ESP0904", "the bundle has no folder of its own")
+def bundle_folder(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`out_dir` of `pack_model` is a folder that holds something else.
+
+        publication { pack_model { out_dir = "${exp_dir}"  allow_overwrite = true } }
+
+    A bundle that may overwrite would take the experiment's place, and one that may not finds its folder taken. Write a
+    folder of its own, `"${exp_dir}/model_pack"`.
+    """
+    config = recipe.configs.get("publication")
+    written = config_value(config, "pack_model.out_dir") if config is not None else None
+    if config is None or written is None:
+        return
+    taken = _taken(recipe, config, written)
+    if taken is not None:
+        message = f"the bundle would be written over `{taken}`"
+        label = Label(written.span, 'a folder of its own, such as "${exp_dir}/model_pack"')
+        yield Diagnostic(code_of(bundle_folder), message, label)
+
+
+def _taken(recipe: Recipe, config: Config, node: Node) -> str | None:
+    value = strip(node)
+    if isinstance(value, LinkNode):
+        return str(value.place[0]) if value.scaffold and str(value.place[0]).endswith("_dir") else None
+    text = written_out(recipe, config.root, node)
+    if text is None:
+        return None
+    only = value.parts[0] if isinstance(value, Text) else None
+    if isinstance(only, LinkNode) and only.scaffold and isinstance(value, Text):
+        rest = "".join(part for part in value.parts[1:] if isinstance(part, str))
+        return str(only.place[0]) if not rest.strip("/.") and len(value.parts) <= 2 else None
+    return "recipe_dir" if not text.strip("/.") and not text.startswith("/") and ".." not in text else None
+
+
+@explained("ESP0905", "a bundle that contradicts itself")
+def bundle_lists(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The same files are put into the bundle and left out of it.
+
+        publication { pack_model { include = ["data/lm"]  exclude = ["data/lm"] } }
+
+    Take them out of one of the two lists.
+    """
+    config = recipe.configs.get("publication")
+    packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
+    if config is None or not isinstance(packed, MapNode):
+        return
+    include, exclude = (followed(config.root, packed.get(key)) for key in ("include", "exclude"))
+    if not isinstance(include, ListNode) or not isinstance(exclude, ListNode):
+        return
+    wanted = {each.value: each for each in map(strip, include.items) if isinstance(each, Scalar)}
+    for each in map(strip, exclude.items):
+        if isinstance(each, Scalar) and each.value in wanted:
+            message = f"`{each.value}` is put into the bundle and left out of it"
+            because = (Label(wanted[each.value].span, "put in here"),)
+            yield Diagnostic(code_of(bundle_lists), message, Label(each.span, "left out here"), because)

@@ -1,0 +1,379 @@
+"""Resources: what a training uses against what is asked for, and values that Lightning or SLURM would refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from esp3c.check import trainer
+from esp3c.check.blocks import walk_blocks
+from esp3c.check.machines import (
+    Amount,
+    Machine,
+    amount,
+    device_kinds,
+    followed,
+    gpu_count,
+    gpus_a_node,
+    place_of,
+    training_stages,
+    trainings,
+)
+from esp3c.check.sbatch import counted_twice, not_of_the_value, odd_flags, tiny_amounts
+from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
+from esp3c.ir import MapNode, Recipe, Scalar, Stage
+from esp3c.schema.backends import SLURM
+from esp3c.schema.lightning import STRATEGIES
+from esp3c.suggest import did_you_mean
+from esp3c.world import World
+
+
+def _on(stage: Stage, machine: Machine) -> Label:
+    return Label(machine.used, f"where `{stage.name}` runs")
+
+
+@explained("ESP0801", "more devices than the job has")
+def devices_and_gpus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A training uses more GPUs on each machine than its SLURM job asks for.
+
+        training { trainer { devices = 4  accelerator = "gpu" } }
+        parallel gpu = slurm(gpus_per_node = 1)
+        stages { train on gpu }
+
+    SLURM shows the job only the GPUs that it asked for, so Lightning stops when the stage begins, after the job has
+    waited in the queue. Make `devices` and `gpus_per_node` the same.
+    """
+    for stage, training, machine in training_stages(recipe):
+        asked, devices = gpus_a_node(machine), training.devices
+        # With `auto` and no GPU at all, it is the CPU that the devices are processes of.
+        if asked is None or devices is None or not (training.wants_gpus or (training.may_use_gpus and asked.value)):
+            continue
+        if 0 < asked.value < devices.value:
+            yield Diagnostic(
+                code_of(devices_and_gpus),
+                f"`{stage.name}` uses {devices.value} devices on each machine, and its job has {gpu_count(asked.value)}",
+                Label(place_of(devices, machine.used), f"at most {asked.value} here"),
+                secondary=(Label(place_of(asked, machine.declared), "the job asks for these"),),
+                help=(f"`gpus_per_node = {devices.value}` and `devices = {devices.value}` fit each other",),
+            )
+
+
+@explained("ESP0802", "GPUs that nothing uses", Severity.WARNING)
+def idle_gpus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A job asks for more GPUs than its training uses.
+
+        training { trainer { devices = 1 } }
+        parallel gpu = slurm(gpus_per_node = 4)
+        stages { train on gpu }
+
+    The others stand idle as long as the training runs, and nobody else has them. Lightning's `devices` says how many
+    are used; without it, it is one.
+    """
+    for stage, training, machine in training_stages(recipe):
+        asked, devices = gpus_a_node(machine), training.devices
+        if asked is None or devices is None or not training.may_use_gpus or devices.value >= asked.value:
+            continue
+        yield Diagnostic(
+            code_of(idle_gpus),
+            f"the job of `{stage.name}` asks for {gpu_count(asked.value)} a machine, and its training uses {devices.value}",
+            Label(place_of(asked, machine.used), "more than are used"),
+            secondary=(Label(devices.span, "this many are used"),)
+            if devices.span is not None
+            else (Label(machine.used, f"where `{stage.name}` runs; `trainer.devices` is 1 where it is not set"),),
+        )
+
+
+@explained("ESP0803", "GPUs are asked for, and the CPU is used", Severity.WARNING)
+def gpus_for_cpu(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage works on the CPU and runs in a job with GPUs.
+
+        training { trainer { accelerator = "cpu" } }
+        parallel gpu = slurm(gpus_per_node = 1)
+        stages { train on gpu }
+
+    It waits for GPUs, and does not touch them. Set `accelerator = "auto"`, or run the stage on machines without GPUs.
+    """
+    for stage, machine, device, where in device_kinds(recipe):
+        asked = gpus_a_node(machine)
+        if device == "cpu" and asked is not None and asked.value > 0:
+            yield Diagnostic(
+                code_of(gpus_for_cpu),
+                f"`{stage.name}` works on the CPU, and its job asks for {gpu_count(asked.value)}",
+                Label(where, "this leaves the GPUs alone"),
+                secondary=(Label(place_of(asked, machine.declared), "the job asks for these"),),
+            )
+
+
+@explained("ESP0804", "a GPU is used, and none is asked for", Severity.WARNING)
+def gpu_without_gpus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage needs a GPU and runs in a SLURM job that asks for none.
+
+        training { trainer { accelerator = "gpu" } }
+        parallel big = slurm(partition = "gpu", mem = 32GB)
+        stages { train on big }
+
+    On most sites a job sees only the GPUs that it asks for, also in a partition that has them, and Lightning stops with
+    "No supported gpu backend found". Add `gpus_per_node`.
+    """
+    for stage, machine, device, where in device_kinds(recipe):
+        asked = gpus_a_node(machine)
+        if device in {"gpu", "cuda"} and asked is not None and asked.value == 0:
+            yield Diagnostic(
+                code_of(gpu_without_gpus),
+                f"`{stage.name}` needs a GPU, and its job asks for none",
+                Label(where, "this needs a GPU"),
+                secondary=(Label(place_of(asked, machine.declared), "`gpus_per_node` says how many"),),
+            )
+
+
+@explained("ESP0805", "the training and its job count machines differently")
+def machines_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`num_nodes` of a training differs from the machines that its job has.
+
+        training { trainer { num_nodes = 2 } }
+        parallel gpu = slurm(gpus_per_node = 4)             # one machine
+        stages { train on gpu }
+
+    With too few machines the training waits for the others for ever; with too many, Lightning refuses to begin. `local`
+    is one machine.
+    """
+    for stage, training, machine in training_stages(recipe):
+        if machine.settings is None or training.num_nodes is None:
+            continue
+        nodes = Amount(1)
+        if machine.backend == "slurm":
+            written = machine.amount("nodes") if machine.has("nodes") else nodes
+            if written is None or machine.has("extra"):
+                continue
+            nodes = written
+        elif machine.backend != "local":
+            continue
+        if nodes.value != training.num_nodes.value:
+            label = "`local` is one machine" if machine.backend == "local" else f"the job has {nodes.value}"
+            yield Diagnostic(
+                code_of(machines_differ),
+                f"`{stage.name}` trains on {_machines(training.num_nodes.value)}, and runs on {nodes.value}",
+                Label(place_of(training.num_nodes, machine.used), label)
+                if training.num_nodes.span is not None
+                else Label(place_of(nodes, machine.used), "`trainer.num_nodes` is 1 where it is not set"),
+                secondary=(_on(stage, machine),)
+                if nodes.span is None or training.num_nodes.span is None
+                else (Label(nodes.span, "the machines of the job"),),
+            )
+
+
+def _machines(number: int) -> str:
+    return "1 machine" if number == 1 else f"{number} machines"
+
+
+@explained("ESP0806", "`dist_world_size` is not the number of processes")
+def world_size(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A loader shares its data among another number of processes than train together.
+
+        training {
+          trainer { devices = 4 }
+          dataloader { train { dist_world_size = 2 } }
+        }
+
+    ESPnet3 refuses that when the first batch is wanted. It is `devices` times `num_nodes`; left out, it is right by
+    itself.
+    """
+    for training in trainings(recipe):
+        for finding in trainer.shared_otherwise(training):
+            yield finding.said(code_of(world_size))
+
+
+@explained("ESP0807", "what does not go with several optimizers")
+def several_optimizers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A training has `optimizers` by name, and something that only one optimizer can have.
+
+        training {
+          optimizers { gen { optimizer = torch.optim.Adam(lr = 1e-3) } }
+          schedulers { disc { scheduler = torch.optim.lr_scheduler.StepLR(step_size = 10) } }
+          trainer { gradient_clip_val = 5.0  devices = 2 }
+        }
+
+    Several optimizers train in one process. Clipping and accumulation stand in the entry of each optimizer, and a
+    scheduler has the name of its optimizer.
+    """
+    for training in trainings(recipe):
+        for finding in trainer.not_for_several(training):
+            yield finding.said(code_of(several_optimizers))
+
+
+@explained("ESP0808", "settings that the trainer refuses together")
+def trainer_refuses(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """Lightning refuses a combination of settings, each of which is fine by itself.
+
+        trainer { accelerator = "cpu"  strategy = "fsdp" }
+        trainer { accelerator = "mps"  devices = 2 }
+        trainer { check_val_every_n_epoch = null  val_check_interval = 0.5 }
+
+    The message names both and says why. It would be found when the trainer is made, after the data is there.
+    """
+    for training in trainings(recipe):
+        for finding in trainer.refusals(training):
+            yield finding.said(code_of(trainer_refuses))
+
+
+@explained("ESP0809", "an amount without a unit, or too small to be meant", Severity.WARNING)
+def tiny_amount(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A SLURM job asks for a time or a memory in which nothing can run.
+
+        parallel gpu = slurm(mem = 64, time = 240)
+
+    A plain number counts bytes and seconds here, as everywhere in a recipe; sbatch's own numbers count megabytes and
+    minutes. Write the unit: `mem = 64GB, time = 4h`.
+    """
+    for node, block in walk_blocks(recipe):
+        for finding in tiny_amounts(node) if block is SLURM else ():
+            yield finding.said(code_of(tiny_amount))
+
+
+@explained("ESP0810", "text that does not stay in its place on sbatch's line")
+def sbatch_text(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A setting of a SLURM job holds characters that could become more than its value.
+
+        parallel gpu = slurm(partition = "gpu; rm -rf ~", extra = { "mail-user\\n#SBATCH --x" = "me" })
+
+    The value of a setting is written on a line of the batch script. A line break would begin another one, and quotes,
+    `$`, `;` and the like have no place in the name of a partition. Shell commands belong into `setup`.
+    """
+    for node, block in walk_blocks(recipe):
+        for entry in node.entries if block is SLURM else ():
+            for finding in (*not_of_the_value(entry), *odd_flags(entry)):
+                yield finding.said(code_of(sbatch_text))
+
+
+@explained("ESP0811", "more loader processes than CPU cores", Severity.WARNING)
+def loader_workers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A loader of a training starts more processes than its SLURM job has cores for.
+
+        training { dataloader { train { num_workers = 16 } } }
+        parallel gpu = slurm(gpus_per_node = 1, cpus_per_task = 4)
+        stages { train on gpu }
+
+    They take the cores from each other and from the training itself, which is slower then than with fewer of them.
+    """
+    for stage, training, machine in training_stages(recipe):
+        cores = machine.amount("cpus_per_task") if machine.backend == "slurm" else None
+        root = training.config.root
+        loaders = followed(root, root.get("dataloader"))
+        if cores is None or machine.has("extra", "exclusive") or not isinstance(loaders, MapNode):
+            continue
+        for split in ("train", "valid"):
+            loader = followed(root, loaders.get(split))
+            written = loader.get("num_workers") if isinstance(loader, MapNode) else None
+            workers = amount(root, written)
+            if workers is not None and workers.value > cores.value:
+                yield Diagnostic(
+                    code_of(loader_workers),
+                    f"{workers.value} loader processes share the {cores.value} cores of `{stage.name}`",
+                    Label(place_of(workers, machine.used), f"at most {cores.value}"),
+                    secondary=(Label(place_of(cores, machine.declared), "the cores of each process of the job"),),
+                )
+
+
+@explained("ESP0812", "half precision on the CPU", Severity.WARNING)
+def half_on_cpu(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A training on the CPU asks for 16-bit floats, which Lightning has on GPUs only.
+
+        trainer { accelerator = "cpu"  precision = "16-mixed" }
+
+    Lightning trains with `"bf16-mixed"` instead. Say so, or set `precision = 32`.
+    """
+    for training in trainings(recipe):
+        root = training.config.root
+        section = followed(root, root.get("trainer"))
+        written = section.get("precision") if isinstance(section, MapNode) else None
+        value = followed(root, written)
+        if written is None or not isinstance(value, Scalar) or training.accelerator != "cpu":
+            continue
+        if value.value in ("16-mixed", "16", 16) and training.accelerator_span is not None:
+            yield Diagnostic(
+                code_of(half_on_cpu),
+                "there is no 16-bit training on the CPU; Lightning takes `bf16-mixed` instead",
+                Label(written.span, 'write "bf16-mixed" or 32'),
+                secondary=(Label(training.accelerator_span, "on the CPU"),),
+            )
+
+
+@explained("ESP0813", "a count that is not used", Severity.WARNING)
+def unused_count(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`num_device` or `num_nodes` of a training says one number, and the trainer is told another.
+
+        training { num_device = 4  trainer { devices = 1 } }
+
+    The trainer's own setting counts. Refer to the other, `devices = num_device`, or leave one of them out.
+    """
+    for training in trainings(recipe):
+        root = training.config.root
+        section = followed(root, root.get("trainer"))
+        for common, own in (("num_device", "devices"), ("num_nodes", "num_nodes")):
+            said = amount(root, root.get(common))
+            used = amount(root, section.get(own)) if isinstance(section, MapNode) else None
+            if said is not None and used is not None and used.value > 0 and said.value != used.value:
+                yield Diagnostic(
+                    code_of(unused_count),
+                    f"`{common}` is {said.value}, and the trainer gets {used.value}",
+                    Label(place_of(said, training.config.name_span), "this is not used"),
+                    secondary=(Label(place_of(used, training.config.name_span), "this is"),),
+                )
+
+
+@explained("ESP0814", "processes and devices of a machine differ")
+def tasks_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A SLURM job starts several processes on a machine, and not one for each device.
+
+        training { trainer { devices = 4 } }
+        parallel gpu = slurm(gpus_per_node = 4, ntasks_per_node = 2)
+        stages { train on gpu }
+
+    Lightning wants one process for each device and stops otherwise. Make them equal, or leave `ntasks_per_node` out.
+    """
+    for stage, training, machine in training_stages(recipe):
+        tasks = machine.amount("ntasks_per_node") if machine.backend == "slurm" else None
+        if tasks is None or training.devices is None or tasks.value <= 1 or tasks.value == training.devices.value:
+            continue
+        yield Diagnostic(
+            code_of(tasks_differ),
+            f"`{stage.name}` has {tasks.value} processes and {training.devices.value} devices on each machine",
+            Label(place_of(tasks, machine.used), f"{training.devices.value}, one for each device"),
+            secondary=(Label(training.devices.span, "the devices"),)
+            if training.devices.span is not None
+            else (_on(stage, machine),),
+        )
+
+
+@explained("ESP0815", "GPUs are asked for twice", Severity.WARNING)
+def gpus_twice(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A SLURM job asks for GPUs by `gpus_per_node` and by `gres`, in different numbers.
+
+        parallel gpu = slurm(gpus_per_node = 2, gres = "gpu:1")
+
+    SLURM takes one of the two, and it is not said which. Keep one.
+    """
+    for node, block in walk_blocks(recipe):
+        for finding in counted_twice(node) if block is SLURM else ():
+            yield finding.said(code_of(gpus_twice))
+
+
+@explained("ESP0816", "a strategy that Lightning does not have")
+def strategy_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`trainer.strategy` is nearly the name of one of Lightning's strategies.
+
+        trainer { strategy = "dpp" }
+
+    Lightning would refuse it when the trainer is made. Names that look like none of its own may come from an
+    extension, and are not looked at.
+    """
+    for training in trainings(recipe):
+        root = training.config.root
+        section = followed(root, root.get("trainer"))
+        written = section.get("strategy") if isinstance(section, MapNode) else None
+        value = followed(root, written)
+        if written is None or not isinstance(value, Scalar) or not isinstance(value.value, str):
+            continue
+        near = did_you_mean(value.value.lower(), STRATEGIES)
+        if value.value.lower() not in STRATEGIES and near:
+            message = f"Lightning has no strategy `{value.value}`"
+            yield Diagnostic(code_of(strategy_name), message, Label(written.span, near))

@@ -1,0 +1,158 @@
+"""What does not go together in a training: what Lightning's Trainer refuses, and what ESPnet3 does around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from esp3c.check.blocks import set_entry
+from esp3c.check.finding import Finding
+from esp3c.check.machines import Training, amount, followed, place_of
+from esp3c.diagnostics import Label
+from esp3c.ir import Entry, MapNode, Scalar
+from esp3c.suggest import did_you_mean
+
+_BY_OPTIMIZER = {
+    "gradient_clip_val": "gradient_clip_val",
+    "gradient_clip_algorithm": "gradient_clip_algorithm",
+    "accumulate_grad_batches": "accum_grad_steps",
+}
+"""Settings of the trainer, and their names in the entry of one of several optimizers."""
+
+# What `barebones` switches off, and the values of it that may still be written.
+_OFF = {
+    "enable_checkpointing": (False,),
+    "logger": (False,),
+    "enable_progress_bar": (False,),
+    "log_every_n_steps": (0,),
+    "enable_model_summary": (False,),
+    "num_sanity_val_steps": (0,),
+    "fast_dev_run": (False, 0),
+    "detect_anomaly": (False,),
+    "profiler": (),
+}
+
+
+def refusals(training: Training) -> Iterator[Finding]:
+    """What Lightning refuses of a `trainer` block."""
+    root = training.config.root
+    trainer = followed(root, root.get("trainer"))
+    if not isinstance(trainer, MapNode):
+        return
+    yield from _accelerator(root, trainer, training)
+    yield from _validation(root, trainer)
+    yield from _barebones(root, trainer)
+    limit = set_entry(trainer, "max_time")
+    value = followed(root, limit.value) if limit is not None else None
+    if (
+        limit is not None
+        and isinstance(value, Scalar)
+        and value.dimension is None
+        and type(value.value) in (int, float)
+    ):
+        label = Label(limit.value.span, f"write the unit, such as `{value.value:g}s` or `90min`")
+        yield Finding("`max_time` has no unit", label)
+
+
+def _accelerator(root: MapNode, trainer: MapNode, training: Training) -> Iterator[Finding]:
+    if training.accelerator is None or training.accelerator_span is None:
+        return
+    here = (Label(training.accelerator_span, "on this"),)
+    strategy = set_entry(trainer, "strategy")
+    value = followed(root, strategy.value) if strategy is not None else None
+    name = value.value.lower() if isinstance(value, Scalar) and isinstance(value.value, str) else ""
+    if strategy is not None and name.startswith("fsdp") and training.accelerator in {"cpu", "mps", "tpu"}:
+        message = f"the strategy `{name}` needs a GPU"
+        yield Finding(message, Label(strategy.value.span, 'needs `accelerator = "gpu"`'), here)
+    if training.accelerator != "mps":
+        return
+    if strategy is not None and ("ddp" in name or "deepspeed" in name):
+        message = f"the strategy `{name}` is not for `mps`"
+        yield Finding(message, Label(strategy.value.span, "`mps` is one device"), here)
+    if training.devices is not None and training.devices.value > 1 and training.devices.span is not None:
+        yield Finding("`mps` is one device", Label(training.devices.span, "1 here"), here)
+
+
+def _validation(root: MapNode, trainer: MapNode) -> Iterator[Finding]:
+    every = next((entry for entry in trainer.entries if entry.name == "check_val_every_n_epoch"), None)
+    interval = set_entry(trainer, "val_check_interval")
+    if every is None or interval is None:
+        return
+    epochs, part = followed(root, every.value), followed(root, interval.value)
+    if not isinstance(epochs, Scalar) or epochs.value is not None or not isinstance(part, Scalar):
+        return
+    if isinstance(part.value, float) and part.dimension is None:
+        message = "`val_check_interval` is a part of an epoch, and epochs are not counted"
+        label = Label(interval.value.span, "a number of batches, or a time")
+        yield Finding(message, label, (Label(every.key_span, "with null, batches are counted through"),))
+
+
+def _barebones(root: MapNode, trainer: MapNode) -> Iterator[Finding]:
+    switch = set_entry(trainer, "barebones")
+    value = followed(root, switch.value) if switch is not None else None
+    if switch is None or not isinstance(value, Scalar) or value.value is not True:
+        return
+    for key, allowed in _OFF.items():
+        entry = set_entry(trainer, key)
+        if entry is not None and not _is_one_of(root, entry, allowed):
+            label = Label(entry.key_span, "leave it out")
+            yield Finding(f"`barebones` has no `{key}`", label, (Label(switch.key_span, "this switches it off"),))
+
+
+def _is_one_of(root: MapNode, entry: Entry, allowed: tuple[object, ...]) -> bool:
+    value = followed(root, entry.value)
+    return isinstance(value, Scalar) and any(value.value == each for each in allowed)
+
+
+# -- what ESPnet3 refuses ---------------------------------------------------------------------------------------------
+
+
+def shared_otherwise(training: Training) -> Iterator[Finding]:
+    """Loaders that share their data among another number of processes than train together."""
+    root, size = training.config.root, training.world_size
+    loaders = followed(root, root.get("dataloader"))
+    if size is None or not isinstance(loaders, MapNode):
+        return
+    counts = [each for each in (training.devices, training.num_nodes) if each is not None and each.span is not None]
+    for split in ("train", "valid"):
+        loader = followed(root, loaders.get(split))
+        found = amount(root, loader.get("dist_world_size")) if isinstance(loader, MapNode) else None
+        if found is not None and found.value > 0 and found.value != size:
+            yield Finding(
+                f"`dist_world_size` is {found.value}, and {_processes(size)}",
+                Label(place_of(found, training.config.name_span), f"{size}, or nothing at all"),
+                tuple(Label(place_of(each, training.config.name_span), "counted from this") for each in counts),
+                ("`dist_world_size` is `trainer.devices` times `trainer.num_nodes`, each 1 where not set",),
+            )
+
+
+def _processes(number: int) -> str:
+    return "one process trains alone" if number == 1 else f"{number} processes train together"
+
+
+def not_for_several(training: Training) -> Iterator[Finding]:
+    """What only one optimizer can have, in a training with several."""
+    root = training.config.root
+    entry = set_entry(root, "optimizers")
+    optimizers = followed(root, entry.value) if entry is not None else None
+    if entry is None or not isinstance(optimizers, MapNode):
+        return
+    because = (Label(entry.key_span, "several optimizers"),)
+    counts = [each for each in (training.devices, training.num_nodes) if each is not None and each.value > 1]
+    for count in counts[:1]:
+        message = f"several optimizers train in one process, and {_processes(training.world_size or count.value)}"
+        yield Finding(message, Label(place_of(count, entry.key_span), "1 here"), because)
+    section = followed(root, root.get("trainer"))
+    for key, own in _BY_OPTIMIZER.items():
+        setting = set_entry(section, key) if isinstance(section, MapNode) else None
+        if setting is None or (key == "accumulate_grad_batches" and _is_one_of(root, setting, (1,))):
+            continue
+        label = Label(setting.key_span, f"write `{own}` in the entry of each optimizer")
+        yield Finding(f"`trainer.{key}` does not go with several optimizers", label, because)
+    schedulers = followed(root, root.get("schedulers"))
+    names = [each.name for each in optimizers.entries]
+    for each in schedulers.entries if isinstance(schedulers, MapNode) else ():
+        if each.name not in names:
+            near = did_you_mean(each.name, names) or "the optimizers are " + ", ".join(names)
+            yield Finding(
+                f"the scheduler `{each.name}` has no optimizer of its name", Label(each.key_span, near), because
+            )

@@ -1,0 +1,98 @@
+"""What the places of a recipe want to be given: kinds of objects, and the arguments that ESPnet3 adds when it makes them."""
+
+from __future__ import annotations
+
+from esp3c.record import record
+
+
+@record
+class Role:
+    """A place that a call makes an object for.
+
+    `kinds` are the classes of which it must be one (none: anything); `supplied` the arguments that ESPnet3 hands over
+    itself; `called`: the object is called later, so that a function made ready by `partial` stands here as well.
+    `needs` are methods that it must have.
+    """
+
+    what: str
+    kinds: tuple[str, ...] = ()
+    supplied: tuple[str, ...] = ()
+    called: bool = False
+    needs: tuple[str, ...] = ()
+
+
+OPTIMIZER = "torch.optim.optimizer.Optimizer"
+MODULE = "torch.nn.modules.module.Module"
+METRIC = "espnet3.components.metrics.base_metric.BaseMetric"
+BUILDER = "espnet3.components.data.dataset_builder.DatasetBuilder"
+_CALLBACK = "lightning.pytorch.callbacks.callback.Callback"
+_LOGGER = "lightning.pytorch.loggers.logger.Logger"
+_STRATEGY = "lightning.pytorch.strategies.strategy.Strategy"
+_ACCELERATOR = "lightning.pytorch.accelerators.accelerator.Accelerator"
+_PROFILER = "lightning.pytorch.profilers.profiler.Profiler"
+_SCHEDULERS = (
+    "torch.optim.lr_scheduler.LRScheduler",
+    "torch.optim.lr_scheduler._LRScheduler",
+    "torch.optim.lr_scheduler.ReduceLROnPlateau",
+)
+
+LIFECYCLE = ("is_source_prepared", "prepare_source", "is_built", "build")
+"""The methods of a DatasetBuilder, in the order in which ESPnet3 asks them."""
+
+ROLES = {
+    role.what: role
+    for role in (
+        Role("an Optimizer", (OPTIMIZER,), ("params",)),
+        Role("a scheduler", _SCHEDULERS, ("optimizer",)),
+        Role("a torch.nn.Module", (MODULE,)),
+        Role("a model for inference", called=True),
+        Role("a metric", (METRIC,)),
+        Role("a DatasetBuilder", (BUILDER,)),
+        Role("a transform", called=True),
+        Role("a preprocessor", called=True),
+        Role("a collate function", called=True),
+        Role("a callback", (_CALLBACK,)),
+        Role("a logger", (_LOGGER,)),
+        Role("a Lightning strategy", (_STRATEGY,)),
+        Role("an accelerator", (_ACCELERATOR,)),
+        Role("a profiler", (_PROFILER,)),
+    )
+}
+"""By the words in which `esp3c.schema.types.Target` says what a call makes."""
+
+SYNONYMS = {
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "num_heads": "nhead",
+    "n_heads": "nhead",
+    "hidden_dim": "hidden_size",
+    "input_dim": "input_size",
+    "in_dim": "in_features",
+    "out_dim": "out_features",
+    "p": "dropout",
+    "dropout_rate": "dropout",
+    "vocabulary_size": "vocab_size",
+    "patience_epochs": "patience",
+}
+"""Words that other libraries have for the same argument."""
+
+DIMENSIONS = {
+    "sample_rate": "frequency",
+    "sampling_rate": "frequency",
+    "orig_freq": "frequency",
+    "new_freq": "frequency",
+    "f_min": "frequency",
+    "f_max": "frequency",
+    "fmin": "frequency",
+    "fmax": "frequency",
+    "fs": "frequency",
+    "sr": "frequency",
+    "duration": "duration",
+    "max_duration": "duration",
+    "min_duration": "duration",
+    "timeout": "duration",
+    "seconds": "duration",
+    "max_seconds": "duration",
+}
+"""Arguments whose name says what they count."""

@@ -1,0 +1,399 @@
+"""The formatter: one form, the same meaning, every comment once and in its order, and nothing left to do after once."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import esp3c
+from esp3c.emit.files import Layout
+from esp3c.format import edits, format_source, format_text
+from esp3c.format.same import meaning, same
+from esp3c.pipeline import compile
+from esp3c.source import Source
+from esp3c.syntax.comments import comments
+from esp3c.syntax.parse import parse
+from esp3c.syntax.tokens import tokenize
+from support.fixtures import FIXTURES, WORLD, bad_fixtures, matches_snapshot, ok_fixtures
+
+ROOT = Path(__file__).parents[2]
+FORMATS = sorted(path for path in (FIXTURES / "format").glob("*.esp") if not path.stem.endswith(".formatted"))
+WRITTEN = [
+    *sorted((ROOT / "recipes").glob("*/*.esp")),
+    *sorted(Path(esp3c.__file__).parent.rglob("templates/**/*.esp")),
+]
+RECIPES = [path.read_text(encoding="utf-8") for path in (*ok_fixtures(), *WRITTEN, *FORMATS)]
+
+
+def formatted(text: str) -> str:
+    """Formats, and holds the result against what must always hold."""
+    source = Source("recipe.esp", text)
+    result = format_text(source)
+    assert result is not None
+    assert format_text(Source("recipe.esp", result)) == result, "formatting again changes it"
+    assert noted(result) == noted(text)
+    assert words(result) == words(text)
+    assert not re.search(r"\n[ \t\r]*\n[ \t\r]*\n", without_long_texts(result)), "two empty lines"
+    assert not re.search(r"[ \t]\n", without_long_texts(result)), "space at the end of a line"
+    assert not result or (result.endswith("\n") and not result.endswith("\n\n") and not result.startswith("\n"))
+    return result
+
+
+def noted(text: str) -> list[str]:
+    return [comment.text.rstrip() for comment in comments(Source("r", text))]
+
+
+def without_long_texts(text: str) -> str:
+    return re.sub(r'"""[\s\S]*?"""', '""', text)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without what has two forms: commas, `=` before a brace, order of clauses, `_target_`.
+
+    Where a form changes the words, they are sorted: what is lost or made up is seen, what is moved is not. The tree
+    says that.
+    """
+    tokens, _ = tokenize(Source("r", text))
+    found = [str(token).replace("\r\n", "\n") for token in tokens if token.type != "COMMA"]
+    found = [word for word, after in zip(found, [*found[1:], ""], strict=True) if (word, after) != ("=", "{")]
+    if any(word in {"_target_", '"_target_"', "requires", "runs"} for word in found):
+        # Brackets and `=` of a call stand for the braces of its block.
+        loose = [re.sub(r'^"(.*)"$', r"\1", word) for word in found if word not in set("{}()=.")]
+        loose = [part for word in loose for part in word.split(".")]
+        return sorted(word for word in loose if word not in {"_target_", "_partial_", "partial", "true", "false"})
+    return found
+
+
+def tree_of(text: str) -> object:
+    file, wrong = parse(Source("r", text))
+    assert wrong == []
+    return meaning(file)
+
+
+# -- examples ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", FORMATS, ids=lambda path: path.stem)
+def test_example_is_formatted_as_its_snapshot(path: Path) -> None:
+    text = path.read_bytes().decode("utf-8")
+
+    assert matches_snapshot(path.with_suffix(".formatted.esp"), formatted(text)), "run with UPDATE_SNAPSHOTS=1"
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.parent.name)
+def test_our_own_recipes_are_formatted(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert formatted(text) == text
+
+
+@pytest.mark.parametrize("path", ok_fixtures(), ids=lambda path: path.stem)
+def test_a_formatted_recipe_makes_the_same_files(path: Path) -> None:
+    """Above all where the block form of a call becomes a call."""
+    text = path.read_text(encoding="utf-8")
+
+    def files(text: str) -> dict[str, str]:
+        result = compile(Source("recipe.esp", text), WORLD, layout=Layout("recipe.esp"))
+        assert result.files, [each.message for each in result.diagnostics]
+        # The manifest says where in the recipe a value stands.
+        return {file.path: file.text for file in result.files if not file.path.startswith(".esp3c/")}
+
+    assert files(formatted(text)) == files(text)
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("", ""),
+        ("\n\n  \n", ""),
+        ("# only this", "# only this\n"),
+        ("\ufeff let  a=1", "let a = 1\n"),
+        ("let a = 1 let b = 2", "let a = 1\nlet b = 2\n"),
+        ("let a = [ ]", "let a = []\n"),
+        ("let a = {\n\n}", "let a = { }\n"),
+        ("let a = f(\n)", "let a = f()\n"),
+        ("let a = {x=1,y=2,}", "let a = { x = 1  y = 2 }\n"),
+        ("let a = {x={}}", "let a = { x { } }\n"),
+        ("let a = [1,\n2]", "let a = [1, 2]\n"),
+        ("let a = [x,\ny]", "let a = [x, y]\n"),
+        ("let a = [\nx,y]", "let a = [\n  x,\n  y,\n]\n"),
+        ("let a = [1_000,2e-3,16kHz,-1.50]", "let a = [1_000, 2e-3, 16kHz, -1.50]\n"),
+        ('let a = "\\u{41}${ b }"', 'let a = "\\u{41}${ b }"\n'),
+        ("let a = b . c\n (x\n=1)", "let a = b.c(x = 1)\n"),
+        ("let a = partial b(1,)", "let a = partial b(1)\n"),
+        ("let a = [{\nx = 1\n}]", "let a = [{\n  x = 1\n}]\n"),
+        ("let a = [{\nx = 1\n}, 2]", "let a = [\n  {\n    x = 1\n  },\n  2,\n]\n"),
+        ("let a = {_target_=b.C,x=1}", "let a = b.C(x = 1)\n"),
+        ("let a = {x=1 _target_=\"b.C\" _partial_=true}", "let a = partial b.C(x = 1)\n"),
+        ("let a = {_target_=b.C _partial_=false _convert_=\"all\"}", 'let a = b.C(_convert_ = "all")\n'),
+        ("let a = {_target_=b.C _partial_=c}", "let a = { _target_ = b.C  _partial_ = c }\n"),
+        ("let a = {_target_=b.C x=1 x=2}", "let a = { _target_ = b.C  x = 1  x = 2 }\n"),
+        ("let a = {_target_=b.C x.y=1}", "let a = { _target_ = b.C  x.y = 1 }\n"),
+        ("let a = {_target_=b.C new x=1}", "let a = { _target_ = b.C  new x = 1 }\n"),
+        ("let a = {_target_=b.C true=1}", "let a = { _target_ = b.C  true = 1 }\n"),
+        ("let a = {_target_=\"b-c\"}", 'let a = { _target_ = "b-c" }\n'),
+        ("let a = {_target_=\"true\"}", 'let a = { _target_ = "true" }\n'),
+        ("training{x{_target_=b.C y{z=1}}}", "training { x = b.C(y = { z = 1 }) }\n"),
+        ("config a extends b{new c=1 new d{e=2}}", "config a extends b { new c = 1  new d { e = 2 } }\n"),
+        ("stages{a on b runs c.d requires e,f g}", "stages { a requires e, f runs c.d on b  g }\n"),
+        ("stages{a on b{c=1}}", "stages { a on b { c = 1 } }\n"),
+        ("dataset d{sample{a?:int b:float32[x,80]}}", "dataset d { sample { a?: int  b: float32[x, 80] } }\n"),
+    ],
+)  # fmt: skip
+def test_one_form(before: str, after: str) -> None:
+    assert formatted(before) == after
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ("let # a\n x = 1 # b", "# a\nlet x = 1" + " " * 48 + "# b\n"),
+        ("let x = f( # a\n)", "let x = f(" + " " * 47 + "# a\n)\n"),
+        ("let x = f(y # a\n)", "let x = f(\n  y," + " " * 53 + "# a\n)\n"),
+        ("let x = f(\ny\n# a\n\n\n# b\n)", "let x = f(\n  y,\n  # a\n\n  # b\n)\n"),
+        ("let x = d(a # 1\n) # 2\n {}", "let x = d(\n  a," + " " * 53 + "# 1\n) {" + " " * 54 + "# 2\n}\n"),
+        ("let x = d(a) # 2\n {}", "# 2\nlet x = d(a) { }\n"),
+        ("let x = { _target_ = b.C # 1\n y = 1 }", "let x = b.C(" + " " * 45 + "# 1\n  y = 1,\n)\n"),
+        (
+            "let x = { # 0\n _target_ = b.C # 1\n y = 1 # 2\n}",
+            "let x = b.C(" + " " * 45 + "# 0\n  # 1\n  y = 1," + " " * 49 + "# 2\n)\n",
+        ),
+        ("let x = [1, # a\n 2]", "let x = [\n  1," + " " * 53 + "# a\n  2,\n]\n"),
+    ],
+)
+def test_a_comment_stays_beside_what_it_stood_beside(before: str, after: str) -> None:
+    assert formatted(before) == after
+
+
+def test_line_ends_are_those_of_the_first_line() -> None:
+    long = 'let a = """\r\n  x\n  y\r\r\n"""'
+
+    assert formatted(f"{long}\nlet b = 1") == 'let a = """\r\n  x\r\n  y\r\r\n"""\r\nlet b = 1\r\n'
+    assert formatted(f"# c\n{long}\r\n") == '# c\nlet a = """\n  x\n  y\r\r\n"""\n'
+    assert tree_of(formatted(long)) == tree_of(long)
+
+
+@pytest.mark.parametrize("path", bad_fixtures(), ids=lambda path: path.stem)
+def test_syntax_errors_are_refused_and_nothing_else_is(path: Path) -> None:
+    source = Source(path.name, path.read_bytes().decode("utf-8"))
+    _, wrong = parse(source)
+
+    result = format_source(source)
+
+    assert (result.text is None) == bool(wrong)
+    assert [each.message for each in result.diagnostics] == [each.message for each in wrong]
+
+
+def test_lines_are_broken_where_they_get_too_long() -> None:
+    for size in range(1, 130):
+        text = formatted(f"training {{ model = a.B({'x' * size} = 1, y = [2, {'z' * 30}]) }}")
+        assert max(map(len, text.split("\n"))) <= 120 or size > 110
+
+
+def test_numbers_of_a_list_fill_their_lines() -> None:
+    text = formatted(f"let a = [\n{', '.join(map(str, range(1000, 1060)))}\n]")
+
+    assert text.count("\n") == 5
+    assert max(map(len, text.split("\n"))) <= 120
+
+
+def test_the_comparison_sees_what_differs() -> None:
+    def parsed(text: str) -> tuple[Source, object]:
+        source = Source("r", text)
+        return source, parse(source)[0]
+
+    base = "let a = { x = 1_0  y = f(z = b) } # c\n"
+    for other in (
+        base.replace("1_0", "10"),
+        base.replace("= b", "= bb"),
+        base.replace("z = b", "b"),
+        base.replace("# c", "# d"),
+        base.replace("# c", ""),
+        base.replace("f(", "partial f("),
+        base.replace("x = 1_0", "new x = 1_0"),
+        base.replace("let", "parallel"),
+    ):
+        assert not same(parsed(base), parsed(other)), other  # type: ignore[arg-type]
+    assert same(parsed(base), parsed(base.replace(" ", "\n", 1)))  # type: ignore[arg-type]
+
+
+# -- properties -------------------------------------------------------------------------------------------------------
+
+GAPS = [
+    " ",
+    " ",
+    " ",
+    "\n",
+    "\n",
+    "\n  ",
+    "\n\n",
+    "\n \n\n",
+    "\r\n",
+    "\t",
+    "\f",
+    " #{}\n",
+    "#{}\n",
+    "\n#{}\n\n",
+    "\n  # {}\r\n",
+]
+NAMES = [
+    "a", "b", "lr", "model", "optimizer", "scheduler_interval", "dataset", "on", "new", "runs", "requires", "extends", "stages",
+    "recipe", "let", "training", "config", "é", "_x9", "a_rather_long_name_for_a_setting_of_a_recipe",
+]  # fmt: skip
+SCALARS = [
+    "1", "-1", "4_000_000", "2e-3", "16kHz", "4h", "true", "false", "null", '""', '"a # b"', '"${a.b} $${"', '"\\"#\\u{1F600}"',
+    '"""x"""', '"""\n    # no comment\n  y "" z\n\n\n  """', '"' + "long " * 20 + '"',
+]  # fmt: skip
+
+name = st.sampled_from(NAMES)
+path = st.lists(name, min_size=1, max_size=3).map(lambda parts: " . ".join(parts).split(" "))
+head = path.filter(lambda parts: parts[0] not in {"true", "false", "null", "partial"})
+scalar = st.one_of(st.sampled_from(SCALARS).map(lambda text: [text]), head)
+
+
+def joined(parts: list[list[str]], between: list[str]) -> list[str]:
+    return [word for number, part in enumerate(parts) for word in ([*between, *part] if number else part)]
+
+
+def block_of(value: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str]]:
+    key = st.one_of(path, st.sampled_from([['"odd key"'], ["true"], ["partial"]]))
+    setting = st.tuples(key, value).map(lambda pair: [*pair[0], "=", *pair[1]])
+    field = st.tuples(
+        name, st.sampled_from([[], ["?"]]), st.sampled_from([["str"], ["float32", "[", "time", ",", "80", "]"]])
+    )
+    entry = st.one_of(
+        setting,
+        setting,
+        setting.map(lambda words: ["new", *words]),
+        field.map(lambda three: [three[0], *three[1], ":", *three[2]]),
+        st.tuples(name, st.just(["{", "}"])).map(lambda pair: [pair[0], *pair[1]]),
+    )
+    target = st.sampled_from([["_target_", "=", "torch", ".", "optim", ".", "AdamW"], ["_target_", "=", '"a.B"'], []])
+    comma = st.sampled_from([[], [","]])
+    return st.tuples(target, st.lists(st.tuples(entry, comma), max_size=4)).map(
+        lambda both: ["{", *both[0], *(word for pair in both[1] for word in (*pair[0], *pair[1])), "}"]
+    )
+
+
+def larger(value: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str]]:
+    argument = st.one_of(value, st.tuples(name, value).map(lambda pair: [pair[0], "=", *pair[1]]))
+    last = st.sampled_from([[], [","]])
+    arguments = st.tuples(st.lists(argument, max_size=4), last).map(
+        lambda both: ["(", *joined(both[0], [","]), *(both[1] if both[0] else []), ")"]
+    )
+    block = block_of(value)
+    return st.one_of(
+        st.tuples(st.lists(value, max_size=4), last).map(
+            lambda both: ["[", *joined(both[0], [","]), *(both[1] if both[0] else []), "]"]
+        ),
+        block,
+        st.tuples(head, arguments).map(lambda both: [*both[0], *both[1]]),
+        st.tuples(head, arguments).map(lambda both: ["partial", *both[0], *both[1]]),
+        st.tuples(head, arguments, block).map(lambda three: [*three[0], *three[1], *three[2]]),
+        st.tuples(head, block).map(lambda both: [*both[0], *both[1]]),
+    )
+
+
+value = st.recursive(scalar, larger, max_leaves=12)
+clause = st.one_of(
+    st.sampled_from([["requires", "training"], ["requires", "a", ",", "b"], ["on", "gpu"]]),
+    path.map(lambda words: ["runs", *words]),
+)
+stage = st.tuples(
+    st.sampled_from(["train", "infer", "prepare_alignment", "a"]),
+    st.lists(clause, max_size=3),
+    st.one_of(st.just([]), block_of(scalar)),
+).map(lambda three: [three[0], *(word for each in three[1] for word in each), *three[2]])
+declaration = st.one_of(
+    st.tuples(st.sampled_from(["let", "parallel"]), name, value).map(
+        lambda three: [three[0], three[1], "=", *three[2]]
+    ),
+    st.tuples(
+        st.sampled_from(
+            [["recipe", "r"], ["dataset", "d"], ["training"], ["config", "c"], ["config", "c", "extends", "b"]]
+        ),
+        block_of(value),
+    ).map(lambda both: [*both[0], *both[1]]),
+    st.lists(stage, max_size=4).map(lambda stages: ["stages", "{", *(word for each in stages for word in each), "}"]),
+)
+recipe = st.lists(declaration, max_size=4).map(lambda parts: [word for part in parts for word in part])
+
+
+def spaced(words: list[str], chance: random.Random) -> str:
+    """The words with any white space between them, and comments that are all different."""
+    gaps = [chance.choice(GAPS) for _ in (*words, "")] if chance.random() < 0.9 else [" "] * (len(words) + 1)
+    texts = (gap.format(f" {number}" + " \t" * (number % 2)) for number, gap in enumerate(gaps))
+    return "".join(gap + word for gap, word in zip(texts, [*words, ""], strict=True))
+
+
+def holds(text: str) -> None:
+    result = formatted(text)
+    assert tree_of(result) == tree_of(text)
+
+
+@settings(max_examples=250, deadline=None)
+@given(recipe, st.randoms(use_true_random=False))
+def test_any_recipe_with_comments_anywhere(words: list[str], chance: random.Random) -> None:
+    holds(spaced(words, chance))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(RECIPES), st.randoms(use_true_random=False))
+def test_our_recipes_with_comments_anywhere(text: str, chance: random.Random) -> None:
+    tokens, _ = tokenize(Source("r", text))
+
+    holds(spaced([text[token.start_pos : token.end_pos] for token in tokens], chance))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(RECIPES), st.randoms(use_true_random=False))
+def test_our_recipes_with_a_few_comments_and_line_ends(text: str, chance: random.Random) -> None:
+    tokens, _ = tokenize(Source("r", text))
+    for number, token in enumerate(sorted(chance.sample(tokens, 5), key=lambda token: -(token.start_pos or 0))):
+        at = token.start_pos or 0
+        text = text[:at] + chance.choice(["\n", " ", "\n\n", f"# {number}\n"]) + text[at:]
+
+    holds(text)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(RECIPES), st.randoms(use_true_random=False))
+def test_the_edits_make_the_text(text: str, chance: random.Random) -> None:
+    for _ in range(3):
+        at = chance.randrange(len(text))
+        text = text[:at] + chance.choice("\n ") + text[at:] if text[at] == " " else text
+    source = Source("r", text)
+    changes = edits(source)
+
+    result = text
+    for edit in reversed(changes or ()):
+        result = result[: edit.span.start] + edit.text + result[edit.span.end :]
+
+    assert changes is None or result == format_text(source)
+
+
+# -- comments ---------------------------------------------------------------------------------------------------------
+
+
+def test_comments_are_what_the_lexer_leaves_out() -> None:
+    text = 'a # 1\n"# no" # 2 "\n\'# no\' \' # 3\n"""# no\n# no""" # 4\r\n"\\" # no" "never closed # no\n# 5\n"""# no'
+
+    assert noted(text) == ["# 1", '# 2 "', "# 3", "# 4", "# 5"]
+    assert all("\r" not in span.text for span in comments(Source("r", text)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from("#\"'\\\n\r ab{}=é")))
+def test_no_word_overlaps_a_comment(text: str) -> None:
+    source = Source("r", text)
+    inside = {at for span in comments(source) for at in range(span.start, span.end)}
+    tokens, _ = tokenize(source)
+
+    for token in tokens:
+        if token.type != "MISSING":
+            assert inside.isdisjoint(range(token.start_pos or 0, token.end_pos or 0))
