@@ -12,7 +12,9 @@ from contextlib import contextmanager
 
 from esp3c.check import RULES, check
 from esp3c.check.account import Account
+from esp3c.check.accounting import account
 from esp3c.check.ignores import apply_ignores
+from esp3c.check.limits import LIMITS
 from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
 from esp3c.emit.files import EmittedFile, Layout
 from esp3c.ir import Recipe
@@ -54,7 +56,8 @@ def compile(source: Source, world: World, overrides: Sequence[Source] = (), layo
         diagnostics = tuple(in_order(ignored.kept))
         failed = any(each.severity is Severity.ERROR for each in diagnostics)
         files = () if failed or layout is None else _emit(recipe, layout)
-        return Result(file, recipe, diagnostics, files, tuple(in_order(ignored.taken)))
+        counted = account(recipe, world) if errors.structure_known(syntactic) else Account()
+        return Result(file, recipe, diagnostics, files, tuple(in_order(ignored.taken)), counted)
 
 
 def _emit(recipe: Recipe, layout: Layout) -> tuple[EmittedFile, ...]:
@@ -93,5 +96,5 @@ def _overrides(sources: Sequence[Source]) -> tuple[tuple[ast.Setting, ...], list
 
 def codes() -> dict[str, Code]:
     """Every code of the compiler, by its id."""
-    found = [*errors.codes(), *(code_of(rule) for rule in RULES)]
+    found = [*errors.codes(), *(code_of(each) for each in (*RULES, *LIMITS))]
     return {code.id: code for code in sorted(found, key=lambda code: code.id)}

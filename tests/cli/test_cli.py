@@ -81,7 +81,7 @@ def code_of(*arguments: str) -> int:
         ([], 2),
         (["nothing"], 2),
         (["check", "--no-such-flag"], 2),
-        (["check", "a", "b"], 2),
+        (["check", "a", "b"], 1),
         (["check", "--format", "xml"], 2),
         (["check", "--set", "a"], 2),
         (["check", "--set"], 2),

@@ -248,7 +248,7 @@ def test_an_unknown_target_of_a_block_is_found_at_its_path() -> None:
 
 @pytest.mark.parametrize("path", ["src", "src.model", "torch.optim"])
 @pytest.mark.parametrize(
-    "place", ["config c {{ a = {0}() }}", "dataset d {{ class = src.model.CTCRecognizer  builder = {0}() }}"]
+    "place", ["config c {{ a = {0}() }}", "dataset d {{ class = dataset.dataset.SpokenDigits  builder = {0}() }}"]
 )
 def test_a_module_is_not_called(path: str, place: str) -> None:
     result = build(place.format(path))

@@ -12,6 +12,7 @@ import pytest
 from omegaconf import DictConfig
 
 from espnet3.utils.config_errors import at_key, config_in_use, fault_of, named_in
+from espnet3.utils.config_keys import misspelt_keys
 from espnet3.utils.config_utils import load_and_merge_config
 from espnet3.utils.error_report import Report, report_on, told
 from espnet3.utils.errors import ConfigError
@@ -174,11 +175,9 @@ def test_a_value_from_the_command_line_has_its_place_there(folder: Path) -> None
 
 
 def error_of(call: Any, *arguments: Any) -> Exception:
-    try:
+    with pytest.raises(Exception) as caught:
         call(*arguments)
-    except Exception as error:
-        return error
-    raise AssertionError("nothing was raised")
+    return caught.value
 
 
 def key_of(error: BaseException, config: Any) -> str | None:
@@ -352,3 +351,32 @@ def test_a_users_error_is_told_once(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("NO_COLOR", "1")
     assert told(caught.value, Terminal(), str(folder)) == plain
     assert told(ConfigError("no place"), io.StringIO()) == "error: no place"
+
+
+@pytest.mark.parametrize(
+    "keys, told_of",
+    [
+        (["optimiser", "model"], {"optimiser": "optimizer"}),
+        (["optimizer", "optimizer_2", "optimiser"], {}),
+        (["my_own", "notes", "models_of_mine"], {}),
+        (["scheduler_intervall"], {"scheduler_intervall": "scheduler_interval"}),
+    ],
+)
+def test_a_key_is_told_of_only_where_another_may_be_meant(keys: list[str], told_of: dict[str, str]) -> None:
+    assert misspelt_keys(keys, "training.yaml") == told_of
+    assert misspelt_keys(keys, "scaffold.yaml") == {}
+
+
+def test_a_setting_that_lightning_refuses_has_its_key(folder: Path) -> None:
+    from espnet3.components.modeling.lightning_module import ESPnetLightningModule
+    from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
+
+    path = folder / "conf" / "training.yaml"
+    for text, key in (("devices: 0", "trainer.devices|"), ("max_epoch: 3", "trainer.max_epoch|")):
+        path.write_text(f"trainer:\n  accelerator: cpu\n  {text}\n")
+        config = loaded(folder)
+        import torch
+
+        module = ESPnetLightningModule(torch.nn.Linear(1, 1), config)
+        error = error_of(ESPnet3LightningTrainer, module, folder / "exp", config)
+        assert key_of(error, config) == key

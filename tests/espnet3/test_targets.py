@@ -90,7 +90,7 @@ def test_functions_and_datasets_by_name_are_held_to_the_list_too() -> None:
     allow_targets(["os.path.join"], {})
     with pytest.raises(TargetRefused, match=r"output_fn: os\.path\.split is not named.*did you mean 'os\.path\.join'"):
         import_dotted("os.path.split", "output_fn")
-    with pytest.raises(TargetRefused, match="data_src: json.tool is not named"):
+    with pytest.raises(TargetRefused, match=r"data_src: json\.tool is not named"):
         load_dataset_module("json.tool")
 
 

@@ -18,34 +18,54 @@ from esp3c.diagnostics import Diagnostic
 from esp3c.pipeline import Result, compile
 from esp3c.source import Source
 from esp3c.world import MemoryWorld
+from support.sized import SIZED
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 _CLASS = "class {0}:\n    def __init__(self, **kwargs): ...\n"
+_CALLED = _CLASS + "    def __call__(self, *args, **kwargs): ...\n"
 
 MODULES = {
     "espnet3.systems.base.system": "class BaseSystem:\n    def train(self): ...\n",
     "espnet3.systems.asr.system": "from espnet3.systems.base.system import BaseSystem\nclass ASRSystem(BaseSystem): ...\n",
-    "espnet3.systems.asr.metrics.wer": _CLASS.format("WER"),
-    "espnet3.systems.asr.metrics.cer": _CLASS.format("CER"),
-    "espnet3.components.data.collate": _CLASS.format("CommonCollateFn"),
+    "espnet3.systems.asr.metrics.wer": _CALLED.format("WER"),
+    "espnet3.systems.asr.metrics.cer": _CALLED.format("CER"),
+    "espnet3.components.data.collate": _CALLED.format("CommonCollateFn"),
     "espnet3.components.data.data_organizer": _CLASS.format("DataOrganizer"),
-    "torch.nn": "from .modules import ReLU as ReLU, LayerNorm as LayerNorm\n",
+    "torch.nn": "from .modules import *\n",
+    "torch.nn.modules": "from .module import Module\nclass ReLU(Module): ...\nclass LayerNorm(Module):\n    def __init__(self, **kwargs): ...\n",
+    "torch.nn.modules.module": "class Module: ...\n",
     "torch.optim": "from torch.optim.adamw import AdamW as AdamW\n",
-    "torch.optim.lr_scheduler": _CLASS.format("OneCycleLR"),
-    "src.model": _CLASS.format("CTCRecognizer"),
-    "src.text": _CLASS.format("CharTokens"),
-    "src.transforms": _CLASS.format("RandomGain"),
-    "src.inference": _CLASS.format("Recognizer") + "def build_output(data, model_output, idx): ...\n",
-    "src.stages": "def export_onnx(training_config, export_config): ...\n",
+    "torch.optim.adamw": (
+        "from .optimizer import Optimizer\nclass AdamW(Optimizer):\n    def __init__(self, params, lr=1e-3, **kwargs): ...\n"
+    ),
+    "torch.optim.optimizer": "class Optimizer: ...\n",
+    "torch.optim.lr_scheduler": (
+        "class LRScheduler: ...\n"
+        "class OneCycleLR(LRScheduler):\n    def __init__(self, optimizer, max_lr=0.1, **kwargs): ...\n"
+    ),
+    "torch.utils.data.dataset": "class Dataset: ...\nclass IterableDataset(Dataset): ...\n",
+    "lightning.pytorch.callbacks.callback": "class Callback: ...\n",
+    "src.callbacks": "from lightning.pytorch.callbacks.callback import Callback\nclass Own(Callback): ...\n",
+    "src.model": (
+        "from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"
+    ),
+    "src.text": _CALLED.format("CharTokens"),
+    "src.transforms": _CALLED.format("RandomGain"),
+    "src.inference": _CALLED.format("Recognizer") + "def build_output(data, model_output, idx): ...\n",
+    "src.stages": "def export_onnx(*configs): ...\n",
     "src.label": _CLASS.format("Runner") + _CLASS.format("Provider"),
     "src.plain": _CLASS.format("NotASystem"),
     "src.system": (
         "from espnet3.systems.asr.system import ASRSystem\n"
         "class DigitsSystem(ASRSystem):\n    def prepare_alignment(self): ...\n"
     ),
-    "dataset.dataset": _CLASS.format("SpokenDigits"),
-    "dataset.builder": _CLASS.format("SpokenDigitsBuilder"),
+    "dataset.dataset": (
+        _CLASS.format("SpokenDigits") + "    def __len__(self): ...\n    def __getitem__(self, index): ...\n"
+    ),
+    "dataset.builder": "class SpokenDigitsBuilder:\n" + "".join(
+        f"    def {name}(self, **kwargs): ...\n" for name in ("is_source_prepared", "prepare_source", "is_built", "build")
+    ),
     "os": "def system(command): ...\ndef popen(cmd): ...\n",
     "subprocess": "def run(*popenargs, **kwargs): ...\n",
     "shutil": "def rmtree(path): ...\n",
@@ -55,6 +75,9 @@ MODULES = {
     "hydra.utils": "def get_method(path): ...\n",
     "numpy": "def load(file, allow_pickle=False): ...\n",
     "hub_models": "def load(name, **kwargs): ...\n",
+    "elsewhere": "from nowhere.at_all import *\n",
+    "src.sized": SIZED,
+    "src.unfinished": "class Model:\n    def __init__(self, size\n",
     "src.shell": "from os import system as run\n",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esp3c.check import choices, keys, names, objects, publication, resources, safety, stages, targets
+from esp3c.check import keys, names, publication, resources, safety, stages, targets, targets_choices, targets_objects
 from esp3c.check.rule import Rule
 from esp3c.diagnostics import Diagnostic
 from esp3c.ir import Recipe
@@ -37,16 +37,16 @@ RULES: tuple[Rule, ...] = (
     targets.missing_argument,
     targets.wrong_type,
     targets.unlike_default,
-    objects.abstract_class,
-    objects.not_callable,
-    objects.wrong_kind,
-    objects.needless_partial,
+    targets_objects.abstract_class,
+    targets_objects.not_callable,
+    targets_objects.wrong_kind,
+    targets_objects.needless_partial,
     targets.supplied_argument,
-    objects.builder_methods,
-    objects.builder_argument,
-    objects.stage_function,
-    objects.broken_module,
-    choices.refused_value,
+    targets_objects.builder_methods,
+    targets_objects.builder_argument,
+    targets_objects.stage_function,
+    targets_objects.broken_module,
+    targets_choices.refused_value,
     targets.wrong_dimension,
     stages.unknown_stage,
     stages.stage_name,

@@ -101,20 +101,22 @@ def shape_fits(node: Node, type: t.Type) -> bool:
 
 
 def all_values(node: Node) -> Iterator[Node]:
-    yield node
-    match node:
-        case MapNode(entries):
-            for entry in entries:
-                yield from all_values(entry.value)
-        case ListNode(items):
-            for item in items:
-                yield from all_values(item)
-        case CallNode() | DatasetNode():
-            yield from all_values(node.arguments)
-        case CarriedNode():
-            yield from all_values(node.value)
-        case _:
-            return
+    """A value and all values inside it, in order. Names that stand for names may be long chains: no recursion."""
+    left: list[Node] = [node]
+    while left:
+        each = left.pop()
+        yield each
+        match each:
+            case MapNode(entries):
+                left.extend(entry.value for entry in reversed(entries))
+            case ListNode(items):
+                left.extend(reversed(items))
+            case CallNode() | DatasetNode():
+                left.append(each.arguments)
+            case CarriedNode():
+                left.append(each.value)
+            case _:
+                continue
 
 
 def config_value(config: Config, dotted: str) -> Node | None:

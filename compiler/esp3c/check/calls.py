@@ -12,15 +12,15 @@ from weakref import WeakKeyDictionary
 
 from esp3c.check.blocks import all_values, walk_blocks
 from esp3c.check.values import Comparing, Doubt, Misfit
-from esp3c.ir import CallNode, Config, DatasetNode, LinkNode, ListNode, Node, PythonNode, Recipe, at, strip
+from esp3c.ir import CallNode, Config, DatasetNode, LinkNode, ListNode, Node, PythonNode, Recipe, Scalar, at, strip
 from esp3c.python import types as p
 from esp3c.python.find import Status
 from esp3c.python.model import Class
-from esp3c.python.reader import Reader, reader
+from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
 from esp3c.record import record
 from esp3c.schema import types as t
-from esp3c.schema.roles import ROLES, Role
+from esp3c.schema.roles import MODULE, ROLES, Role
 from esp3c.source import Span
 from esp3c.world import World
 
@@ -196,6 +196,32 @@ def _dataset_verdict(recipe: Recipe, config: Config, use: DatasetNode, reading: 
     return Verdict(use.head, target.target.path, made, arguments, missing)
 
 
+def of_wrong_kind(reading: Reader, verdict: Verdict) -> bool:
+    """Whether a call makes an object that its place has no use for."""
+    role = verdict.call.role if verdict.call is not None else None
+    if role is None or not role.kinds or verdict.call is None or verdict.call.node.partial:
+        return False
+    found = reading.find(verdict.path)
+    if not isinstance(found.definition, Class) or reading.is_a(found.path, role.kinds) is not False:
+        return False
+    return not _looks_like(reading, found, role.kinds)
+
+
+def _looks_like(reading: Reader, found: Found, kinds: tuple[str, ...]) -> bool:
+    """Whether an object would do without being of the class: metrics and optimizers are known by what they have."""
+    if MODULE in kinds:
+        return False
+    members = set(reading.members(found.path))
+    if any(kind.startswith("espnet3.") for kind in kinds):
+        return "__call__" in members
+    if any(kind.startswith("lightning.") for kind in kinds):
+        # Lightning is installed under two names, and extensions bring protocols of their own.
+        paths = reading.bases(found.path).paths
+        ends = {kind.rpartition(".")[2] for kind in kinds}
+        return any(path.rpartition(".")[2] in ends for path in paths)
+    return {"step", "zero_grad"} <= members or ("step" in members and "get_last_lr" in members)
+
+
 def _follow(config: Config | None) -> _Follow:
     return _Follow(config)
 
@@ -221,15 +247,21 @@ def _argument(name: str, key_span: Span, value: Node, made: Signature, comparing
     else:
         wanted = p.type_of(comparing.reader, bound.module, annotation)
         by_default = False
-        own = _of_default(default, exactly=True)
-        if not isinstance(wanted, p.Unknown) and not isinstance(own, p.Unknown):
-            # `mode: str = None`: a default is always taken, whatever the annotation forgot.
-            wanted = p.union(wanted, own)
+        wanted = _with_default(wanted, default, key_span, comparing)
     outcome = comparing.compare(value, wanted)
     if isinstance(outcome, Misfit):
         return Argument(name, key_span, value, bound, misfit=outcome, by_default=by_default)
     doubt = outcome.why if isinstance(outcome, Doubt) else ""
     return Argument(name, key_span, value, bound, doubt=doubt, by_default=by_default)
+
+
+def _with_default(wanted: p.Type, text: str | None, span: Span, comparing: Comparing) -> p.Type:
+    """`mode: str = None`: a default is always taken, whatever the annotation forgot."""
+    own = _of_default(text, exactly=True)
+    if isinstance(wanted, p.Unknown) or isinstance(own, p.Unknown) or text is None:
+        return wanted
+    forgotten = isinstance(comparing.compare(Scalar(ast.literal_eval(text), span), wanted), Misfit)
+    return p.union(wanted, own) if forgotten else wanted
 
 
 def _of_default(text: str | None, *, exactly: bool = False) -> p.Type:

@@ -7,10 +7,9 @@ from esp3c.source import Span
 from esp3c.suggest import did_you_mean
 
 
-def wrong_part(parts: list[Node | None], metrics: dict[object, Span]) -> tuple[Span, str]:
+def wrong_part(entry: Node, parts: list[Node | None], metrics: dict[object, Span]) -> tuple[Span, str]:
     """The first part of an entry that is certainly wrong, and why; empty where none is."""
     metric, count, mode = parts
-    assert metric is not None and count is not None and mode is not None
     if isinstance(metric, Scalar) and (not isinstance(metric.value, str) or not metric.value):
         return metric.span, "not the name of a metric"
     if isinstance(count, Scalar) and (type(count.value) is not int or count.value < 1):
@@ -21,4 +20,4 @@ def wrong_part(parts: list[Node | None], metrics: dict[object, Span]) -> tuple[S
         return metric.span, "this metric has an entry before"
     if isinstance(metric, Scalar):
         metrics[metric.value] = metric.span
-    return metric.span, ""
+    return entry.span, ""

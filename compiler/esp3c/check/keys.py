@@ -363,7 +363,7 @@ def criterion(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             if len(parts) != 3:
                 where, label = entry.span, f"this has {len(parts)} of the three"
             else:
-                where, label = wrong_part(parts, metrics)
+                where, label = wrong_part(entry, parts, metrics)
             if label:
                 message = 'an entry of `best_model_criterion` is `[metric, how many to keep, "min" or "max"]`'
                 yield Diagnostic(code_of(criterion), message, Label(where, label))

@@ -86,8 +86,11 @@ def stage_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _free(recipe: Recipe, stage: Stage, better: str) -> bool:
     """Whether a stage can be renamed without a look elsewhere: nothing has the new name, or says the old one."""
-    words = re.findall(r"\w+", stage.name_span.source.text)
-    return bool(_NAME.fullmatch(better)) and words.count(stage.name) == 1 and better not in {*words, *_RESERVED}
+    said = re.findall(r"\w+", stage.name_span.source.text).count(stage.name)
+    taken = {each.name for each in recipe.stages} | {
+        entry.name for config in recipe.configs.values() for entry in config.root.entries
+    }
+    return said == 1 and better not in {*taken, *_RESERVED} and _NAME.fullmatch(better) is not None
 
 
 @explained("ESP0603", "a stage is not named by a verb", Severity.WARNING)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from esp3c.check.calls import Argument, Verdict, verdicts
+from esp3c.check.calls import Argument, Verdict, of_wrong_kind, verdicts
 from esp3c.check.fits import said
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
@@ -60,7 +60,7 @@ def unknown_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 continue
             free = [name for name in names if name not in given]
             near = nearest(argument.name, free)
-            meant = SYNONYMS.get(argument.name)
+            meant = _synonym(argument.name)
             if not near and meant in free:
                 near = [meant]
             yield Diagnostic(
@@ -71,6 +71,12 @@ def unknown_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 help=() if near else (takes(verdict, names),),
                 fix=_renamed(argument, near),
             )
+
+
+def _synonym(name: str) -> str:
+    """The same argument in the words of another library, also where those are misspelt."""
+    known = name if name in SYNONYMS else next(iter(nearest(name, SYNONYMS)), "") if len(name) > 4 else ""
+    return SYNONYMS.get(known, "")
 
 
 def _renamed(argument: Argument, near: list[str]) -> Fix | None:
@@ -94,7 +100,7 @@ def missing_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """
     reading = reader(world)
     for verdict in verdicts(recipe, world):
-        if not verdict.missing:
+        if not verdict.missing or of_wrong_kind(reading, verdict):
             continue
         given = [each for each in verdict.arguments if each.bound is None and not verdict.signature.open]
         absent = [each for each in verdict.missing if not _misspelt(each, given)]
@@ -115,7 +121,7 @@ def missing_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _misspelt(bound: Bound, unknown: list[Argument]) -> bool:
     """Whether an argument that is reported as unknown is this one, misspelt."""
-    return any(nearest(each.name, [bound.name]) or SYNONYMS.get(each.name) == bound.name for each in unknown)
+    return any(nearest(each.name, [bound.name]) or _synonym(each.name) == bound.name for each in unknown)
 
 
 @explained("ESP0404", "a value of the wrong type")
@@ -131,7 +137,7 @@ def wrong_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for verdict in verdicts(recipe, world):
         for argument in verdict.arguments:
             misfit, bound = argument.misfit, argument.bound
-            if misfit is None or bound is None or argument.by_default:
+            if misfit is None or bound is None or argument.by_default or argument.name in _supplied(verdict):
                 continue
             wanted = p.said(misfit.wanted)
             whole = misfit.node is strip(argument.value)
@@ -143,6 +149,11 @@ def wrong_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 help=(misfit.help,) if misfit.help else (),
                 fix=_unquoted(misfit.node, misfit.wanted),
             )
+
+
+def _supplied(verdict: Verdict) -> tuple[str, ...]:
+    role = verdict.call.role if verdict.call is not None else None
+    return role.supplied if role is not None else ()
 
 
 def _type(reading: Reader, bound: Bound) -> p.Type:
@@ -249,8 +260,7 @@ def short(path: str) -> str:
 
 
 def takes(verdict: Verdict, names: list[str]) -> str:
-    role = verdict.call.role if verdict.call is not None else None
-    supplied = role.supplied if role is not None else ()
+    supplied = _supplied(verdict)
     shown = [name for name in names if name not in supplied]
     if not shown:
         return f"`{short(verdict.path)}` takes no arguments"

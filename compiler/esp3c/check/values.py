@@ -132,8 +132,8 @@ class Comparing:
 
     def scalar_as_object(self, node: Node, value: object, wanted: p.Type, path: str, of_type: bool) -> Outcome:
         text = isinstance(value, str)
-        if path == "pathlib.Path" and text:
-            return None
+        if path == "pathlib.Path":
+            return None if text else Misfit(node, wanted)
         if value is None:
             return Misfit(node, wanted)
         if path == "datetime.timedelta":
@@ -226,8 +226,9 @@ class Comparing:
                 )
             case p.Basic("None") | p.Literals():
                 return Misfit(node, wanted) if plain else Doubt("it is not compared")
-            case p.Basic("str" | "bool" | "bytes"):
-                return Misfit(node, wanted) if plain else Doubt("it is not compared")
+            case p.Basic():
+                numeric = {"__int__", "__float__", "__index__"}.intersection(self.reader.members(path))
+                return Misfit(node, wanted) if plain and not numeric else Doubt("it is not compared")
         return Doubt("whether such an object will do is not known")
 
     def object(self, node: PythonNode, wanted: p.Type) -> Outcome:

@@ -193,10 +193,11 @@ def _formatted(data: bytes, shown: str) -> str:
 def _show_diff(old: str, new: str, shown: str, stream: TextIO) -> None:
     from difflib import unified_diff
 
+    from esp3c.format import lines_of
+
     color = wants_color(stream)
     paints = {"-": "31", "+": "32", "@": "36"}
-    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-    for number, line in enumerate(unified_diff(before, after, shown, shown)):
+    for number, line in enumerate(unified_diff(lines_of(old), lines_of(new), shown, shown)):
         whole = line.endswith("\n")
         line = line.removesuffix("\n")
         if stream.isatty():

@@ -25,6 +25,8 @@ COMMANDS = {
     "check": "say what is wrong with a recipe",
     "fmt": "write recipes in their one form",
     "build": "write run.py, system.py and conf/",
+    "plan": "say what a run would do",
+    "graph": "draw the recipe",
     "run": "build the recipe and run its stages",
     "explain": "what an error code means",
 }
@@ -39,6 +41,8 @@ examples:
   esp3c check digits/recipe.esp           say what is wrong with it
   esp3c fmt digits/recipe.esp             write it in its one form
   esp3c build digits/recipe.esp           write run.py, system.py and conf/ beside it
+  esp3c plan digits/recipe.esp            say what a run would do, and do none of it
+  esp3c graph digits/recipe.esp -o digits.svg
   esp3c run digits/recipe.esp             build it and run all its stages
   esp3c run digits/recipe.esp --stages infer measure
   esp3c explain ESP0301                   what an error code means

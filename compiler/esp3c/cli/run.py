@@ -54,11 +54,13 @@ def run(args: argparse.Namespace) -> int:
     from esp3c.cli.writer import write_files
 
     try:
-        output = _folder_of(args.recipe, args.overrides)
+        output = folder_of(args.recipe, args.overrides)
         result, folder = compiled(args.recipe, args.overrides, output)
         if not result.ok:
             return 1
         stages = chosen(result.recipe, args.stages)
+        if refused_by_site(result.recipe, stages):
+            return 1
         write_files(folder, result.files)
     except Failure as failure:
         return fail(failure)
@@ -70,10 +72,24 @@ def run(args: argparse.Namespace) -> int:
     return stream(command)
 
 
+def refused_by_site(recipe: Recipe, stages: list[str]) -> bool:
+    """Whether SLURM has a limit that these stages are over; what it is is said. Asks nothing where none needs SLURM."""
+    from esp3c.check.limits import runs_on_slurm
+    from esp3c.cli.common import show
+
+    if not runs_on_slurm(recipe, stages):
+        return False
+    from esp3c.cli.site import over_site_limits
+
+    found = over_site_limits(recipe, stages)
+    show(found, sys.stderr)
+    return bool(found)
+
+
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def _folder_of(recipe: str, overrides: list[str]) -> Path | None:
+def folder_of(recipe: str, overrides: list[str]) -> Path | None:
     """Beside the recipe; or, for a run with overrides, a folder of its own that the same overrides find again."""
     if not overrides:
         return None

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from esp3c import __version__
 from esp3c.cli.common import Failure
 from esp3c.emit.files import MANIFEST, EmittedFile
 from esp3c.record import record
@@ -68,6 +69,8 @@ def survey(folder: Path, files: Sequence[EmittedFile]) -> tuple[Change, ...]:
 
 def _survey(folder: Path, files: Sequence[EmittedFile]) -> Iterator[Change]:
     owned = _owned(folder)
+    version = _read(folder / MANIFEST).get("esp3c")
+    why = "the recipe has changed" if version in (None, __version__) else f"written by esp3c {version}"
     for each in files:
         target = folder / each.path
         there = _hash(target)
@@ -79,7 +82,7 @@ def _survey(folder: Path, files: Sequence[EmittedFile]) -> Iterator[Change]:
         elif there == _digest(each.text):
             yield Change(each.path, "same", "")
         elif each.path == MANIFEST or there in owned.get(each.path, ()):
-            yield Change(each.path, "changed", "the recipe has changed")
+            yield Change(each.path, "changed", why)
         else:
             edited = each.path in owned
             yield Change(each.path, "in the way", "edited since the last build" if edited else "not written by esp3c")
@@ -91,12 +94,6 @@ def _survey(folder: Path, files: Sequence[EmittedFile]) -> Iterator[Change]:
             yield Change(path, "removed", "no longer part of the recipe")
         elif (folder / path).exists():
             yield Change(path, "kept", "no longer part of the recipe, but edited since the last build")
-
-
-def built_by(folder: Path) -> str:
-    """The version of esp3c that wrote the files of a folder, or nothing where that is not known."""
-    version = _read(folder / MANIFEST).get("esp3c")
-    return version if isinstance(version, str) else ""
 
 
 def differences(folder: Path, files: Sequence[EmittedFile]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ The rules:
   holds a single value of several lines tight: `[{ … }]`.
 - `key = value` settings, named arguments, fields, `let`s, `parallel`s and clauses of stages that stand under each other
   are aligned. An empty line, a comment, a value of several lines and a block end such a table; a name that is twice as
-  long as all above it, and longer by more than four, begins a new one.
+  long as all above it, and longer by more than four, begins a new one, but not among arguments.
 - `key { … }` for `key = { … }`, no commas in blocks, `requires … runs … on …`, and a call for a block with `_target_`.
 - At most one empty line between things, none at the start and end of a block; a declaration whose block is broken is
   set off by empty lines.
@@ -19,7 +19,9 @@ The rules:
 
 from __future__ import annotations
 
+import re
 from difflib import SequenceMatcher
+from itertools import accumulate, islice, takewhile
 
 from esp3c.diagnostics import Diagnostic, Edit
 from esp3c.format.lay import lay_file
@@ -29,6 +31,9 @@ from esp3c.record import record
 from esp3c.source import Source, Span
 from esp3c.syntax import ast
 from esp3c.syntax.parse import parse
+
+MOST_COMPARED = 500
+"""How many lines `edits` compares one by one; the time for more grows with their square."""
 
 
 class Unfaithful(Exception):
@@ -70,16 +75,29 @@ def edits(source: Source) -> tuple[Edit, ...] | None:
     text = format_text(source)
     if text is None:
         return None
-    old, new = source.text.splitlines(keepends=True), text.splitlines(keepends=True)
-    places = [0]
-    for line in old:
-        places.append(places[-1] + len(line))
-    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    old, new = lines_of(source.text), lines_of(text)
+    places = [0, *accumulate(map(len, old))]
+    # Most of the lines of a text that is being worked on are as they were.
+    start = sum(1 for _ in takewhile(_same_lines, zip(old, new, strict=False)))
+    most = min(len(old), len(new)) - start
+    end = sum(1 for _ in islice(takewhile(_same_lines, zip(reversed(old), reversed(new), strict=False)), most))
+    old, new = old[start : len(old) - end], new[start : len(new) - end]
+    codes = [("replace", 0, len(old), 0, len(new))] if old or new else []
+    if len(old) <= MOST_COMPARED:
+        codes = [each for each in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if each[0] != "equal"]
     return tuple(
-        Edit(Span(source, places[start], places[end]), "".join(new[from_:to]))
-        for tag, start, end, from_, to in matcher.get_opcodes()
-        if tag != "equal"
+        Edit(Span(source, places[start + first], places[start + last]), "".join(new[from_:to]))
+        for _, first, last, from_, to in codes
     )
+
+
+def _same_lines(pair: tuple[str, str]) -> bool:
+    return pair[0] == pair[1]
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text, each with its end. Only `\\n` ends a line, as everywhere in the compiler."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _print(source: Source, file: ast.File) -> str:

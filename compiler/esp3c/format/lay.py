@@ -16,7 +16,7 @@ COMMENT_COLUMN = 57
 """How much stands left of a comment at the end of a line; longer code is followed by two spaces."""
 
 LONG_HEAD = 2
-"""How many times as long as the longest above it a head is that begins a new table …"""
+"""How many times as long as the longest above it a setting's head is that begins a new table …"""
 
 LONGER_BY = 4
 """… if it is also longer by more than this."""
@@ -204,7 +204,7 @@ def _tables(entries: Sequence[Comment | Item], out: set[int]) -> list[list[Item]
             before = None
             continue
         size = len(entry.head)
-        jump = size >= LONG_HEAD * longest and size > longest + LONGER_BY
+        jump = entry.kind != "argument" and size >= LONG_HEAD * longest and size > longest + LONGER_BY
         if before is None or entry.blank or entry.kind != before.kind or jump:
             tables.append([])
             longest = 0

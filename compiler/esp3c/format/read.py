@@ -187,7 +187,7 @@ class _Reader:
     def argument(self, argument: ast.Argument) -> Item:
         if argument.name is None:
             return _item("", "", self.value(argument.value), argument.span)
-        return _item(argument.name.span.text, "=", ("= ", *self.value(argument.value)), argument.span)
+        return _item(argument.name.span.text, "argument", ("= ", *self.value(argument.value)), argument.span)
 
     # -- values -------------------------------------------------------------------------------------------------------
 
@@ -242,9 +242,9 @@ class _Reader:
         return f"{'partial ' if call.partial else ''}{call.path}", inside
 
     def as_argument(self, setting: ast.Setting, item: Item) -> Item:
-        if item.head:
-            return item
-        return _item(_key(setting.key), "=", ("= ", *item.groups), setting.span)
+        # A block as a value has no `=` where it stands as a setting.
+        parts: tuple[Part, ...] = item.parts if item.head else ("= ", *item.groups)
+        return _item(_key(setting.key), "argument", parts, setting.span)
 
 
 def _item(head: str, kind: str, parts: tuple[Part, ...], span: Span) -> Item:

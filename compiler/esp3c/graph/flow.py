@@ -33,13 +33,32 @@ from esp3c.schema.stages import KNOWN_STAGES
 
 
 @record
+class Reader:
+    """A stage that reads files of another: those that its configs name, or else what ESPnet3's stage of that name reads."""
+
+    stage: str
+    what: str
+    files: tuple[str, ...] = ()
+
+
+@record
 class Product:
-    """What a stage leaves: `what` (`checkpoints`, `data`), where (`exp/ctc/*.ckpt`), and who reads which part of it."""
+    """What a stage leaves: `what` (`checkpoints`), the folder and the names in it, and who reads which part of it.
+
+    Of `data` no folder is known; `names` are those of its datasets.
+    """
 
     writer: str
     what: str
-    path: str
-    readers: tuple[tuple[str, str], ...]
+    place: str
+    names: str
+    readers: tuple[Reader, ...]
+
+    @property
+    def path(self) -> str:
+        """Folder and names as one: `exp/ctc/*.ckpt`."""
+        first = self.names.split("|")[0]
+        return first if self.place in {"", "."} else f"{self.place}/{first}"
 
 
 def built_in(stage: Stage) -> schema.Stage | None:
@@ -61,12 +80,6 @@ def files_of(recipe: Recipe, stage: Stage, files: schema.Files) -> tuple[str, st
     return folder(recipe, configs_of(stage).get(config, config), key), files.names
 
 
-def shown(place: str, names: str) -> str:
-    """A folder and the names in it as one path: `exp/ctc/*.ckpt`."""
-    first = names.split("|")[0]
-    return first if place == "." else f"{place}/{first}"
-
-
 def products(recipe: Recipe) -> tuple[Product, ...]:
     """What each stage leaves, in the order of the stages."""
     found: list[Product] = []
@@ -77,8 +90,8 @@ def products(recipe: Recipe) -> tuple[Product, ...]:
         later = recipe.stages[number + 1 :]
         data = _data(recipe, stage, known.makes_data)
         if data:
-            readers = tuple((each.name, "data") for each in later if data & _read_data(recipe, each))
-            found.append(Product(stage.name, "data", ", ".join(sorted(data)), readers))
+            readers = tuple(Reader(each.name, "data") for each in later if data & _read_data(recipe, each))
+            found.append(Product(stage.name, "data", "", ", ".join(sorted(data)), readers))
         for files in known.writes:
             found.append(_product(recipe, stage, files, later))
     return tuple(found)
@@ -86,15 +99,15 @@ def products(recipe: Recipe) -> tuple[Product, ...]:
 
 def _product(recipe: Recipe, stage: Stage, files: schema.Files, later: tuple[Stage, ...]) -> Product:
     place, names = files_of(recipe, stage, files)
-    readers: list[tuple[str, str]] = []
+    readers: list[Reader] = []
     for each in later:
-        read = _read(recipe, each, place, names)
-        if read:
-            readers.append((each.name, read))
+        reader = _reader(recipe, each, place, names)
+        if reader is not None:
+            readers.append(reader)
         if _writes(recipe, each, place, names):
             # From here on they are this stage's files.
             break
-    return Product(stage.name, files.what, shown(place, names), tuple(readers))
+    return Product(stage.name, files.what, place, names, tuple(readers))
 
 
 def _writes(recipe: Recipe, stage: Stage, place: str, names: str) -> bool:
@@ -102,16 +115,16 @@ def _writes(recipe: Recipe, stage: Stage, place: str, names: str) -> bool:
     return known is not None and any(files_of(recipe, stage, files) == (place, names) for files in known.writes)
 
 
-def _read(recipe: Recipe, stage: Stage, place: str, names: str) -> str:
-    """What a stage reads of these files, in a word; empty for nothing."""
-    named = dict.fromkeys(_named(recipe, stage, place, names))
+def _reader(recipe: Recipe, stage: Stage, place: str, names: str) -> Reader | None:
+    """How a stage reads these files, if it does."""
+    named = tuple(dict.fromkeys(_named(recipe, stage, place, names)))
     if named:
-        return ", ".join(named)
+        return Reader(stage.name, ", ".join(named), named)
     known = built_in(stage)
     for files in known.reads_files if known is not None else ():
         if files_of(recipe, stage, files) == (place, names) and _applies(recipe, stage, files):
-            return files.what
-    return ""
+            return Reader(stage.name, files.what)
+    return None
 
 
 def _applies(recipe: Recipe, stage: Stage, files: schema.Files) -> bool:

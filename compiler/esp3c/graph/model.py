@@ -80,7 +80,9 @@ def graph_of(recipe: Recipe, stages: Collection[str] | None = None) -> Graph:
     used = {name for config in configs for name in datasets_used(config)}
     datasets = [each for each in recipe.datasets.values() if stages is None or each.name in used]
     names = {stage.name for stage in shown}
-    left = [each for each in products(recipe) if each.writer in names or names & {name for name, _ in each.readers}]
+    left = [
+        each for each in products(recipe) if each.writer in names or names & {reader.stage for reader in each.readers}
+    ]
 
     edges = [*_about_configs(configs, {each.name for each in datasets}), *_about_stages(recipe, shown)]
     for number, product in enumerate(left):
@@ -186,8 +188,8 @@ def _about_product(number: int, product: Product, stages: set[str]) -> list[Edge
     edges = []
     if product.writer in stages:
         edges.append(Edge(_id(Kind.STAGE, product.writer), here, Relation.WRITES))
-    for name, what in product.readers:
-        if name in stages:
-            label = "" if what == product.what else printable(what)
-            edges.append(Edge(here, _id(Kind.STAGE, name), Relation.READ_BY, label))
+    for reader in product.readers:
+        if reader.stage in stages:
+            label = "" if reader.what == product.what else printable(reader.what)
+            edges.append(Edge(here, _id(Kind.STAGE, reader.stage), Relation.READ_BY, label))
     return edges

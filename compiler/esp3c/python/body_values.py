@@ -145,7 +145,8 @@ Env: TypeAlias = dict[str, Value]
 class Scope(Protocol):
     """What the names of a body mean outside of it. `receiver` is the name of its `self`, or empty."""
 
-    receiver: str
+    @property
+    def receiver(self) -> str: ...
 
     def constant(self, dotted: str) -> str | None:
         """The text that a name of the module is bound to for good."""

@@ -30,7 +30,11 @@ ALIASES = {
 }
 """The homes of names that nearly every recipe comes by: no need to look."""
 
-STOPS = frozenset({*ALIASES.values(), "object", "builtins.object", "typing.Generic", "typing.Protocol", "abc.ABC"})
+STOPS = frozenset({
+    *ALIASES.values(), "object", "builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol", "typing.TypedDict",
+    "typing.NamedTuple", "typing_extensions.TypedDict", "typing_extensions.NamedTuple", "enum.Enum", "enum.IntEnum",
+    "enum.StrEnum", "enum.Flag", "enum.IntFlag",
+})  # fmt: skip
 """Classes that are known by name, and are not opened."""
 
 

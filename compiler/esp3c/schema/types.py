@@ -108,7 +108,7 @@ class Range:
     that is not whole is a part of something, at most 1. `among`: only these.
     """
 
-    least: float | None = None
+    least: float = 0
     most: float | None = None
     above: bool = False
     also: tuple[tuple[float, str], ...] = ()
@@ -122,22 +122,31 @@ class Range:
             return value in self.among
         if self.parts and value > 1 and value % 1:
             return False
-        low = self.least is None or (value > self.least if self.above else value >= self.least)
+        low = value > self.least if self.above else value >= self.least
         return low and (self.most is None or value <= self.most)
 
     @property
     def words(self) -> str:
-        """The range as a person says it: `at least 1, or -1 for all of them`."""
+        """The range as a person says it: `a number of at least 1, or -1 for all of them`."""
         if self.among:
-            said = " or ".join(f"{each:g}" for each in self.among)
+            said = ", ".join(map(_plainly, self.among[:-1])) + f" or {_plainly(self.among[-1])}"
         elif self.parts:
             said = "a part between 0 and 1, or a whole number"
-        elif self.least is None:
-            said = f"at most {self.most:g}"
         else:
-            said = f"more than {self.least:g}" if self.above else f"at least {self.least:g}"
-            said += f" and at most {self.most:g}" if self.most is not None else ""
-        return ", or ".join([said, *(f"{each:g} {meaning}" for each, meaning in self.also)])
+            least = f"{'more than' if self.above else 'at least'} {_plainly(self.least)}"
+            most = f" and at most {_plainly(self.most)}" if self.most is not None else ""
+            said = ("a number " if self.above else "a number of ") + least + most
+        return ", or ".join([said, *(f"{_plainly(each)} {meaning}" for each, meaning in self.also)])
+
+    def wrong(self, value: float) -> str:
+        """What is wrong with a number that the range does not hold."""
+        if self.most is not None and value > self.most:
+            return "too large"
+        return "too small" if value <= self.least else "not one of these"
+
+
+def _plainly(number: float) -> str:
+    return str(int(number)) if number % 1 == 0 else str(number)
 
 
 @record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, Severity, code_of, explained
@@ -202,8 +203,9 @@ def illegal(found: Span) -> Diagnostic:
 
 def _plain(found: Span) -> Fix | None:
     """What certainly is meant by signs from a text editor or another language."""
-    if set(found.text) <= {"\u00a0", "\u202f", "\u2007"}:
-        return Fix("write a plain space", (Edit(found, " "),))
+    spaced = re.sub("[\u00a0\u202f\u2007]", " ", found.text)
+    if spaced != found.text and re.fullmatch(r"[\w .]+", spaced):
+        return Fix("write a plain space", (Edit(found, spaced),))
     if found.text[0] in "\u201c\u201d" and found.text[-1] in "\u201c\u201d" and len(found.text) > 1:
         inside = found.text[1:-1]
         if not set(inside) & set('"\\$\u201c\u201d'):
@@ -259,7 +261,7 @@ def colon_for_equals(key: Span, colon: Span) -> Diagnostic:
         code_of(colon_for_equals),
         f"`{key.text}` is set with `=`, not with `:`",
         Label(colon, "write `=`"),
-        fix=Fix("write `=`", (Edit(colon, " ="),)),
+        fix=Fix("write `=`", (Edit(colon, "=" if colon.start > key.end else " ="),)),
     )
 
 

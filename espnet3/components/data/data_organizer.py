@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from espnet3.components.data.dataset import CombinedDataset, DatasetWithTransform, do_nothing
 from espnet3.components.data.dataset_module import instantiate_dataset_reference
+from espnet3.utils.config_errors import at_key
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
 
@@ -147,7 +148,8 @@ class DataOrganizer:
             key: _plain(value) for key, value in fields.items() if key in ("data_src", "data_src_args", "split")
         }
         try:
-            dataset = instantiate_dataset_reference(reference, self._recipe_dir)
+            with at_key(f"{where}.data_src_args" if reference.get("data_src_args") else where):
+                dataset = instantiate_dataset_reference(reference, self._recipe_dir)
         except ConfigError as error:
             raise type(error)(f"{where}: {error}") from error
         return None if name is None else str(name), dataset, transform

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from esp3c.check.blocks import all_values
-from esp3c.check.calls import verdicts
+from esp3c.check.calls import of_wrong_kind, verdicts
 from esp3c.check.rule import needs_whole_file
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
@@ -123,7 +123,7 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         role = call.role
         if not isinstance(found.definition, Class):
             continue
-        if role.kinds and reading.is_a(found.path, role.kinds) is False and not _looks_like(reading, found, role.kinds):
+        if of_wrong_kind(reading, verdict):
             yield _wrong(reading, found, verdict.head, role.what, verdict.path)
         elif role.called and _cannot_be_called(reading, found.path):
             yield Diagnostic(
@@ -143,22 +143,6 @@ def _wrong(reading: Reader, found: Found, span: Span, what: str, path: str) -> D
         Label(span, f"{what} is wanted here"),
         secondary=_definition_label(reading, found, "defined here"),
     )
-
-
-def _looks_like(reading: Reader, found: Found, kinds: tuple[str, ...]) -> bool:
-    """Whether an object would do without being of the class: metrics and optimizers are known by what they have."""
-    if MODULE in kinds or BUILDER in kinds:
-        return False
-    assert isinstance(found.definition, Class)
-    members = set(reading.members(found.path))
-    if any(kind.startswith("espnet3.") for kind in kinds):
-        return "__call__" in members
-    if any(kind.startswith("lightning.") for kind in kinds):
-        # Lightning is installed under two names, and extensions bring protocols of their own.
-        paths = reading.bases(found.path).paths
-        ends = {kind.rpartition(".")[2] for kind in kinds}
-        return any(path.rpartition(".")[2] in ends for path in paths)
-    return {"step", "zero_grad"} <= members or ("step" in members and "get_last_lr" in members)
 
 
 def _cannot_be_called(reading: Reader, path: str) -> bool:
