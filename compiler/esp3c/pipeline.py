@@ -6,15 +6,14 @@ diagnostics, and files are only there when nothing is.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from esp3c.check import RULES, check
 from esp3c.check.account import Account
 from esp3c.check.accounting import account
 from esp3c.check.ignores import apply_ignores
 from esp3c.check.limits import LIMITS
+from esp3c.collector import collector_paused
 from esp3c.diagnostics import Code, Diagnostic, Severity, code_of, in_order
 from esp3c.emit.files import EmittedFile, Layout
 from esp3c.ir import Recipe
@@ -52,11 +51,12 @@ def compile(source: Source, world: World, overrides: Sequence[Source] = (), layo
         # With a bracket missing, what stands in what is a guess: nothing built on it would help.
         found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
         whole = not (syntactic or overrides)
-        ignored = apply_ignores(source, [*syntactic, *misspelt, *found], codes, whole=whole)
+        counted = account(recipe, world) if errors.structure_known(syntactic) else Account()
+        unsure = [each.span for each in counted.unchecked]
+        ignored = apply_ignores(source, [*syntactic, *misspelt, *found], codes, whole=whole, doubtful=unsure)
         diagnostics = tuple(in_order(ignored.kept))
         failed = any(each.severity is Severity.ERROR for each in diagnostics)
         files = () if failed or layout is None else _emit(recipe, layout)
-        counted = account(recipe, world) if errors.structure_known(syntactic) else Account()
         return Result(file, recipe, diagnostics, files, tuple(in_order(ignored.taken)), counted)
 
 
@@ -65,22 +65,6 @@ def _emit(recipe: Recipe, layout: Layout) -> tuple[EmittedFile, ...]:
     from esp3c.emit.recipe import emit
 
     return emit(recipe, layout)
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Leaves the cyclic garbage collector out for a while, and puts it back as it was.
-
-    The trees of a recipe live until the end and hold no cycles. The collector would walk them over and over as they
-    grow, which makes the time for long recipes more than linear.
-    """
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def _overrides(sources: Sequence[Source]) -> tuple[tuple[ast.Setting, ...], list[Diagnostic]]:
@@ -96,5 +80,5 @@ def _overrides(sources: Sequence[Source]) -> tuple[tuple[ast.Setting, ...], list
 
 def codes() -> dict[str, Code]:
     """Every code of the compiler, by its id."""
-    found = [*errors.codes(), *(code_of(each) for each in (*RULES, *LIMITS))]
+    found = [*errors.codes(), *(code_of(rule) for rule in RULES), *(code_of(limit) for limit in LIMITS)]
     return {code.id: code for code in sorted(found, key=lambda code: code.id)}

@@ -68,7 +68,9 @@ def test_mistakes_are_found_at_their_line_with_their_cause() -> None:
 
 def test_a_mistake_that_is_not_there_is_not_counted() -> None:
     """The judge is strict: without an edit nothing is found, and a word that no message has makes another cause."""
-    (mistake,) = RUN.read("keys", '[one]\nbase  spoken_digits\n-   seed    = 2026\n+   sead    = 2026\nsays  seed, xyzzy\n')
+    (mistake,) = RUN.read(
+        "keys", "[one]\nbase  spoken_digits\n-   seed    = 2026\n+   sead    = 2026\nsays  seed, xyzzy\n"
+    )
     found = RUN.Bench().check(mistake)
 
     assert (found.found, found.right_line, found.right_cause) == (True, True, False)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from esp3c.cli.fixing import Fixed, fix_all
 from esp3c.cli.main import main
 from esp3c.cli.report import Checked, further, text
 from esp3c.cli.selection import selection
+from esp3c.cli.watch import watch
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of
 from esp3c.pipeline import Result
 from esp3c.record import changed
@@ -437,6 +439,40 @@ def test_watch_checks_again_when_the_recipe_or_its_python_changes(folder: Path, 
     watching.process.send_signal(signal.SIGINT)
     assert watching.process.wait(timeout=10) == 0
     assert "Traceback" not in watching.out.read_text(encoding="utf-8")
+
+
+def test_watch_clears_a_terminal_and_ends_with_zero(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> set[str]:
+        print("checked")
+        raise KeyboardInterrupt
+
+    assert watch(interrupted) == 0
+    assert capsys.readouterr().out == "checked\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert watch(interrupted) == 0
+    assert capsys.readouterr().out == "\x1b[2J\x1b[3J\x1b[Hchecked\n"
+
+
+def test_what_is_saved_while_it_is_checked_is_checked_again(tmp_path: Path) -> None:
+    path, turns = tmp_path / "recipe.esp", []
+
+    def check() -> set[str]:
+        turns.append(1)
+        if len(turns) == 3:
+            raise KeyboardInterrupt
+        time.sleep(0.05 if len(turns) == 1 else 0)
+        if len(turns) == 1:
+            path.write_text("saved")
+            return {str(path)}
+        # A second change, once nothing is being checked.
+        Timer(0.1, path.write_text, ["saved once more"]).start()
+        os.utime(path, (1, 1))
+        return {str(path)}
+
+    assert watch(check, interval=0.01) == 0
+    assert len(turns) == 3
 
 
 # -- help -------------------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_a_warning_alone_is_no_failure(folder: Path, capsys: pytest.CaptureFixtu
     (folder / "recipe.esp").write_text(WARNS, encoding="utf-8")
 
     assert main(["check"]) == 0
-    assert capsys.readouterr().out.endswith("\n1 warning\n")
+    assert "\n1 warning" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

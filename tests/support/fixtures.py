@@ -18,6 +18,7 @@ from esp3c.diagnostics import Diagnostic
 from esp3c.pipeline import Result, compile
 from esp3c.source import Source
 from esp3c.world import MemoryWorld
+from support.flow_modules import FLOW
 from support.sized import SIZED
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -80,6 +81,8 @@ MODULES = {
     "src.unfinished": "class Model:\n    def __init__(self, size\n",
     "src.shell": "from os import system as run\n",
 }
+
+MODULES.update(FLOW)
 
 WORLD = MemoryWorld(MODULES)
 

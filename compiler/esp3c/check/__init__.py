@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from esp3c.check import keys, names, publication, resources, safety, stages, targets, targets_choices, targets_objects
+from esp3c.check import (
+    flow,
+    keys,
+    names,
+    publication,
+    resources,
+    safety,
+    stages,
+    targets,
+    targets_choices,
+    targets_objects,
+)
 from esp3c.check.rule import Rule
 from esp3c.diagnostics import Diagnostic
 from esp3c.ir import Recipe
@@ -48,6 +59,7 @@ RULES: tuple[Rule, ...] = (
     targets_objects.broken_module,
     targets_choices.refused_value,
     targets.wrong_dimension,
+    *flow.FLOW_RULES,
     stages.unknown_stage,
     stages.stage_name,
     stages.stage_is_verb,
@@ -73,11 +85,13 @@ RULES: tuple[Rule, ...] = (
     resources.tasks_differ,
     resources.gpus_twice,
     resources.strategy_name,
+    resources.warned_too_soon,
     publication.hub_name,
     publication.nothing_packed,
     publication.not_made_before,
     publication.bundle_folder,
     publication.bundle_lists,
+    publication.file_not_there,
     safety.executes,
     safety.unsafe_load,
     safety.remote_code,

@@ -99,6 +99,8 @@ def fits(node: Node, type: t.Type) -> bool:
     if isinstance(node, LinkNode | BrokenNode | Resolver):
         # A link is looked at where its value stands; what is broken is reported already.
         return True
+    if isinstance(node, Text) and len(node.parts) == 1 and _gives_anything(node.parts[0]):
+        return True
     if isinstance(node, CallNode) and node.target.status is Status.ABSENT and "." not in node.target.path:
         # A dataset that is not declared: that is said where it is called.
         return True
@@ -130,6 +132,11 @@ def fits(node: Node, type: t.Type) -> bool:
         case t.ParallelUse():
             return isinstance(node, ParallelNode)
     return True
+
+
+def _gives_anything(part: object) -> bool:
+    """Whether a part of a text is a resolver of which the type is not known: only the environment holds nothing but text."""
+    return isinstance(part, Resolver) and not part.expression.startswith("oc.env:")
 
 
 def _plain_fits(node: Node, kind: str) -> bool:

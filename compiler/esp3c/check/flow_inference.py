@@ -5,6 +5,7 @@ from __future__ import annotations
 from esp3c.check.flow_base import (
     Flow,
     Items,
+    built_in,
     clean,
     configs_of,
     follow,
@@ -62,7 +63,11 @@ class _Settings:
 def inference_flow(flow: Flow, datasets: Datasets) -> list[Written]:
     """Follows the items of every inference to what is written."""
     written: list[Written] = []
+    lines = [each for each in flow.recipe.stages if built_in(each) == "infer"]
     for config in configs_of(flow.recipe, "inference"):
+        if lines and not any(config.name in each.needs for each in lines):
+            # A base of others, which nothing runs.
+            continue
         settings = _settings(flow, config)
         sets = list(datasets.test_sets(config))
         names = tuple(each.name for each in sets) if sets and all(each.name for each in sets) else None

@@ -25,7 +25,7 @@ from esp3c.check.flow_inference import Written
 from esp3c.check.flow_items import named_sets
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, ListNode, MapNode, Node
-from esp3c.python.body_values import join_values
+from esp3c.python.body_values import Dict, join_values
 from esp3c.record import record
 from esp3c.schema.blocks import METRIC, METRICS
 from esp3c.schema.contracts import METRIC_FIELDS
@@ -127,7 +127,7 @@ def _joined(written: list[Written]) -> Items:
         if first.keys is None or other.keys is None:
             return Items(None, why="what is written is not known")
         value = join_values(first.keys, other.keys)
-        first = Items(value if hasattr(value, "fields") else None, first.who, (*first.labels, *other.labels))
+        first = Items(value if isinstance(value, Dict) else None, first.who, (*first.labels, *other.labels))
     return first
 
 
@@ -191,13 +191,15 @@ def _own_fields(flow: Flow, path: str) -> dict[str, str | None]:
     if target is None or flow.reader.method(path, "__call__") is None:
         return {}
     node = flow.reader.body(target.module, target.function)
+    if node is None or _sets(node, "inputs") or flow.reader.method(path, "inputs") is not None:
+        return {}
     kept: set[str] = set()
-    for statement in node.body if node is not None else ():
+    for statement in node.body:
         match statement:
             case ast.Assign(
                 targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=ast.Name(id=name)
             ):
-                if attribute == name and name.endswith("_key"):
+                if attribute == name and name.endswith("_key") and _sets(node, name) == 1:
                     kept.add(name)
             case _:
                 continue
@@ -207,3 +209,9 @@ def _own_fields(flow: Flow, path: str) -> dict[str, str | None]:
             default = ast.literal_eval(each.default) if each.default is not None and each.default[:1] in "'\"" else None
             found[each.name] = default if isinstance(default, str) else None
     return found
+
+
+def _sets(node: ast.AST, name: str) -> int:
+    """How often a body binds an attribute of its object."""
+    found = [each for each in ast.walk(node) if isinstance(each, ast.Attribute) and isinstance(each.ctx, ast.Store)]
+    return sum(each.attr == name for each in found)

@@ -18,7 +18,7 @@ from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Node
 from esp3c.python.bodies import Outcome
 from esp3c.python.body_values import Dict, Kind, Leaf, Listing, Several, Value
-from esp3c.python.model import Class, Function
+from esp3c.python.model import Class, Function, Parameter
 from esp3c.python.reader import Found
 from esp3c.record import record
 from esp3c.source import Span
@@ -67,7 +67,7 @@ def step_of(flow: Flow, node: Node, role: str, counts: tuple[int, ...]) -> Step:
             target = None
     if target is None:
         return Step(name, None, span, why=definition.why or f"what `{name}` does is not readable", role=role)
-    takes = _call(flow, target, role, counts, span, name)
+    takes = _call(flow, target, role, counts, span, path)
     return Step(name, target if takes else None, span, takes or 1, "" if takes else NOT_CALLED, role)
 
 
@@ -98,8 +98,9 @@ def class_place(flow: Flow, path: str) -> Span | None:
     return flow.reader.span(found.module, found.definition.line, found.definition.column, len(found.definition.name))
 
 
-def _call(flow: Flow, target: Target, role: str, counts: tuple[int, ...], span: Span, name: str) -> int:
+def _call(flow: Flow, target: Target, role: str, counts: tuple[int, ...], span: Span, path: str) -> int:
     """With how many values a function is called; 0 where it cannot be called with any of `counts`."""
+    name = path.rpartition(".")[2]
     positional = target.positional
     needed = [each for each in target.required if each.kind != "keyword"]
     keyword = [each for each in target.required if each.kind == "keyword"]
@@ -120,16 +121,18 @@ def _call(flow: Flow, target: Target, role: str, counts: tuple[int, ...], span: 
     flow.say(
         "called_with",
         f"as `{role}`, `{name}` is called with {what}; {says}",
-        Label(span, _advice(target, parameter is not None and taken is None)),
+        Label(span, _advice(target, parameter if taken is None else None, path)),
         label_at(place or place_of(flow.reader, target), "its parameters" if parameter is None else "this one"),
     )
     return 0
 
 
-def _advice(target: Target, more: bool) -> str:
-    if not more:
-        return "it must take one argument" if not target.given else "leave the first parameter free"
-    return "give the rest here, by name" if not target.cls else "take the rest in `__init__`"
+def _advice(target: Target, more: Parameter | None, path: str) -> str:
+    if more is None:
+        return "leave the first parameter free" if target.given else "it must take one argument"
+    if target.cls:
+        return "take the rest in `__init__`"
+    return f"give the rest by name: `partial {path}({more.name} = …)`"
 
 
 def applied(flow: Flow, step: Step, items: Items) -> Items:

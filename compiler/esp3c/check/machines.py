@@ -9,7 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from esp3c.ir import Config, LinkNode, MapNode, Node, ParallelNode, PythonNode, Recipe, Scalar, Stage, Use, at, strip
+from esp3c.ir import (
+    Config,
+    LinkNode,
+    ListNode,
+    MapNode,
+    Node,
+    ParallelNode,
+    PythonNode,
+    Recipe,
+    Scalar,
+    Stage,
+    Use,
+    at,
+    strip,
+)
 from esp3c.record import record
 from esp3c.source import Span
 
@@ -186,9 +200,24 @@ def training_of(config: Config) -> Training:
 def _count(root: MapNode, trainer: MapNode, name: str, common: str) -> Amount | None:
     for node in (trainer.get(name), root.get(common)):
         if node is not None:
-            found = amount(root, node)
+            found = amount(root, node) or _listed(root, node)
             return found if found is not None and found.value > 0 else None
     return Amount(1)
+
+
+def _listed(root: MapNode, node: Node) -> Amount | None:
+    """How many devices a list of them has, or a count that is written as text."""
+    value = followed(root, node)
+    if isinstance(value, ListNode):
+        numbers = [amount(root, each) for each in value.items]
+        known = {each.value for each in numbers if each is not None}
+        return Amount(len(numbers), node.span) if len(known) == len(numbers) else None
+    if not isinstance(value, Scalar) or not isinstance(value.value, str):
+        return None
+    parts = [part.strip() for part in value.value.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        return None
+    return Amount(len(set(parts)) if "," in value.value else int(parts[0]), node.span)
 
 
 def trainings(recipe: Recipe) -> Iterator[Training]:

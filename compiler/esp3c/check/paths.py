@@ -78,5 +78,5 @@ def _linked(recipe: Recipe, root: MapNode, link: LinkNode, deep: int) -> str | N
     if own is not None:
         return written_out(recipe, root, own, deep + 1)
     if key in _DEPTHS:
-        return "/".join(["folder"] * _DEPTHS[key]) or "."
+        return "/".join([*["in"] * (_DEPTHS[key] - 1), key]) if _DEPTHS[key] else "."
     return "name" if key in {"exp_tag", "seed"} else None

@@ -12,6 +12,7 @@ from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import Config, LinkNode, ListNode, MapNode, Node, Recipe, Scalar, Text, strip
 from esp3c.schema.stages import KNOWN_STAGES, SYSTEMS
+from esp3c.suggest import nearest
 from esp3c.world import World
 
 LONGEST_NAME = 96
@@ -132,7 +133,7 @@ def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     if config is None or not isinstance(packed, MapNode):
         return
     for node in _files(config.root, packed):
-        wanted = _made_by(node)
+        wanted = _made_by(node) or ("train_tokenizer" if _tokenizer_file(recipe, config, node) else None)
         # That `pack_model` stands before `train` is said where the stages stand.
         if wanted is not None and wanted not in before and wanted != "train":
             yield Diagnostic(
@@ -171,6 +172,17 @@ def _made_by(node: Node) -> str | None:
     if isinstance(last, str) and last.endswith("metrics.json"):
         return "measure"
     return _WRITES.get(str(first.place[0]))
+
+
+def _tokenizer_file(recipe: Recipe, config: Config, node: Node) -> str | None:
+    """The name of a file in the folder that `train_tokenizer` fills; None for any other."""
+    training = recipe.configs.get("training")
+    saved = config_value(training, "tokenizer.save_path") if training is not None else None
+    folder = written_out(recipe, training.root, saved) if training is not None else None
+    path = written_out(recipe, config.root, node)
+    if folder is None or path is None or not path.startswith(folder.rstrip("/") + "/"):
+        return None
+    return path[len(folder.rstrip("/")) + 1 :]
 
 
 @explained("ESP0904", "the bundle has no folder of its own")
@@ -228,3 +240,48 @@ def bundle_lists(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             message = f"`{each.value}` is put into the bundle and left out of it"
             because = (Label(wanted[each.value].span, "put in here"),)
             yield Diagnostic(code_of(bundle_lists), message, Label(each.span, "left out here"), because)
+
+
+@explained("ESP0906", "a file to pack that will not be there", Severity.WARNING)
+def file_not_there(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`pack_model` takes a file of the recipe's Python that is not there, or a tokenizer of another kind than is trained.
+
+        training { tokenizer { model_type = "bpe"  save_path = "${data_dir}/tokenizer" } }
+        publication { pack_model { include = ["src/modle.py"]  files { t = "${data_dir}/tokenizer/unigram.model" } } }
+
+    `train_tokenizer` names the model's file after `model_type`. Other files are not looked for: a stage may make them.
+    """
+    config = recipe.configs.get("publication")
+    packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
+    if config is None or not isinstance(packed, MapNode):
+        return
+    for node in _files(config.root, packed):
+        path = written_out(recipe, config.root, node) or ""
+        name = path.rpartition("/")[2]
+        folder = world.module(path.rpartition("/")[0].replace("/", "."))
+        if path.endswith(".py") and folder is not None and folder.local and _no_module(world, path):
+            near = nearest(name.removesuffix(".py"), world.submodules(folder.name))
+            label = f"did you mean `{near[0]}.py`?" if near else "no such file in this folder"
+            yield Diagnostic(code_of(file_not_there), f"there is no `{path}`", Label(node.span, label))
+        written = _tokenizer_file(recipe, config, node)
+        kind = _tokenizer_kind(recipe)
+        if written is not None and kind is not None and written in {f"{each}.model" for each in _KINDS - {kind}}:
+            message = f"`train_tokenizer` writes `{kind}.model`, not `{written}`"
+            yield Diagnostic(code_of(file_not_there), message, Label(node.span, f"`{kind}.model` is there"))
+
+
+_KINDS = frozenset({"bpe", "unigram", "char", "word"})
+
+
+def _no_module(world: World, path: str) -> bool:
+    dotted = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return all(part.isidentifier() for part in dotted.split(".")) and world.module(dotted) is None
+
+
+def _tokenizer_kind(recipe: Recipe) -> str | None:
+    training = recipe.configs.get("training")
+    written = config_value(training, "tokenizer.model_type") if training is not None else None
+    value = followed(training.root, written) if training is not None else None
+    if training is None or (written is not None and not isinstance(value, Scalar)):
+        return None
+    return str(value.value) if isinstance(value, Scalar) else "bpe"

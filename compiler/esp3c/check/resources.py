@@ -18,7 +18,7 @@ from esp3c.check.machines import (
     training_stages,
     trainings,
 )
-from esp3c.check.sbatch import counted_twice, not_of_the_value, odd_flags, tiny_amounts
+from esp3c.check.sbatch import counted_twice, not_of_the_value, odd_flags, tiny_amounts, warned_at_once
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import MapNode, Recipe, Scalar, Stage
 from esp3c.schema.backends import SLURM
@@ -335,11 +335,15 @@ def tasks_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """
     for stage, training, machine in training_stages(recipe):
         tasks = machine.amount("ntasks_per_node") if machine.backend == "slurm" else None
-        if tasks is None or training.devices is None or tasks.value <= 1 or tasks.value == training.devices.value:
+        if tasks is None or training.devices is None or tasks.value == training.devices.value:
+            continue
+        # One process on one machine starts the others itself.
+        nodes = machine.amount("nodes") if machine.has("nodes") else Amount(1)
+        if tasks.value < 1 or (tasks.value == 1 and (nodes is None or nodes.value == 1)):
             continue
         yield Diagnostic(
             code_of(tasks_differ),
-            f"`{stage.name}` has {tasks.value} processes and {training.devices.value} devices on each machine",
+            f"`ntasks_per_node` is {tasks.value}, and `{stage.name}` has {training.devices.value} devices on each machine",
             Label(place_of(tasks, machine.used), f"{training.devices.value}, one for each device"),
             secondary=(Label(training.devices.span, "the devices"),)
             if training.devices.span is not None
@@ -380,3 +384,16 @@ def strategy_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if value.value.lower() not in STRATEGIES and near:
             message = f"Lightning has no strategy `{value.value}`"
             yield Diagnostic(code_of(strategy_name), message, Label(written.span, near))
+
+
+@explained("ESP0817", "a job that is warned before it begins", Severity.WARNING)
+def warned_too_soon(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`signal_delay_s` of a SLURM job is no shorter than its time.
+
+        parallel gpu = slurm(time = 4h, signal_delay_s = 1d)
+
+    So long before the end of its time the job is told to save what it has, which would be at once.
+    """
+    for node, block in walk_blocks(recipe):
+        for finding in warned_at_once(node) if block is SLURM else ():
+            yield finding.said(code_of(warned_too_soon))

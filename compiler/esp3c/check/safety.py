@@ -79,11 +79,14 @@ def unsafe_load(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     A pickle runs code when it is read, and a checkpoint is a pickle. With `weights_only = true` torch reads tensors and
     plain values only, which is all that a model needs.
     """
-    for call, entry, value in _arguments(recipe):
-        if entry.name == "weights_only" and value is False:
-            label = Label(entry.value.span, "`true` reads tensors only")
-            yield Diagnostic(code_of(unsafe_load), "with `weights_only = false` a checkpoint can run code", label)
-        elif entry.name == "allow_pickle" and value is True and call.target.path in PICKLED:
+    for node in values_of(recipe):
+        for entry in node.entries if isinstance(node, MapNode) else ():
+            value = strip(entry.value)
+            if entry.name == "weights_only" and isinstance(value, Scalar) and value.value is False:
+                label = Label(entry.value.span, "`true` reads tensors only")
+                yield Diagnostic(code_of(unsafe_load), "with `weights_only = false` a checkpoint can run code", label)
+    for call, entry, given in _arguments(recipe):
+        if entry.name == "allow_pickle" and given is True and call.target.path in PICKLED:
             label = Label(entry.value.span, "leave it out: arrays of numbers need no pickle")
             yield Diagnostic(code_of(unsafe_load), "with `allow_pickle = true` a file of arrays can run code", label)
 

@@ -108,3 +108,19 @@ def counted_twice(settings: MapNode) -> Iterator[Finding]:
             Label(gres.span, "leave one of them out"),
             (Label(count.span, "the other"),),
         )
+
+
+def warned_at_once(settings: MapNode) -> Iterator[Finding]:
+    """A warning that is due before the job begins."""
+    warning, limit = set_entry(settings, "signal_delay_s"), set_entry(settings, "time")
+    delay = strip(warning.value) if warning is not None else None
+    time = strip(limit.value) if limit is not None else None
+    if not isinstance(delay, Scalar) or not isinstance(time, Scalar) or warning is None or limit is None:
+        return
+    if isinstance(delay.value, bool | str | None) or isinstance(time.value, bool | str | None):
+        return
+    if 0 < time.value <= delay.value:
+        label = Label(warning.value.span, "shorter than `time`")
+        yield Finding(
+            "`signal_delay_s` is as long as the job, or longer", label, (Label(limit.value.span, "its time"),)
+        )

@@ -129,7 +129,8 @@ def _files(folder: str) -> Iterator[str]:
             if entry.is_dir():
                 yield from _files(entry.path)
             else:
-                found = entry.stat()
+                # The grammar may be a link to a place that this copy does not have.
+                found = entry.stat(follow_symlinks=False)
                 yield f"{entry.path} {found.st_mtime_ns} {found.st_size}"
 
 

@@ -9,7 +9,6 @@ than before is left out. The file is replaced as a whole, with its mode, and onl
 from __future__ import annotations
 
 import os
-import tempfile
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,6 +76,8 @@ def replace(path: Path, before: str, after: str) -> None:
     Raises:
         Failure: the file does not hold `before` any more, or cannot be written.
     """
+    import tempfile
+
     target = Path(os.path.realpath(path))
     try:
         data = target.read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from esp3c.cli.selection import Selection
 from esp3c.diagnostics import Diagnostic, Severity
 from esp3c.pipeline import Result
 from esp3c.record import record
-from esp3c.render.json import span_data
 from esp3c.render.text import TextRenderer, summary
 from esp3c.source import Source
 
@@ -48,6 +46,8 @@ def text(checked: Checked, *, alone: bool, unchecked: bool, color: bool) -> str:
 
 def further(checked: Sequence[Checked]) -> dict[str, Any]:
     """What the JSON document says besides the diagnostics."""
+    from esp3c.render.json import span_data
+
     accounts = [each.result.account for each in checked]
     return {
         "ignored": sum(len(each.result.ignored) for each in checked),
@@ -62,8 +62,10 @@ def further(checked: Sequence[Checked]) -> dict[str, Any]:
 
 def difference(before: Source, after: Source) -> str:
     """The lines that fixes change, as a unified diff."""
+    from difflib import unified_diff
+
     old, new = before.text.splitlines(keepends=True), after.text.splitlines(keepends=True)
-    lines = difflib.unified_diff(old, new, printable(before.path), printable(after.path))
+    lines = unified_diff(old, new, printable(before.path), printable(after.path))
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
 
 

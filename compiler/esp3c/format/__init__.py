@@ -23,6 +23,7 @@ import re
 from difflib import SequenceMatcher
 from itertools import accumulate, islice, takewhile
 
+from esp3c.collector import collector_paused
 from esp3c.diagnostics import Diagnostic, Edit
 from esp3c.format.lay import lay_file
 from esp3c.format.read import read
@@ -54,15 +55,16 @@ def format_source(source: Source) -> Formatted:
     Raises:
         Unfaithful: the result did not pass the check against the source.
     """
-    file, diagnostics = parse(source)
-    if diagnostics:
-        return Formatted(None, tuple(diagnostics))
-    text = _print(source, file)
-    printed = Source(source.path, text)
-    again, wrong = parse(printed)
-    if wrong or not same((source, file), (printed, again)):
-        raise Unfaithful(source.path)
-    return Formatted(text, ())
+    with collector_paused():
+        file, diagnostics = parse(source)
+        if diagnostics:
+            return Formatted(None, tuple(diagnostics))
+        text = _print(source, file)
+        printed = Source(source.path, text)
+        again, wrong = parse(printed)
+        if wrong or not same((source, file), (printed, again)):
+            raise Unfaithful(source.path)
+        return Formatted(text, ())
 
 
 def format_text(source: Source) -> str | None:

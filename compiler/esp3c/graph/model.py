@@ -171,7 +171,7 @@ def _about_configs(configs: list[Config], datasets: set[str]) -> list[Edge]:
 
 def _about_stages(recipe: Recipe, stages: list[Stage]) -> list[Edge]:
     edges = []
-    for stage, following in zip(stages, (*stages[1:], None), strict=True):
+    for stage, following in zip(stages, [*stages[1:], None], strict=False):
         here = _id(Kind.STAGE, stage.name)
         for name in dict.fromkeys(stage.needs):
             if name in recipe.configs:

@@ -18,6 +18,11 @@ from esp3c.world import Module
 DEEPEST = 12
 """How many functions deep handed-on keywords are followed."""
 
+TAKES_NOTHING = frozenset(
+    each for each in STOPS if not each.startswith("enum.") and not each.endswith((".Optimizer", "Dict", "Tuple"))
+)
+"""Bases whose own `__init__` has no parameters."""
+
 
 @record
 class Bound:
@@ -98,8 +103,10 @@ class _Following:
         """How a class is made by the first of its bases from `start` on that says so."""
         for number in range(start, len(order)):
             owner = order[number]
-            if owner in STOPS or owner in {"builtins.object", "object"}:
+            if owner in TAKES_NOTHING:
                 continue
+            if owner.startswith("enum."):
+                return Signature(why="it is an enum")
             found = self.reader.find(owner)
             node, module = found.definition, found.module
             if not isinstance(node, Class) or module is None:

@@ -259,7 +259,9 @@ def write(mistake: Mistake, folder: Path) -> Path:
     """Writes the recipe and its Python with the mistake in them into a folder; gives the recipe's path."""
     recipe = mistake.recipe
     made = folder / "recipe"
-    shutil.copytree(recipe.parent, made, ignore=shutil.ignore_patterns("__pycache__", "exp", "data", ".esp3c", "source"))
+    shutil.copytree(
+        recipe.parent, made, ignore=shutil.ignore_patterns("__pycache__", "exp", "data", ".esp3c", "source")
+    )
     for file in {edit.file for edit in mistake.edits}:
         path = made / file
         path.write_text(mutated(mistake, file, path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,473 @@
+"""`esp3c plan`: what a run would do, said from the recipe and from the disk, and nothing done."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esp3c.cli.main import main
+from esp3c.cli.traces import absent, trace
+from esp3c.cli.where import Request, where
+from esp3c.ir import Recipe
+from esp3c.schema.stages import CHECKPOINTS, OUTPUTS, SCORES, STATS
+from support.fixtures import FIXTURES, compile_text
+
+DIGITS = Path(__file__).parents[2] / "recipes" / "spoken_digits"
+GPU = 'parallel gpu = slurm(partition = "gpu", gpus_per_node = 2, time = 4h, n_workers = 8, array_parallelism = 4)\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The recipe of the spoken digits, which is also the working folder."""
+    place = tmp_path / "digits"
+    shutil.copytree(DIGITS, place, ignore=shutil.ignore_patterns("exp", "data", "conf", ".esp3c", "__pycache__"))
+    monkeypatch.chdir(place)
+    # No site is asked, whatever machine the tests run on.
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return place
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    path = folder / "recipe.esp"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def code_of(*arguments: str) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 1
+
+
+def plan(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    capsys.readouterr()
+    assert code_of("plan", "--format", "json", *arguments) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def text(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert code_of("plan", *arguments) == 0
+    return capsys.readouterr().out
+
+
+# -- stages ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_recipe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(folder)
+    found = plan(capsys)
+
+    assert [stage["name"] for stage in found["stages"]] == [
+        "create_dataset", "collect_stats", "train", "infer", "measure",
+    ]  # fmt: skip
+    assert [stage["configs"] for stage in found["stages"]] == [["training"]] * 3 + [["inference"], ["metrics"]]
+    assert [stage["where"] for stage in found["stages"]] == [
+        "this machine", "here: local(n_workers = 1)", "this machine", "here: local(n_workers = 1)", "this machine",
+    ]  # fmt: skip
+    assert [stage["earlier"]["state"] for stage in found["stages"]] == ["unknown"] + ["nothing"] * 4
+    assert {each["what"] for each in found["files"]} == {"new"}
+    assert (found["can_run"], found["obstacles"], found["gpu_hours"]) == (True, [], 0)
+    assert tree(folder) == before
+
+
+def test_as_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = text(capsys, "--stages", "infer,measure")
+
+    assert shown.startswith("recipe.esp: 2 of 5 stages of `spoken_digits`, in this order\n")
+    assert re.search(r"^  1  infer +inference +here \(local\)$", shown, re.MULTILINE)
+    assert re.search(r"^  2  measure +metrics +this machine$", shown, re.MULTILINE)
+    assert "  here: local(n_workers = 1)\n" in shown
+    assert "exp/ctc/last.ckpt is not there, and `train`, which writes it, is not in this plan" in shown
+    assert re.search(r"^  new  conf/training.yaml$", shown, re.MULTILINE)
+    assert "manifest" not in shown and "stop at" not in shown
+
+
+def test_a_stage_that_the_recipe_does_not_have(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("plan", "--stages", "trian") == 2
+
+    assert "did you mean `train`?" in capsys.readouterr().err
+
+
+def test_errors_are_shown_and_nothing_is_planned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "max_lr = optimizer.lr", "max_lr = optimiser.lr")
+
+    assert code_of("plan") == 1
+
+    shown = capsys.readouterr()
+    assert "ESP0201" in shown.err and shown.out == ""
+
+
+def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("plan", "--help") == 0
+
+    assert "esp3c plan recipe.esp --diff" in capsys.readouterr().out
+
+
+# -- machines -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_of_slurm(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", GPU + "stages {")
+    change(folder, "  train\n  infer on here", "  train on gpu\n  infer on gpu")
+    found = plan(capsys)
+
+    train, infer = found["stages"][2:4]
+    assert train["request"] == {"jobs": 1, "nodes": 1, "gpus_per_node": 2, "seconds": 14400.0, "gpu_hours": 8.0}
+    assert infer["request"] == {"jobs": 8, "nodes": 1, "gpus_per_node": 2, "seconds": 14400.0, "gpu_hours": 64.0}
+    assert found["gpu_hours"] == 72.0
+    assert found["can_run"] is False
+    assert found["obstacles"] == ["train, infer: cannot be sent to slurm by this version"]
+
+    shown = text(capsys)
+    assert "asks for an array of 8 jobs, 4 at once, each 1 machine and 2 GPUs, at most 4 h: 64 GPU-hours" in shown
+    assert "asked of SLURM: 72 GPU-hours at most" in shown
+    assert shown.endswith("what esp3c run would stop at:\n  train, infer: cannot be sent to slurm by this version\n")
+
+
+def test_without_a_time_limit_no_total_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", GPU.replace("time = 4h, ", "") + "stages {")
+    change(folder, "  train\n", "  train on gpu\n")
+
+    assert plan(capsys)["gpu_hours"] is None
+    shown = text(capsys)
+    assert "no time limit of its own" in shown and "GPU-hours" not in shown
+
+
+@pytest.mark.parametrize(
+    "request_, expected",
+    [
+        (Request(1, 1, 0, None, None), "1 job with 1 machine and no GPU, no time limit of its own"),
+        (Request(1, 2, 1, 1800.0, None), "1 job with 2 machines and 1 GPU each, at most 30 min"),
+        (
+            Request(3, 1, None, 5400.0, 9),
+            "an array of 3 jobs, each 1 machine and an unknown number of GPUs, at most 1.5 h",
+        ),
+        (Request(None, 1, 1, 3600.0, None), "an unknown number of jobs with 1 machine and 1 GPU, at most 1 h"),
+    ],
+)
+def test_a_request_in_words(request_: Request, expected: str) -> None:
+    assert request_.text == expected
+
+
+def pasted(parallel: str, stages: str) -> Recipe:
+    return compile_text(
+        "recipe r { system = espnet3.systems.asr.system.ASRSystem }\n"
+        f"training {{ model = src.model.CTCRecognizer()  {parallel} }}\n"
+        "parallel two = local(n_workers = 2)\n"
+        f"parallel gpu = slurm(n_workers = 2)\n{stages}\n"
+    ).recipe
+
+
+@pytest.mark.parametrize(
+    "parallel, line, short, elsewhere, remark",
+    [
+        ("", "train", "this machine", False, ""),
+        ("", "train on two", "two (local)", False, "one process"),
+        ("", "train on gpu", "gpu (slurm)", True, ""),
+        ("parallel = gpu", "train", "slurm", True, ""),
+        ("parallel = gpu", "train on two", "two (local)", False, "one process"),
+        ('parallel { env = "slurm"  n_workers = 4 }', "train", "slurm", True, ""),
+        ("parallel = gpu", "go_on requires training runs src.stages.export_onnx", "this machine", False, ""),
+        ("", "go_on runs src.stages.export_onnx on gpu", "this machine", False, "has no effect"),
+    ],
+)
+def test_where_a_stage_runs(parallel: str, line: str, short: str, elsewhere: bool, remark: str) -> None:
+    recipe = pasted(parallel, f"stages {{ {line} }}")
+    found = where(recipe, recipe.stages[0])
+
+    assert (found.short, found.elsewhere) == (short, elsewhere)
+    assert remark in found.remark and bool(remark) == bool(found.remark)
+
+
+@pytest.mark.parametrize("env, workers", [("local", 1), ("local", 3), ("slurm", 2), ("local_gpu", 1)])
+def test_what_this_version_runs_is_what_the_framework_says(env: str, workers: int) -> None:
+    from omegaconf import OmegaConf
+
+    from espnet3.utils.errors import StageError
+    from espnet3.utils.run_utils import check_parallel
+
+    recipe = pasted(f'parallel {{ env = "{env}"  n_workers = {workers} }}', "stages { train }")
+    found = where(recipe, recipe.stages[0])
+
+    try:
+        remark = check_parallel("train", OmegaConf.create({"env": env, "n_workers": workers}))
+    except StageError:
+        assert found.elsewhere
+    else:
+        assert not found.elsewhere
+        assert (remark is not None) == bool(found.remark) or found.text.endswith("local")
+
+
+def test_stages_that_this_version_does_not_have(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    change(folder, "stages {", 'publication { pack_model { out_dir = "${exp_dir}/pack" } }\nstages {')
+    change(folder, "  measure\n", "  measure\n  pack_model\n")
+    found = plan(capsys)
+
+    assert found["obstacles"] == ["pack_model: is not in this version"]
+
+
+def test_the_limits_of_the_site_are_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", GPU.replace("4h", "4d").replace(", array_parallelism = 4", "") + "stages {")
+    change(folder, "  train\n", "  train on gpu\n")
+    answers = {
+        "config": "ClusterName = site\nMaxArraySize = 1001\n",
+        "partition": "PartitionName=gpu Default=YES MaxTime=1-00:00:00 MaxNodes=2 State=UP\n",
+        "node": "NodeName=n1 CPUTot=64 RealMemory=500000 Gres=gpu:8 Partitions=gpu State=IDLE\n",
+    }
+    program = folder.parent / "bin" / "scontrol"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nprint({answers!r}[sys.argv[2]])\n", encoding="utf-8")
+    program.chmod(0o755)
+
+    assert code_of("plan", "--format", "json") == 1
+
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)
+    assert "asks for 4 d" in shown.err
+    assert [each["code"] for each in found["over_limits"]] == ["ESP0821"]
+    assert any("asks for 4 d" in each for each in found["obstacles"])
+
+
+# -- files ----------------------------------------------------------------------------------------------------------------
+
+
+def files(found: Any) -> dict[str, tuple[str, str]]:
+    return {each["path"]: (each["what"], each["why"]) for each in found["files"]}
+
+
+def test_every_kind_of_change(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", "config first { a = 1 }\nconfig second { a = 1 }\nstages {")
+    assert code_of("build") == 0
+    assert {each["what"] for each in plan(capsys)["files"]} == {"same"}
+    assert "all 9 are as a build would write them" in text(capsys)
+
+    change(
+        folder, "config first { a = 1 }\nconfig second { a = 1 }\n", "config third { a = 1 }\nconfig mine { a = 1 }\n"
+    )
+    change(folder, "max_epochs = 9", "max_epochs = 3")
+    (folder / "conf" / "second.yaml").write_text("edited", encoding="utf-8")
+    (folder / "conf" / "mine.yaml").write_text("mine", encoding="utf-8")
+    (folder / "conf" / "metrics.yaml").unlink()
+    (folder / "system.py").write_text("edited", encoding="utf-8")
+    before = tree(folder)
+    found = plan(capsys)
+
+    told = files(found)
+    assert told["conf/training.yaml"] == ("changed", "the recipe has changed")
+    assert told["conf/third.yaml"] == ("new", "")
+    assert told["conf/metrics.yaml"] == ("new", "removed since the last build")
+    assert told["conf/first.yaml"] == ("removed", "no longer part of the recipe")
+    assert told["conf/second.yaml"] == ("kept", "no longer part of the recipe, but edited since the last build")
+    assert told["conf/mine.yaml"] == ("in the way", "not written by esp3c")
+    assert told["system.py"] == ("in the way", "edited since the last build")
+    assert told["conf/inference.yaml"] == ("same", "")
+    assert found["obstacles"] == [
+        "conf/mine.yaml is in the way: not written by esp3c",
+        "system.py is in the way: edited since the last build",
+    ]
+    assert tree(folder) == before
+
+    # What the plan says, the build does.
+    assert code_of("build") == 1
+    (folder / "conf" / "mine.yaml").unlink()
+    (folder / "system.py").unlink()
+    told = files(plan(capsys))
+    assert code_of("build") == 0
+    after = tree(folder)
+    for path, (what, _) in told.items():
+        assert (path in after) == (what != "removed"), path
+        assert (before.get(path) == after.get(path)) == (what in {"same", "kept"}), path
+
+
+def test_files_of_another_version_are_told_as_such(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("build") == 0
+    manifest = folder / ".esp3c" / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace('"esp3c": "', '"esp3c": "0.0.'), encoding="utf-8")
+    change(folder, "max_epochs = 9", "max_epochs = 3")
+
+    assert files(plan(capsys))["conf/training.yaml"][1].startswith("written by esp3c 0.0.")
+
+
+def test_the_lines_that_would_change(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("build") == 0
+    change(folder, "max_epochs = 9", "max_epochs = 3")
+    shown = text(capsys, "--diff")
+
+    assert "--- conf/training.yaml\n+++ conf/training.yaml\n" in shown
+    assert "-  max_epochs: 9\n+  max_epochs: 3\n" in shown
+    assert "conf/inference.yaml" not in shown
+    (changed,) = [each for each in plan(capsys, "--diff")["files"] if "diff" in each]
+    assert changed["path"] == "conf/training.yaml" and "+  max_epochs: 3" in changed["diff"]
+
+
+def test_the_lines_of_new_and_removed_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", "config first { a = 1 }\nstages {")
+    assert code_of("build") == 0
+    change(folder, "config first { a = 1 }\n", "config second { a = 1 }\n")
+    shown = text(capsys, "--diff")
+
+    assert "--- /dev/null\n+++ conf/second.yaml\n" in shown
+    assert "--- conf/first.yaml\n+++ /dev/null\n" in shown
+    assert not any(line.strip() == "+" for line in shown.splitlines())
+
+
+def test_an_override_is_planned_in_its_own_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("build") == 0
+    before = tree(folder)
+    found = plan(capsys, "--set", 'recipe.exp_tag="other"', "--stages", "train")
+
+    assert found["folder"].startswith(".esp3c/set/")
+    assert {each["what"] for each in found["files"]} == {"new"}
+    assert found["stages"][0]["earlier"]["text"] == "there is no exp/other/last.ckpt yet"
+    assert tree(folder) == before
+
+
+def test_a_folder_that_cannot_be_read_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "run.py").mkdir()
+
+    assert files(plan(capsys))["run.py"] == ("in the way", "not a plain file")
+
+
+# -- what earlier runs left -------------------------------------------------------------------------------------------------
+
+
+def digits() -> Recipe:
+    return compile_text((DIGITS / "recipe.esp").read_text(encoding="utf-8")).recipe
+
+
+def state(stage: str, home: Path) -> tuple[str, str]:
+    recipe = digits()
+    found = trace(recipe, next(each for each in recipe.stages if each.name == stage), home)
+    return found.state, found.text
+
+
+def write(path: Path, content: str = "") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+def test_a_training_is_told_by_its_checkpoint_and_its_history(tmp_path: Path) -> None:
+    assert state("train", tmp_path) == ("nothing", "there is no exp/ctc/last.ckpt yet")
+    write(tmp_path / "exp/ctc/history.csv", "epoch,step\n1,61\n2,122\n")
+    assert state("train", tmp_path)[0] == "nothing"
+
+    write(tmp_path / "exp/ctc/last.ckpt")
+    begun = state("train", tmp_path)
+    assert begun[0] == "begun" and "history.csv has 2 of 9 epochs" in begun[1]
+
+    write(tmp_path / "exp/ctc/history.csv", "epoch,step\n9,549\n")
+    done = state("train", tmp_path)
+    assert done[0] == "there" and "9 of 9 epochs" in done[1] and "if the settings are the same" in done[1]
+
+
+@pytest.mark.parametrize("history", ["", "epoch\n", "a,b\n1,2\n", "epoch,b\nx,2\n", "\xff"])
+def test_a_history_that_cannot_be_read_is_no_history(tmp_path: Path, history: str) -> None:
+    write(tmp_path / "exp/ctc/last.ckpt")
+    (tmp_path / "exp/ctc/history.csv").write_bytes(history.encode("latin-1"))
+
+    found = state("train", tmp_path)
+    assert found[0] == "begun" and "epochs" not in found[1]
+
+
+def test_shards_are_told_by_what_the_framework_leaves(tmp_path: Path) -> None:
+    from espnet3.parallel import _shards
+
+    assert state("infer", tmp_path)[0] == "nothing"
+    for name, items in (("seen_voices", 20), ("unseen_voices", 30)):
+        base = tmp_path / "exp/ctc/inference" / name
+        _shards.enter_plan(base, _shards.Plan(runner="r", fingerprint="f", n_items=items, shards=(items,)), True)
+        _shards.shard_dir(base, 0).mkdir()
+    assert state("infer", tmp_path)[0] == "begun"
+
+    _shards.write_done(_shards.shard_dir(tmp_path / "exp/ctc/inference/seen_voices", 0), 20, "f")
+    partly = state("infer", tmp_path)
+    assert partly[0] == "begun"
+    assert "20 items done in exp/ctc/inference/seen_voices, begun in exp/ctc/inference/unseen_voices" in partly[1]
+
+    _shards.write_done(_shards.shard_dir(tmp_path / "exp/ctc/inference/unseen_voices", 0), 30, "f")
+    assert state("infer", tmp_path)[0] == "there"
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", '{"shards": 3}', "[" * 100_000])
+def test_a_plan_that_cannot_be_read_is_nothing(tmp_path: Path, manifest: str) -> None:
+    for split in ("train", "valid"):
+        write(tmp_path / "exp/stats" / split / "manifest.json", manifest)
+
+    assert state("collect_stats", tmp_path)[0] == "nothing"
+
+
+def test_the_data_is_the_builders_business(tmp_path: Path) -> None:
+    assert state("create_dataset", tmp_path) == (
+        "unknown",
+        "there is no folder data/; the builder says what is left to do",
+    )
+    (tmp_path / "data").mkdir()
+    assert state("create_dataset", tmp_path) == ("unknown", "data/ is there; the builder says what is left to do")
+
+
+def test_scores_and_tokenizer(tmp_path: Path) -> None:
+    assert state("measure", tmp_path)[0] == "nothing"
+    write(tmp_path / "exp/ctc/inference/metrics.json", "{}")
+    assert state("measure", tmp_path)[0] == "there"
+
+    recipe = compile_text((FIXTURES / "graph" / "twelve_stages.esp").read_text(encoding="utf-8")).recipe
+    stage = next(each for each in recipe.stages if each.name == "train_tokenizer")
+    assert trace(recipe, stage, tmp_path).state == "nothing"
+    write(tmp_path / "data/tokenizer/bpe.model")
+    assert trace(recipe, stage, tmp_path).state == "nothing"
+    write(tmp_path / "data/tokenizer/tokens.txt")
+    assert trace(recipe, stage, tmp_path).state == "there"
+
+
+def test_nothing_is_said_of_what_cannot_be_known(tmp_path: Path) -> None:
+    recipe = compile_text((FIXTURES / "graph" / "odd_names.esp").read_text(encoding="utf-8")).recipe
+    assert {trace(recipe, stage, tmp_path).state for stage in recipe.stages} == {"unknown"}
+    assert [list(absent(recipe, stage, set(), tmp_path)) for stage in recipe.stages] == [[], []]
+
+    recipe = compile_text((FIXTURES / "graph" / "twelve_stages.esp").read_text(encoding="utf-8")).recipe
+    (own,) = (each for each in recipe.stages if each.name == "export_onnx")
+    assert trace(recipe, own, tmp_path).text == ""
+
+
+def test_a_file_that_no_planned_stage_writes(tmp_path: Path) -> None:
+    recipe = digits()
+    infer = next(each for each in recipe.stages if each.name == "infer")
+    train = next(each for each in recipe.stages if each.name == "train")
+
+    assert list(absent(recipe, infer, {"train", "infer"}, tmp_path)) == []
+    assert [each.split(" ")[0] for each in absent(recipe, infer, {"infer"}, tmp_path)] == ["exp/ctc/last.ckpt"]
+    assert [each.split(" ")[0] for each in absent(recipe, train, {"train"}, tmp_path)] == ["exp/stats/*"]
+    write(tmp_path / "exp/ctc/last.ckpt")
+    write(tmp_path / "exp/stats/train/speech_shape")
+    assert list(absent(recipe, infer, {"infer"}, tmp_path)) == []
+    assert list(absent(recipe, train, {"train"}, tmp_path)) == []
+
+
+def test_the_names_of_files_are_those_of_the_framework() -> None:
+    from espnet3.components.callbacks.checkpoints import LAST
+    from espnet3.components.callbacks.history import EpochHistory
+    from espnet3.parallel import _shards
+    from espnet3.systems.base.metric import METRICS_FILE
+
+    history = EpochHistory("exp")
+    history.rows = [{"epoch": 1, "step": 2}]
+    assert history._as_csv().startswith("epoch,") and history.path.name == "history.csv"
+    assert LAST == "last.ckpt" and CHECKPOINTS.names.split("|")[0] == "*.ckpt"
+    assert METRICS_FILE == SCORES.names
+    assert (_shards.MANIFEST, _shards.DONE) == ("manifest.json", "done")
+    assert (STATS.folder, OUTPUTS.folder) == ("training.stats_dir", "inference.inference_dir")
