@@ -28,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -142,35 +143,43 @@ def _jsonargparse(python: str, folder: Path, files: list[str]) -> set[str]:
     return set(done.stdout.splitlines()) | ({"failed"} if done.returncode else set())
 
 
+@cache
+def _world(folder: Path) -> DiskWorld:
+    return DiskWorld(folder)
+
+
+@cache
 def built(folder: Path, text: str) -> dict[str, str] | None:
     """The YAML of a recipe, by path, or None where it has errors."""
-    result = compile(Source("recipe.esp", text), DiskWorld(folder), (), Layout("recipe.esp"))
+    result = compile(Source("recipe.esp", text), _world(folder), (), Layout("recipe.esp"))
     files = {file.path: file.text for file in result.files if file.path.endswith(".yaml")}
     return files if result.ok else None
 
 
 def in_yaml(files: dict[str, str], old: str, new: str) -> dict[str, str] | None:
-    """The same edit made in YAML: where what was taken out and put in are keys, words or numbers that stand there."""
-    same = os.path.commonprefix([old, new])
-    rest_old, rest_new = old[len(same) :], new[len(same) :]
-    tail = os.path.commonprefix([rest_old[::-1], rest_new[::-1]])
-    start = re.search(r"[\w.]*$", same)
-    assert start is not None
-    end = re.match(r"[\w.]*", tail[::-1])
-    assert end is not None
-    before = start.group() + rest_old[: len(rest_old) - len(tail)] + end.group()
-    after = start.group() + rest_new[: len(rest_new) - len(tail)] + end.group()
+    """The same edit made in YAML, where it changes a key, a word or a number that stands there just once."""
+    before, after = _difference(old, new)
     simple = re.compile(r"[\w./\"-]+( = [\w.\"-]+)?")
     if not simple.fullmatch(before) or not simple.fullmatch(after):
         return None
-    places = [(path, f"{before.replace(' = ', ': ')}", f"{after.replace(' = ', ': ')}") for path in files]
-    for path, was, becomes in places:
-        plain = was.strip('"')
-        pattern = re.compile(rf"(?<![\w.]){re.escape(plain)}(?![\w.])")
-        if len(pattern.findall(files[path])) == 1:
-            changed = pattern.sub(lambda _: becomes if becomes.startswith('"') else becomes.strip('"'), files[path])
-            return {**files, path: changed}
+    # A text keeps its quotes where it is put in, so that it stays a text.
+    becomes = after.replace(" = ", ": ")
+    pattern = re.compile(rf"(?<![\w.]){re.escape(before.replace(' = ', ': ').strip(chr(34)))}(?![\w.])")
+    for path, text in files.items():
+        places = list(pattern.finditer(text))
+        if len(places) == 1:
+            return {**files, path: text[: places[0].start()] + becomes + text[places[0].end() :]}
     return None
+
+
+def _difference(old: str, new: str) -> tuple[str, str]:
+    """What differs between two texts, widened to whole words."""
+    start = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    start -= len(re.search(r"[\w.]*$", old[:start]).group())  # type: ignore[union-attr]
+    ends = zip(old[start:][::-1], new[start:][::-1], strict=False)
+    end = next((n for n, (a, b) in enumerate(ends) if a != b), min(len(old), len(new)) - start)
+    end -= len(re.match(r"[\w.]*", old[len(old) - end :]).group())  # type: ignore[union-attr]
+    return old[start : len(old) - end], new[start : len(new) - end]
 
 
 def yaml_of(run: ModuleType, mistake: object) -> dict[str, str] | None:

@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recipe folder, which is also the working folder."""
     place = tmp_path / "recipe"
     (place / "src").mkdir(parents=True)
-    (place / "src" / "stages.py").write_text("def go_on(own_config): ...\n", encoding="utf-8")
+    (place / "src" / "stages.py").write_text("def go_on(own_config, *more): ...\n", encoding="utf-8")
     (place / "recipe.esp").write_text(GOOD, encoding="utf-8")
     monkeypatch.chdir(place)
     return place
@@ -149,7 +149,7 @@ def test_the_examples_of_the_help_are_read_by_the_parser(capsys: pytest.CaptureF
         code_of(*filter(None, [command]), "--help")
         for line in capsys.readouterr().out.splitlines():
             if re.match(r"  esp3c \w", line):
-                words = re.split(r"\s{2,}", line.strip())[0].split()[1:]
+                words = re.split(r"\s{2,}| [|] ", line.strip())[0].split()[1:]
                 parser(words).parse_args(words)
 
 
@@ -381,10 +381,13 @@ def test_the_name_of_the_recipe_need_not_be_utf_8(folder: Path) -> None:
         assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 
-def test_a_python_file_that_is_none_leaves_things_unchecked(folder: Path) -> None:
+def test_a_python_file_that_is_none_is_an_error_of_the_recipe(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (folder / "src" / "stages.py").write_bytes(b"def (\xff\0" * 100)
 
-    assert main(["check"]) == 0
+    assert main(["check"]) == 1
+    assert "ESP0414" in capsys.readouterr().out
 
 
 # -- init -------------------------------------------------------------------------------------------------------------
@@ -776,7 +779,7 @@ def test_what_is_set_for_a_run_leaves_the_files_beside_the_recipe_alone(tones: P
 
 
 def test_the_code_of_a_run_that_fails_is_one(folder: Path) -> None:
-    (folder / "src" / "stages.py").write_text("def go_on(own_config): raise SystemExit(7)\n", encoding="utf-8")
+    (folder / "src" / "stages.py").write_text("def go_on(own_config, *more): raise SystemExit(7)\n", encoding="utf-8")
 
     done = run("run")
 

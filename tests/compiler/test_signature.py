@@ -127,7 +127,10 @@ CASES = {
         "@keep\ndef it(a): ...",
         "a!",
     ),
-    "decorated with who knows what": ("import nowhere\n@nowhere.change\ndef it(a): ...", "? it is decorated with `nowhere.change`"),
+    "decorated with who knows what": (
+        "import nowhere\n@nowhere.change\ndef it(a): ...",
+        "? it is decorated with `nowhere.change`",
+    ),
     "a dataclass": (
         "from dataclasses import dataclass, field\nfrom typing import ClassVar\n@dataclass\nclass it:\n"
         "    a: int\n    b: int = 1\n    c: list = field(default_factory=list)\n    d: int = field(init=False, default=2)\n"

@@ -223,7 +223,7 @@ def _outputs(flow: Flow, settings: _Settings, sets: list[TestSet], names: tuple[
             flow.say(
                 "output_without_id",
                 f"`{target.name}` returns {listed(returned.names)}, but no `{idx_key}`, which names the utterance",
-                Label(named.span if named is not None else span, did_you_mean(idx_key, returned.names) or "it names it"),
+                Label(named.span if named is not None else span, did_you_mean(idx_key, returned.names) or f"it must return `{idx_key}` too"),
                 (*returned.labels, *((Label(span, "returned by this"),) if named is not None else ())),
                 () if named is not None else ("write it into the dict, or say `idx_key = \"…\"` for another field",),
             )  # fmt: skip
@@ -244,7 +244,7 @@ def _output_fn(flow: Flow, path: str, span: Span) -> Target | None:
             "output_fn_call",
             f"`output_fn` is a function `(data, model_output, idx)`, but `{name}` is a class",
             Label(span, "what is written would be an object of this class"),
-            label_at(class_place(flow, found.path), "the class"),
+            label_at(class_place(flow.reader, found.path), "the class"),
         )
         return None
     if not isinstance(found.definition, Function):

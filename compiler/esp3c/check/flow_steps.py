@@ -19,7 +19,7 @@ from esp3c.ir import CallNode, Node
 from esp3c.python.bodies import Outcome
 from esp3c.python.body_values import Dict, Kind, Leaf, Listing, Several, Value
 from esp3c.python.model import Class, Function, Parameter
-from esp3c.python.reader import Found
+from esp3c.python.reader import Found, Reader
 from esp3c.record import record
 from esp3c.source import Span
 
@@ -59,7 +59,7 @@ def step_of(flow: Flow, node: Node, role: str, counts: tuple[int, ...]) -> Step:
                     "called_with",
                     f"`{name}` is a class, and as `{role}` the class itself would be called with each item",
                     Label(span, f"make an object of it: `{name}(…)`"),
-                    label_at(class_place(flow, definition.path), "the class"),
+                    label_at(class_place(flow.reader, definition.path), "the class"),
                 )
         case Function():
             target = _function(flow, node, definition, role)
@@ -91,11 +91,12 @@ def makes_no_dict(flow: Flow, path: str) -> bool:
     return is_plain(flow.reader, path) and not odd and not any(each in _DICTS for each in bases.paths)
 
 
-def class_place(flow: Flow, path: str) -> Span | None:
-    found = flow.reader.find(path)
+def class_place(reader: Reader, path: str) -> Span | None:
+    """Where a class is defined: its name."""
+    found = reader.find(path)
     if found.module is None or not isinstance(found.definition, Class):
         return None
-    return flow.reader.span(found.module, found.definition.line, found.definition.column, len(found.definition.name))
+    return reader.span(found.module, found.definition.line, found.definition.column, len(found.definition.name))
 
 
 def _call(flow: Flow, target: Target, role: str, counts: tuple[int, ...], span: Span, path: str) -> int:

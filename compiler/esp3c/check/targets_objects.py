@@ -10,6 +10,7 @@ from esp3c.check.rule import needs_whole_file
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import CallNode, Dataset, MapNode, Node, PythonNode, Recipe, strip
+from esp3c.python.contents import TOO_LONG
 from esp3c.python.find import Lookup, Status
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import STOPS, Found, Reader, reader
@@ -390,7 +391,7 @@ def broken_module(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if module is None or not module.local or module.name in told or not lookup.rest:
             continue
         contents = reading.contents(module)
-        if contents is None or contents.error is None or "more than is read" in contents.error[2]:
+        if contents is None or contents.error is None or contents.error[2] == TOO_LONG:
             continue
         told.add(module.name)
         line, column, reason = contents.error

@@ -114,7 +114,8 @@ def _dataset_node(dataset: Dataset) -> Node:
             details.append(printable(value.target.path))
         elif isinstance(value, Scalar):
             details.append(printable(str(value.value)))
-    return Node(_id(Kind.DATASET, dataset.name), Kind.DATASET, printable(dataset.name), tuple(details))
+    shown = tuple(each for each in details if each)
+    return Node(_id(Kind.DATASET, dataset.name), Kind.DATASET, printable(dataset.name), shown)
 
 
 def _config_node(config: Config) -> Node:

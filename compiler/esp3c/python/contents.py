@@ -15,17 +15,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from esp3c.python.functions import function_of, text_of
 from esp3c.python.model import Attribute, Class, Contents, Definition, Function, Imported, Value
 
-MOST_CHARACTERS = 1_500_000
-"""Longer modules are not read: their time would be felt at every keystroke. The longest of torch has 1.2 million."""
+MOST_CHARACTERS = 600_000
+"""Longer modules are not read: it would take about half a second, and nothing interrupts Python's parser.
+
+The longest modules that hold targets have a third of it; what is longer is made by a program, or is a test.
+"""
+
+MOST_COMMAS = 60_000
+"""A table of as many values takes as long as a module of this many characters."""
+
+TOO_LONG = "it is longer than is read while checking"
 
 _SHORT = 2_000
 
 
 def contents_of(name: str, text: str, *, package: bool) -> Contents:
     """What the module `name` holds. `package`: its text is that of an `__init__.py`."""
-    if len(text) > MOST_CHARACTERS:
-        size = f"{len(text) / 1e6:.1f} MB"
-        return Contents((), (), None, True, (1, 0, f"{size} of Python are more than is read while checking"))
+    if len(text) > MOST_CHARACTERS or text.count(",") > MOST_COMMAS:
+        return Contents((), (), None, True, (1, 0, TOO_LONG))
     tree = parse(text)
     if isinstance(tree, tuple):
         return Contents((), (), None, True, tree)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from esp3c.python.model import Attribute, Class, Parameter
 from esp3c.python.reader import Reader
+from esp3c.python.stored import named
 from esp3c.record import record
 from esp3c.world import Module
 
@@ -92,8 +93,8 @@ def kind_of(reader: Reader, order: tuple[str, ...], node: Class, module: Module)
 def _path(reader: Reader, module: Module, head: str) -> str:
     contents = reader.contents(module)
     first, _, rest = head.partition(".")
-    for each in contents.definitions if contents is not None else ():
-        if each.name == first and hasattr(each, "path"):
+    for each in named(contents, first) if contents is not None else ():
+        if hasattr(each, "path"):
             return ".".join(part for part in (each.path, rest) if part)
     return head
 

@@ -6,6 +6,7 @@ are 1-based, columns are 0-based and count bytes of UTF-8, as Python's own trees
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from esp3c.record import record
@@ -130,7 +131,7 @@ class Contents:
     and reason where the text is not Python.
     """
 
-    definitions: tuple[Definition, ...]
+    definitions: Sequence[Definition]
     stars: tuple[str, ...]
     exported: tuple[str, ...] | None
     lazy: bool

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 from esp3c.python.contents import contents_of, names_of
-from esp3c.python.model import Class, Contents, Definition, Function, Imported, Value
-from esp3c.python.stored import pack, unpack
+from esp3c.python.model import Class, Contents, Function, Imported, Value
+from esp3c.python.stored import named, pack, unpack
 from esp3c.record import changed, record
 from esp3c.source import Span
 from esp3c.world import Module, ModuleKind, World
@@ -184,7 +184,7 @@ class Reader:
         parent, _, name = path.rpartition(".")
         above = self.world.module(parent) if parent else None
         contents = self.contents(above) if above is not None else None
-        for each in _named(contents, name) if contents is not None else ():
+        for each in named(contents, name) if contents is not None else ():
             if isinstance(each, Imported) and each.path != path:
                 found = self.find(each.path)
                 if found.definition is not None:
@@ -199,7 +199,7 @@ class Reader:
         name = rest[0]
         own = f"{module.name}.{name}"
         doubt = ""
-        bound = _named(contents, name)
+        bound = named(contents, name)
         for each in bound:
             if isinstance(each, Imported):
                 if each.path == own:
@@ -293,7 +293,7 @@ class Reader:
         """What a dotted name means inside a module."""
         head, _, rest = text.partition(".")
         contents = self.contents(module)
-        for each in _named(contents, head) if contents is not None else ():
+        for each in named(contents, head) if contents is not None else ():
             if isinstance(each, Imported):
                 return self.find(".".join(part for part in (each.path, rest) if part))
             return self.find(f"{module.name}.{text}")
@@ -340,7 +340,7 @@ class Reader:
             return None
         contents = self.contents(module)
         head, _, rest = plain.partition(".")
-        bound = _named(contents, head) if contents is not None else []
+        bound = named(contents, head) if contents is not None else []
         for each in bound:
             if isinstance(each, Imported):
                 path = ".".join(part for part in (each.path, rest) if part)
@@ -415,10 +415,6 @@ class Reader:
         before = len(text.encode("utf-8")[:column].decode("utf-8", "ignore"))
         start = source.line_start(line) + before
         return Span(source, start, min(start + length, source.line_start(line) + len(text)))
-
-
-def _named(contents: Contents, name: str) -> list[Definition]:
-    return [each for each in contents.definitions if each.name == name]
 
 
 def _only_builtin(bases: Bases, reader: Reader) -> bool:

@@ -17,8 +17,8 @@ A mistake is one edit of an otherwise correct recipe, in `<family>.txt` beside t
     as     names targets           families of codes that are a right cause; without it, the family of the file
     needs  transformers            a package without which the mistake is left out
 
-A mistake is found if there is a diagnostic that its original does not have. It is found at the right line if one begins on an expected line, and with the
-right cause if that one is also of an accepted family and holds all the words.
+A mistake is found if there is a diagnostic that its original does not have. It is found at the right line if one begins on
+an expected line, and with the right cause if that one is also of an accepted family and holds all the words.
 """
 
 from __future__ import annotations

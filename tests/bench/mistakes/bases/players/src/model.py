@@ -1,6 +1,7 @@
 """The generator, the discriminator, and their game."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ class Generator(nn.Module):
     def __init__(self, bands: int, channels: Sequence[int]) -> None:
         super().__init__()
         widths = [bands, *channels]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.head = nn.Linear(widths[-1], 160)
 
     def forward(self, mel: Tensor) -> Tensor:

@@ -1,0 +1,70 @@
+"""What the body of a runner's `forward` does that it should not: using `self`, building the model for every item."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from esp3c.check.flow_functions import Target
+from esp3c.python.body_kinds import dotted
+from esp3c.python.model import Class
+from esp3c.python.reader import Reader
+from esp3c.schema.contracts import MODULE
+
+_LOADERS = frozenset({"load_from_checkpoint", "from_pretrained", "load_state_dict"})
+_MAKERS = frozenset({"hydra.utils.instantiate", "instantiate"})
+_FILES = frozenset({"torch.load", "torch.jit.load"})
+
+
+def free_self(node: ast.FunctionDef) -> ast.Name | None:
+    """The first use of a `self` that is no parameter and no name of the function."""
+    bound = {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+    bound |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    if "self" in bound:
+        return None
+    return next((each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id == "self"), None)
+
+
+def built_model(reader: Reader, target: Target, node: ast.FunctionDef) -> tuple[ast.Call, str] | None:
+    """A call that builds or loads a model whenever `forward` runs, and what to say of it."""
+    own = {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    item = target.parameters[0].name if target.parameters else ""
+    for call in _always(node.body):
+        name = dotted(call.func) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+        last = name.rpartition(".")[2]
+        if last in _LOADERS or (name in _MAKERS and "instantiate" not in own):
+            return call, f"`{last}` is called for every item"
+        if name in _FILES and not _of_the_item(call, own | {item}):
+            return call, f"`{name}` is called for every item"
+        if name and name.partition(".")[0] not in own and _is_model(reader, target, name):
+            return call, f"a `{last}` is made for every item"
+    return None
+
+
+def _of_the_item(call: ast.Call, names: set[str]) -> bool:
+    return any(isinstance(each, ast.Name) and each.id in names for argument in call.args for each in ast.walk(argument))
+
+
+def _is_model(reader: Reader, target: Target, name: str) -> bool:
+    """Whether a name is a torch module that the recipe itself defines; torch's own are small enough."""
+    found = reader.resolve(target.module, name)
+    if not isinstance(found.definition, Class) or found.module is None or not found.module.local:
+        return False
+    return reader.is_a(found.path, (MODULE,)) is True
+
+
+def _always(body: list[ast.stmt]) -> Iterator[ast.Call]:
+    """The calls that are made whenever a body runs: those under a condition may keep what they made."""
+    left: list[ast.AST] = list(reversed(body))
+    while left:
+        node = left.pop()
+        match node:
+            case ast.If() | ast.IfExp() | ast.BoolOp() | ast.Try() | ast.Match() | ast.While():
+                continue
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.ClassDef():
+                continue
+            case ast.Call():
+                yield node
+            case _:
+                pass
+        left.extend(reversed(list(ast.iter_child_nodes(node))))

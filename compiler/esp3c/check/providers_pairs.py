@@ -1,0 +1,160 @@
+"""The runners and providers of a recipe, and the environment that a runner's functions will be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from esp3c.check.flow_base import follow, is_null
+from esp3c.check.flow_functions import Target, method_of, outcome_of, scope_of
+from esp3c.diagnostics import Label
+from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Recipe, strip
+from esp3c.python.bodies import Outcome, interpret_local
+from esp3c.python.body_values import Dict, Local
+from esp3c.python.model import Class
+from esp3c.python.reader import Reader
+from esp3c.record import record
+from esp3c.schema.contracts import (
+    BASE_RUNNER,
+    INFER_PARAMS,
+    INFERENCE_ENV,
+    INFERENCE_OPTIONS,
+    INFERENCE_PROVIDER,
+    INFERENCE_RUNNER,
+    PARALLEL_PROVIDER,
+)
+from esp3c.source import Span
+
+OWN = frozenset({BASE_RUNNER, INFERENCE_RUNNER})
+_PROVIDERS = frozenset({INFERENCE_PROVIDER, PARALLEL_PROVIDER})
+
+
+@record
+class Part:
+    """A runner or a provider: its class, and the settings that it is made with."""
+
+    path: str
+    span: Span
+    settings: MapNode
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition(".")[2]
+
+
+@record
+class Pair:
+    """A runner and the provider that it works with; one of them may be espnet3's own, which is None here.
+
+    `inference`: the stage `infer` makes them; else `runner` and `provider` are a workload of a stage line.
+    """
+
+    runner: Part | None
+    provider: Part | None
+    inference: bool
+
+
+@record
+class Env:
+    """The names that a provider gives. `who` begins a sentence; `closed`: there are no others."""
+
+    names: tuple[str, ...]
+    closed: bool
+    who: str
+    labels: tuple[Label, ...] = ()
+
+
+def pairs(recipe: Recipe, reader: Reader) -> Iterator[Pair]:
+    """Every runner and provider that the recipe names."""
+    for config in recipe.configs.values():
+        if config.kind == "inference":
+            runner, provider = (_part(reader, config, config.root.get(key)) for key in ("runner", "provider"))
+            if runner is not None or provider is not None:
+                yield Pair(runner, provider, inference=True)
+    for stage in recipe.stages:
+        if stage.workload is not None:
+            runner, provider = (_part(reader, None, stage.workload.get(key)) for key in ("runner", "provider"))
+            if runner is not None or provider is not None:
+                yield Pair(runner, provider, inference=False)
+
+
+def _part(reader: Reader, config: Config | None, node: Node | None) -> Part | None:
+    node = follow(config, node) if config is not None else strip(node) if node is not None else None
+    if node is None or is_null(node):
+        return None
+    match node:
+        case CallNode(partial=False):
+            found = reader.find(node.target.path)
+            span, settings = node.head, node.arguments
+        case PythonNode():
+            found = reader.find(node.target.path)
+            span, settings = node.span, MapNode((), node.span)
+        case _:
+            return Part("", node.span, MapNode((), node.span))
+    return Part(found.path if isinstance(found.definition, Class) else "", span, settings)
+
+
+def judged(reader: Reader, path: str) -> bool:
+    """Whether a class says anything: one of which every method is empty is a stand-in."""
+    found = reader.find(path).definition
+    return isinstance(found, Class) and (not found.methods or any(not each.empty for each in found.methods))
+
+
+def own_method(reader: Reader, path: str, name: str) -> Target | None:
+    """A method that a class of the recipe, and not espnet3, gives itself."""
+    target = method_of(reader, path, name) if path else None
+    return (
+        target if target is not None and target.owner not in OWN | _PROVIDERS and not target.function.abstract else None
+    )
+
+
+def environment(reader: Reader, pair: Pair) -> Env | None:
+    """What the provider of a pair gives to its runner, where that is known."""
+    runner, provider = pair.runner, pair.provider
+    options: frozenset[str] = frozenset()
+    if runner is not None:
+        method = reader.method(runner.path, "options") if runner.path else None
+        if method is not None and method.owner not in OWN:
+            return None
+        if method is not None and method.owner == INFERENCE_RUNNER:
+            options = INFERENCE_OPTIONS
+    if provider is None:
+        names = sorted(INFERENCE_ENV | INFER_PARAMS | options)
+        return Env(tuple(names), True, "espnet3's own provider gives") if pair.inference else None
+    env = _given_by(reader, provider, pair)
+    if env is None:
+        return None
+    return Env(tuple(dict.fromkeys((*env.names, *sorted(options)))), env.closed, env.who, env.labels)
+
+
+def _given_by(reader: Reader, provider: Part, pair: Pair) -> Env | None:
+    if not provider.path:
+        return None
+    local = method_of(reader, provider.path, "build_env_local")
+    if local is None:
+        return None
+    if local.owner == PARALLEL_PROVIDER:
+        setup = method_of(reader, provider.path, "build_worker_setup_fn")
+        if setup is not None and setup.owner != PARALLEL_PROVIDER:
+            return _env_of(provider, worker_outcome(reader, setup))
+    if local.owner in _PROVIDERS:
+        method = reader.method(provider.path, "__init__")
+        if method is None or method.owner not in _PROVIDERS or not pair.inference:
+            # Its `params` may hold anything.
+            return None
+        return Env(tuple(sorted(INFERENCE_ENV | INFER_PARAMS)), True, f"`{provider.name}` gives")
+    return _env_of(provider, outcome_of(reader, local, {}))
+
+
+def _env_of(provider: Part, outcome: Outcome | None) -> Env | None:
+    value = outcome.value if outcome is not None else None
+    if not isinstance(value, Dict):
+        return None
+    return Env(tuple(value.fields), value.closed, f"`{provider.name}` gives")
+
+
+def worker_outcome(reader: Reader, setup: Target) -> Outcome | None:
+    """What the function does that `build_worker_setup_fn` returns; None where it is not one function of its own."""
+    outcome = outcome_of(reader, setup, {})
+    if outcome.why or len(outcome.returned) != 1 or not isinstance(outcome.returned[0].value, Local):
+        return None
+    return interpret_local(outcome.returned[0], scope_of(reader, setup))
