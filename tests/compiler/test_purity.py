@@ -137,7 +137,7 @@ def inside() -> Iterator[tuple[str, ast.Module]]:
     """Every module of the compiler but the command line and the disk."""
     for path in sorted(COMPILER.rglob("*.py")):
         name = path.relative_to(COMPILER).as_posix()
-        if name.startswith(("cli/", "templates/")) or name in {"disk.py", "__main__.py"}:
+        if name.startswith(("cli/", "templates/")) or name in {"disk.py", "looks.py", "__main__.py"}:
             continue
         yield name, ast.parse(path.read_text(encoding="utf-8"))
 

@@ -19,6 +19,7 @@ from esp3c.pipeline import Result, compile
 from esp3c.source import Source
 from esp3c.world import MemoryWorld
 from support.flow_modules import FLOW
+from support.provider_modules import PROVIDERS
 from support.sized import SIZED
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -83,6 +84,7 @@ MODULES = {
 }
 
 MODULES.update(FLOW)
+MODULES.update(PROVIDERS)
 
 WORLD = MemoryWorld(MODULES)
 

@@ -49,6 +49,9 @@ class Tokens:
         numbers = [self.vocabulary.index(each) for each in sample["text"]]
         return {**sample, "text": np.array(numbers, dtype=np.int64)}
 
+def louder(sample):
+    return {**sample, "speech": sample["speech"] * 2.0}
+
 def lower(sample):
     sample["text"] = sample["text"].lower()
 

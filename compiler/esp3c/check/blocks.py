@@ -111,8 +111,10 @@ def all_values(node: Node) -> Iterator[Node]:
                 left.extend(entry.value for entry in reversed(entries))
             case ListNode(items):
                 left.extend(reversed(items))
-            case CallNode() | DatasetNode():
+            case CallNode():
                 left.append(each.arguments)
+            case DatasetNode():
+                left.extend((each.extra, each.arguments))
             case CarriedNode():
                 left.append(each.value)
             case _:

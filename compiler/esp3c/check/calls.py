@@ -106,15 +106,9 @@ def calls(recipe: Recipe) -> Iterator[Call]:
     loose += [(None, stage.workload) for stage in recipe.stages if stage.workload is not None]
     for owner, root_node in loose:
         for value in all_values(root_node):
-            if isinstance(value, DatasetNode):
-                inner: list[Node] = [each.value for each in value.extra.entries]
-                found = [each for one in inner for each in all_values(one)]
-            else:
-                found = [value]
-            for each in found:
-                if isinstance(each, CallNode) and id(each) not in seen:
-                    seen.add(id(each))
-                    yield Call(each, None, owner)
+            if isinstance(value, CallNode) and id(value) not in seen:
+                seen.add(id(value))
+                yield Call(value, None, owner)
 
 
 def _with_roles(node: Node, type: t.Type) -> Iterator[tuple[CallNode, Role | None]]:
@@ -124,12 +118,23 @@ def _with_roles(node: Node, type: t.Type) -> Iterator[tuple[CallNode, Role | Non
         if any(isinstance(option, t.Inside) and option.block.target == node.target.path for option in options):
             return
         makes = next((option.makes for option in options if isinstance(option, t.Target)), "")
-        yield node, ROLES.get(makes)
+        yield from _with_inner(node, ROLES.get(makes))
     elif isinstance(node, ListNode):
         item = next((option.item for option in options if isinstance(option, t.ListOf)), None)
         if item is not None:
             for each in node.items:
                 yield from _with_roles(strip(each), item)
+
+
+def _with_inner(node: CallNode, role: Role | None) -> Iterator[tuple[CallNode, Role | None]]:
+    yield node, role
+    for name, what in role.inner if role is not None else ():
+        inner = node.arguments.get(name)
+        held = strip(inner) if inner is not None else None
+        for each in held.items if isinstance(held, ListNode) else ():
+            part = strip(each)
+            if isinstance(part, CallNode):
+                yield from _with_inner(part, ROLES[what])
 
 
 def dataset_uses(recipe: Recipe) -> Iterator[tuple[Config, DatasetNode]]:
@@ -152,6 +157,8 @@ def _call_verdict(call: Call, reading: Reader) -> Verdict:
     )
     given = {entry.name for entry in node.arguments.entries}
     positional = _positional(node)
+    if positional is not None and call.role is not None:
+        positional += call.role.ahead
     missing: list[Bound] = []
     for number, bound in enumerate(made.parameters):
         if not bound.required or bound.name in given or bound.name in supplied:

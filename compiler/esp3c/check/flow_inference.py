@@ -220,13 +220,14 @@ def _outputs(flow: Flow, settings: _Settings, sets: list[TestSet], names: tuple[
     if settings.known or idx is not None:
         if returned.lacks(idx_key):
             named = root.get("idx_key")
+            near = did_you_mean(idx_key, returned.names) or f"it must return `{idx_key}` too"
             flow.say(
                 "output_without_id",
                 f"`{target.name}` returns {listed(returned.names)}, but no `{idx_key}`, which names the utterance",
-                Label(named.span if named is not None else span, did_you_mean(idx_key, returned.names) or f"it must return `{idx_key}` too"),
+                Label(named.span if named is not None else span, near),
                 (*returned.labels, *((Label(span, "returned by this"),) if named is not None else ())),
-                () if named is not None else ("write it into the dict, or say `idx_key = \"…\"` for another field",),
-            )  # fmt: skip
+                () if named is not None else ('write it into the dict, or say `idx_key = "…"` for another field',),
+            )
         else:
             flow.proved += 1
     fields = _fields(flow, settings, target, returned, idx_key)

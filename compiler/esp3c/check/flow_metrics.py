@@ -41,6 +41,7 @@ class _Field:
     span: Span
     metric: str
     argument: str
+    owner: Span
 
 
 def metrics_flow(flow: Flow, written: list[Written]) -> None:
@@ -83,7 +84,8 @@ def _test_names(flow: Flow, config: Config, written: list[Written]) -> None:
 def _fields(flow: Flow, config: Config, written: list[Written]) -> None:
     fields = _joined(written)
     groups: dict[str, list[_Field]] = {}
-    for field in _read_by(flow, config):
+    read = _read_by(flow, config)
+    for field in read:
         if fields.keys is None:
             flow.miss(field.span, f"the field `{field.name}` of `{field.metric}`", "what is written is not known")
         elif fields.lacks(field.name):
@@ -94,7 +96,7 @@ def _fields(flow: Flow, config: Config, written: list[Written]) -> None:
     for name, readers in groups.items():
         first, *others = readers
         unwritten = any(each.returned.keys is not None and name in each.returned.keys.fields for each in written)
-        near = hint(name, fields.names)
+        near = hint(name, fields.names) or _only_other(fields.names, first, read)
         if any(name == each.idx_key for each in written):
             message = f"`{first.metric}` reads `{name}`, which names the utterance and is no field of its own"
             near = ""
@@ -113,6 +115,12 @@ def _fields(flow: Flow, config: Config, written: list[Written]) -> None:
                 *_named_in(written),
             ),
         )
+
+
+def _only_other(names: list[str], field: _Field, read: list[_Field]) -> str:
+    """What must have been meant, where only one field is left that the same metric does not read already."""
+    left = [name for name in names if not any(each.name == name and each.owner == field.owner for each in read)]
+    return f"; did you mean `{left[0]}`?" if len(left) == 1 and len(names) > 1 else ""
 
 
 def _named_in(written: list[Written]) -> tuple[Label, ...]:
@@ -158,8 +166,8 @@ def _named_inputs(config: Config, inputs: Node, metric: str) -> list[_Field]:
     node = follow(config, inputs)
     if isinstance(node, MapNode):
         pairs = [(text_of(follow(config, entry.value)), entry.value.span) for entry in node.entries]
-        return [_Field(text, span, metric, "inputs") for text, span in pairs if text is not None]
-    return [_Field(text, span, metric, "inputs") for text, span in texts_of(config, inputs) or ()]
+        return [_Field(text, span, metric, "inputs", inputs.span) for text, span in pairs if text is not None]
+    return [_Field(text, span, metric, "inputs", inputs.span) for text, span in texts_of(config, inputs) or ()]
 
 
 def _arguments(flow: Flow, config: Config, call: CallNode, metric: str) -> list[_Field]:
@@ -177,7 +185,9 @@ def _arguments(flow: Flow, config: Config, call: CallNode, metric: str) -> list[
         text = text_of(follow(config, given)) if given is not None else default
         if text is None or (given is None and (odd or _may_be_misspelt(call, defaults))):
             continue
-        found.append(_Field(text, given.span if given is not None else call.head, metric, name if given else ""))
+        found.append(
+            _Field(text, given.span if given is not None else call.head, metric, name if given else "", call.span)
+        )
     return found
 
 

@@ -220,11 +220,12 @@ def sample_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                     ),
                     fix=_write(name.span, name.text, near),
                 )
-            elif field.type.dims and name.text in {"str", "bool"}:
+            elif field.type.dims and name.text in {"str", "bool", "int", "float"}:
+                width = {"int": "int64", "float": "float32"}.get(name.text, "float32")
                 yield Diagnostic(
                     code_of(sample_type),
                     f"`{name.text}` has no dimensions",
-                    Label(field.type.span, "dimensions belong to number types, such as `float32[time]`"),
+                    Label(field.type.span, f"dimensions belong to number types with a width, such as `{width}[time]`"),
                 )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from esp3c.check.flow_base import follow, is_null
-from esp3c.check.flow_functions import Target, method_of, outcome_of, scope_of
+from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of, scope_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Recipe, strip
 from esp3c.python.bodies import Outcome, interpret_local
@@ -158,3 +159,26 @@ def worker_outcome(reader: Reader, setup: Target) -> Outcome | None:
     if outcome.why or len(outcome.returned) != 1 or not isinstance(outcome.returned[0].value, Local):
         return None
     return interpret_local(outcome.returned[0], scope_of(reader, setup))
+
+
+def runners(recipe: Recipe, reading: Reader) -> Iterator[tuple[Pair, Part]]:
+    for pair in pairs(recipe, reading):
+        if pair.runner is not None and pair.runner.path and reading.is_a(pair.runner.path, (BASE_RUNNER,)):
+            yield pair, pair.runner
+
+
+def providers(recipe: Recipe, reading: Reader) -> Iterator[Part]:
+    for pair in pairs(recipe, reading):
+        if pair.provider is not None and pair.provider.path:
+            yield pair.provider
+
+
+def body_of(reading: Reader, target: Target) -> ast.FunctionDef | None:
+    node = reading.body(target.module, target.function)
+    return node if isinstance(node, ast.FunctionDef) else None
+
+
+def returned_at(reading: Reader, target: Target, outcome: Outcome, text: str) -> tuple[Label, ...]:
+    node = outcome.returned[0].node
+    place = node_place(reading, target.module, node) if isinstance(node, ast.Return) else place_of(reading, target)
+    return label_at(place, text)

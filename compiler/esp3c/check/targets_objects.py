@@ -75,7 +75,9 @@ def abstract_methods(reading: Reader, path: str) -> list[str]:
                 done.add(method.name)
                 if method.abstract:
                     missing.append(method.name)
-        done.update(attribute.name for attribute in each.definition.attributes if attribute.value is not None)
+        # `name: int` alone says of what type it is, and leaves it unbound.
+        bare = [other.name for other in each.definition.attributes if other.annotation and other.value is None]
+        done.update(other.name for other in each.definition.attributes if other.name not in bare)
     return missing if guarded else []
 
 
@@ -156,7 +158,13 @@ def _cannot_be_called(reading: Reader, path: str) -> bool:
 def _dataset_kinds(reading: Reader, dataset: Dataset) -> Iterator[Diagnostic]:
     node = dataset.settings.get("class")
     value = strip(node) if node is not None else None
-    if isinstance(value, PythonNode) and value.target.status is Status.FOUND:
+    if isinstance(value, PythonNode) and value.target.is_module:
+        yield Diagnostic(
+            code_of(wrong_kind),
+            f"`{value.target.path}` is a module, and a class is wanted",
+            Label(value.span, "name the class in it"),
+        )
+    elif isinstance(value, PythonNode) and value.target.status is Status.FOUND:
         found = reading.find(value.target.path)
         if isinstance(found.definition, Function):
             yield Diagnostic(
@@ -195,11 +203,12 @@ def needless_partial(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
         model = partial src.model.CTCRecognizer(n_mels = 80)
 
-    ESPnet3 would get a function instead of the model. Leave `partial` out.
+    ESPnet3 would get a function instead of the model. Leave `partial` out. An optimizer and a scheduler need none
+    either: what is not known before the run, ESPnet3 hands over itself.
     """
     for verdict in verdicts(recipe, world):
         call = verdict.call
-        if call is None or call.role is None or not call.node.partial or call.role.called or call.role.supplied:
+        if call is None or call.role is None or not call.node.partial or call.role.called:
             continue
         node = call.node
         text = node.span.text
@@ -349,6 +358,14 @@ def stage_function(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             yield Diagnostic(
                 code_of(stage_function),
                 f"`{short(path)}` is a value, and stage `{stage.name}` calls it",
+                Label(stage.runs.span, "a function is wanted here"),
+                secondary=_definition_label(reading, found, "defined here"),
+            )
+            continue
+        if isinstance(found.definition, Class):
+            yield Diagnostic(
+                code_of(stage_function),
+                f"`{short(path)}` is a class, and stage `{stage.name}` calls a function",
                 Label(stage.runs.span, "a function is wanted here"),
                 secondary=_definition_label(reading, found, "defined here"),
             )

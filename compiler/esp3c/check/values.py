@@ -141,7 +141,7 @@ class Comparing:
         last = path.rpartition(".")[2]
         if last in {"device", "dtype", "_device", "Device", "Generator"} and (text or isinstance(value, int)):
             return Doubt(f"`{last}` may be made of it")
-        if last in {"Tensor", "ndarray", "number", "Number", "generic"} and not text:
+        if last in {"Tensor", "ndarray", "number", "Number", "generic"} and not text and not isinstance(value, bool):
             return Doubt("numbers and arrays mix")
         if of_type:
             return Misfit(node, wanted)

@@ -8,6 +8,7 @@ folder, this Python and its path, the terminal.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -63,9 +64,14 @@ def kept(words: Sequence[str], run: Callable[[], int]) -> int:
     copy, wrong = _Copy(out), _Copy(err)
     streams: Any = sys
     streams.stdout, streams.stderr = copy, wrong
+    # The modules of the compiler are imported now: nothing of them is garbage.
+    collects = gc.isenabled()
+    gc.disable()
     try:
         code = run()
     finally:
+        if collects:
+            gc.enable()
         sys.stdout, sys.stderr = out, err
         _recording = None
     seen = [each.seen() for each in recording.looks]

@@ -208,6 +208,9 @@ class Reader:
                 found = self.find(".".join((each.path, *rest[1:])))
                 if found.definition is not None or (found.module is not None and self._is_module(found)):
                     return found
+                if len(rest) > 1 and not found.why and self.find(each.path).definition is not None:
+                    # The class is there, and has no such member.
+                    return found
                 doubt = doubt or found.why or f"`{each.path}` is not there"
             elif isinstance(each, Class):
                 return Found(own, module, each) if len(rest) == 1 else self._member(own, each, module, rest[1:])

@@ -94,18 +94,22 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+# Most values are plain: the two that follow look for those first.
+_PLAIN = {str, int, bool, type(None)}
+
+
 def _packed(value: Any) -> Any:
-    names = fields(value)
-    if names:
-        return {"": type(value).__name__, "=": [_packed(getattr(value, name)) for name in names]}
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, tuple):
-        return [_packed(each) for each in value]
-    return value
+        return [each if type(each) is str else _packed(each) for each in value]
+    parts = [getattr(value, name) for name in fields(value)]
+    return {"": type(value).__name__, "=": [each if type(each) in _PLAIN else _packed(each) for each in parts]}
 
 
 def _unpacked(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(map(_unpacked, value))
+        return tuple([each if type(each) in _PLAIN else _unpacked(each) for each in value])
     if isinstance(value, dict):
-        return _KINDS[value[""]](*map(_unpacked, value["="]))
+        return _KINDS[value[""]](*[each if type(each) in _PLAIN else _unpacked(each) for each in value["="]])
     return value

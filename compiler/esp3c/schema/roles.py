@@ -11,14 +11,16 @@ class Role:
 
     `kinds` are the classes of which it must be one (none: anything); `supplied` the arguments that ESPnet3 hands over
     itself; `called`: the object is called later, so that a function made ready by `partial` stands here as well.
-    `needs` are methods that it must have.
+    `ahead` is how many arguments ESPnet3 gives it by position. `inner` names arguments that hold more of a role: a
+    scheduler of schedulers hands its optimizer to each.
     """
 
     what: str
     kinds: tuple[str, ...] = ()
     supplied: tuple[str, ...] = ()
     called: bool = False
-    needs: tuple[str, ...] = ()
+    ahead: int = 0
+    inner: tuple[tuple[str, str], ...] = ()
 
 
 OPTIMIZER = "torch.optim.optimizer.Optimizer"
@@ -43,7 +45,7 @@ ROLES = {
     role.what: role
     for role in (
         Role("an Optimizer", (OPTIMIZER,), ("params",)),
-        Role("a scheduler", _SCHEDULERS, ("optimizer",)),
+        Role("a scheduler", _SCHEDULERS, ("optimizer",), inner=(("schedulers", "a scheduler"),)),
         Role("a torch.nn.Module", (MODULE,)),
         Role("a model for inference", called=True),
         Role("a metric", (METRIC,)),
@@ -51,6 +53,8 @@ ROLES = {
         Role("a transform", called=True),
         Role("a preprocessor", called=True),
         Role("a collate function", called=True),
+        Role("a runner", supplied=("provider",), ahead=1),
+        Role("a provider", ahead=2),
         Role("a callback", (_CALLBACK,)),
         Role("a logger", (_LOGGER,)),
         Role("a Lightning strategy", (_STRATEGY,)),
@@ -87,6 +91,11 @@ DIMENSIONS = {
     "fmin": "frequency",
     "fmax": "frequency",
     "fs": "frequency",
+    "window": "duration",
+    "window_length": "duration",
+    "frame_length": "duration",
+    "frame_shift": "duration",
+    "hop": "duration",
     "sr": "frequency",
     "duration": "duration",
     "max_duration": "duration",

@@ -20,7 +20,8 @@ def only_causes(
     brackets = [each for each in unbalanced if not _opened_on(each, torn)]
     # `=>` is one mistake: the sign without a meaning is reported, so what stands next to it need not be.
     touched = {edge for each in lexical for edge in (each.primary.span.start, each.primary.span.end)}
-    doubtful = [(_opener(each), each.primary.span.start) for each in brackets if each.secondary]
+    # Between a bracket without a partner and where that is noticed.
+    doubtful = [sorted((_other(each), each.primary.span.start)) for each in brackets if each.secondary]
     kept = [
         each
         for each in structural
@@ -40,7 +41,7 @@ def _edges(diagnostic: Diagnostic) -> set[int]:
     return {diagnostic.primary.span.start, diagnostic.primary.span.end}
 
 
-def _opener(diagnostic: Diagnostic) -> int:
+def _other(diagnostic: Diagnostic) -> int:
     return diagnostic.secondary[0].span.start
 
 

@@ -9,7 +9,15 @@ from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, Severity, code
 from esp3c.source import Span
 from esp3c.suggest import certain, did_you_mean, nearest, one_of
 from esp3c.syntax.grammar import DECLARATIONS, WELL_KNOWN
-from esp3c.syntax.literal_errors import bad_escape, bad_interpolation, bad_number, lone_unit, of_literal, single_quoted
+from esp3c.syntax.literal_errors import (
+    bad_escape,
+    bad_interpolation,
+    bad_number,
+    lone_unit,
+    number_with_points,
+    of_literal,
+    single_quoted,
+)
 
 __all__ = ["lone_unit", "of_literal", "single_quoted"]
 
@@ -45,13 +53,13 @@ def unclosed(opener: Span, noticed: Span, culprit: Span | None, more: int) -> Di
 
         inference { … }
 
-    The message points to where the closing bracket is missed at the latest, and to the line that opened it. Where the
-    indentation shows which bracket was forgotten, that one is named.
+    The message points to the bracket, and to where its partner is missed at the latest. Where the indentation shows
+    which bracket was forgotten, that one is named.
     """
     opened = culprit or opener
     noun = {"{": "block", "[": "list", "(": "list of arguments"}[opened.text]
     closing = {"{": "}", "[": "]", "(": ")"}[opened.text]
-    secondary = [Label(opened, f"the {noun} opens here")]
+    secondary = [Label(noticed, f"`{closing}` is missing before this")]
     if culprit is not None and culprit != opener:
         secondary.append(Label(opener, "so this one seems to be left open"))
     help = ("the indentation tells which one was meant",) if culprit is not None else ()
@@ -60,7 +68,7 @@ def unclosed(opener: Span, noticed: Span, culprit: Span | None, more: int) -> Di
     return Diagnostic(
         code_of(unclosed),
         f"this {noun} is never closed",
-        Label(noticed, f"`{closing}` is missing before this"),
+        Label(opened, "opened here"),
         tuple(secondary),
         help,
     )

@@ -42,6 +42,15 @@ _LONG_UNITS = {
 }  # fmt: skip
 
 
+def number_with_points(span: Span) -> Diagnostic:
+    """`5.0.1`, which looks like a version; its page is that of `bad_number`."""
+    return Diagnostic(
+        code_of(bad_number),
+        f"`{span.text}` is not a number",
+        Label(span, f'a number has one point; text has quotes: `"{span.text}"`'),
+    )
+
+
 @explained("ESP0110", "a string holds an escape that does not exist")
 def bad_escape(problem: Problem) -> Diagnostic:
     r"""A backslash in a string is followed by something that has no meaning there.

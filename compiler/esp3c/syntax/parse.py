@@ -176,6 +176,13 @@ class _Reader:
                 self.diagnostics.append(errors.colon_for_equals(self.span(key), self.span(before)))
                 self.cut_entry()
                 return self.after_value(at)
+            if token.type == "DOT" and inside == "LBRACE" and at > 2 and self.tokens[at - 2].type == "COLON":
+                # `func: src.text.lines`: a field's type has no dots.
+                self.diagnostics.append(
+                    errors.colon_for_equals(self.span(self.tokens[at - 3]), self.span(self.tokens[at - 2]))
+                )
+                self.cut_entry()
+                return self.after_value(at)
             if (
                 before.type == "NAME"
                 and token.type in _VALUE_STARTS - {"LBRACE", "LSQB"}

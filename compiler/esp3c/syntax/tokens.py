@@ -49,6 +49,7 @@ def tokenize(source: Source) -> tuple[list[Token], list[Diagnostic]]:
                 out.extend(_swallowed(span, out))
         else:
             out.append(token)
+    out = _without_broken_numbers(source, out, diagnostics)
     return _without_lone_units(source, out, diagnostics), diagnostics
 
 
@@ -77,6 +78,31 @@ def _swallowed(string: Span, before: list[Token]) -> list[Token]:
         kind = next(each for each, shown in SHOWN.items() if shown == sign)
         found.append(virtual(kind, at, at + 1))
     return found
+
+
+def _without_broken_numbers(source: Source, tokens: list[Token], diagnostics: list[Diagnostic]) -> list[Token]:
+    """Takes `5.0.1` for one thing, which is no number."""
+    out: list[Token] = []
+    for token in tokens:
+        point = out[-1] if out else None
+        number = out[-2] if len(out) > 1 else None
+        if (
+            token.type == "NUMBER"
+            and point is not None
+            and number is not None
+            and point.type == "DOT"
+            and number.type in {"NUMBER", "MISSING"}
+            and number.end_pos == point.start_pos
+            and point.end_pos == token.start_pos
+        ):
+            span = Span(source, number.start_pos, token.end_pos)
+            if number.type == "MISSING" and diagnostics and diagnostics[-1].primary.span.start == number.start_pos:
+                diagnostics.pop()
+            diagnostics.append(errors.number_with_points(span))
+            out[-2:] = [virtual("MISSING", span.start, span.end)]
+            continue
+        out.append(token)
+    return out
 
 
 def _without_lone_units(source: Source, tokens: list[Token], diagnostics: list[Diagnostic]) -> list[Token]:

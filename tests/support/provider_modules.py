@@ -1,0 +1,222 @@
+"""The recipe's Python of the fixtures about providers and runners, with espnet3's own classes as they are asked for."""
+
+from __future__ import annotations
+
+PROVIDERS = {
+    "espnet3.parallel.base_runner": '''
+from abc import ABC, abstractmethod
+
+class BaseRunner(ABC):
+    def __init__(self, provider, batch_size=None, output_dir=None, shard_subdir="", resume=True):
+        self.provider = provider
+    @staticmethod
+    @abstractmethod
+    def forward(idx, dataset, model, **env): ...
+    @staticmethod
+    def open_writers(shard_dir, **env):
+        return {}
+    @staticmethod
+    def write_record(writers, result, state, **env):
+        state["records"].append(result)
+    @staticmethod
+    def close_writers(writers):
+        return None
+    def merge(self, shard_dirs):
+        return None
+    @classmethod
+    def init_state(cls, shard_id=0, output_dir="", shard_subdir="", **env):
+        return {"shard_id": shard_id, "shard_dir": None, "records": [], "writers": {}}
+    @classmethod
+    def reduce_state(cls, state, result, **env):
+        return state
+    @classmethod
+    def finalize_state(cls, state, **env):
+        return state
+    def options(self):
+        return {}
+    def __call__(self, indices):
+        return list(indices)
+''',
+    "espnet3.parallel.env_provider": '''
+from abc import ABC, abstractmethod
+
+class EnvironmentProvider(ABC):
+    def __init__(self, config):
+        self.config = config
+    @abstractmethod
+    def build_env_local(self): ...
+    @abstractmethod
+    def build_worker_setup_fn(self): ...
+''',
+    "espnet3.systems.base.inference_runner": '''
+from espnet3.parallel.base_runner import BaseRunner
+
+class InferenceRunner(BaseRunner):
+    def __init__(self, provider, idx_key="utt_id", **kwargs):
+        super().__init__(provider, **kwargs)
+    def options(self):
+        return {"idx_key": self.idx_key}
+    @staticmethod
+    def forward(idx, dataset=None, model=None, **kwargs):
+        return model(dataset[idx])
+    @staticmethod
+    def open_writers(shard_dir, **env):
+        return {"shard_dir": shard_dir}
+    def merge(self, shard_dirs):
+        return join(shard_dirs)
+''',
+    "espnet3.systems.base.inference_provider": '''
+from espnet3.parallel.env_provider import EnvironmentProvider
+
+class InferenceProvider(EnvironmentProvider):
+    def __init__(self, inference_config=None, params=None):
+        super().__init__(inference_config)
+    def build_env_local(self):
+        return {"dataset": self.dataset, "model": self.model, **self.params}
+    def build_worker_setup_fn(self):
+        return self.setup
+    @staticmethod
+    def build_dataset(config):
+        return instantiate(config)
+    @staticmethod
+    def build_model(config):
+        return instantiate(config)
+''',
+    "work.model": '''
+from torch.nn import Module
+
+class Labeller(Module):
+    def __init__(self): ...
+    def forward(self, speech): ...
+''',
+    "work.runners": '''
+import torch
+from espnet3.parallel.base_runner import BaseRunner
+from work.model import Labeller
+
+class Labels(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model, **env):
+        return model(dataset[idx])
+
+class Method(BaseRunner):
+    def forward(self, idx, dataset, model):
+        return model(dataset[idx])
+
+class FirstSelf(BaseRunner):
+    @staticmethod
+    def forward(self, idx, dataset, model):
+        return model(dataset[idx])
+
+class UsesSelf(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, **env):
+        return self.model(dataset[idx])
+
+class NoItem(BaseRunner):
+    @staticmethod
+    def forward(**env):
+        return env["model"](env["dataset"][0])
+
+class Net(BaseRunner):
+    @staticmethod
+    def forward(idx, ds, network, **env):
+        return network(ds[idx])
+
+class Loads(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model, **env):
+        weights = torch.load("model.pt", weights_only=True)
+        return model(dataset[idx], weights)
+
+class Makes(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, **env):
+        labeller = Labeller()
+        return labeller(dataset[idx])
+
+class Texts(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model, **env):
+        return model(dataset[idx])
+    @staticmethod
+    def open_writers(shard_dir, **env):
+        return {"text": (shard_dir / "text").open("w")}
+    @staticmethod
+    def write_record(writers, result, state, **env):
+        writers["text"].write(result)
+    @staticmethod
+    def close_writers(writers):
+        writers["text"].close()
+
+class MergedTexts(Texts):
+    def merge(self, shard_dirs):
+        return [path / "text" for path in shard_dirs]
+
+class MethodHook(MergedTexts):
+    def write_record(self, writers, result, state):
+        writers["text"].write(result)
+
+class Sums(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model, **env):
+        return model(dataset[idx])
+    @classmethod
+    def init_state(cls, shard_id=0, **env):
+        return {"sum": 0.0}
+
+class NoRunner:
+    def __init__(self, beam=1):
+        self.beam = beam
+    def run(self, indices):
+        return [self.beam for each in indices]
+''',
+    "work.providers": '''
+from espnet3.parallel.env_provider import EnvironmentProvider
+
+class Labels(EnvironmentProvider):
+    def build_env_local(self):
+        return {"dataset": load(self.config), "model": build(self.config)}
+    def build_worker_setup_fn(self):
+        config = self.config
+        def setup():
+            return {"dataset": load(config), "model": build(config)}
+        return setup
+
+class Counted(Labels):
+    def build_env_local(self):
+        return {"idx": 0, "dataset": load(self.config), "model": build(self.config)}
+
+class ReturnsEnv(Labels):
+    def build_worker_setup_fn(self):
+        return {"dataset": load(self.config), "model": build(self.config)}
+
+class Forgets(Labels):
+    def build_worker_setup_fn(self):
+        def setup():
+            return {"dataset": load(self.config), "model": build(self.config)}
+
+class TakesConfig(Labels):
+    def build_worker_setup_fn(self):
+        def setup(config):
+            return {"dataset": load(config), "model": build(config)}
+        return setup
+
+class GivesTuple(Labels):
+    def build_env_local(self):
+        return load(self.config), build(self.config)
+
+class SetupGivesNothing(Labels):
+    def build_worker_setup_fn(self):
+        config = self.config
+        def setup():
+            env = {"dataset": load(config), "model": build(config)}
+        return setup
+
+class NoProvider:
+    def __init__(self, config):
+        self.config = config
+    def build(self):
+        return {"dataset": load(self.config)}
+''',
+}
