@@ -91,6 +91,11 @@ class DiskWorld:
             self._sources[module.place] = _read_python(self.looks, module.place)
         return self._sources[module.place]
 
+    def stub(self, module: Module) -> Module | None:
+        place = module.place.removesuffix(".py") + ".pyi"
+        there = module.place.endswith(".py") and self.looks.is_file(place)
+        return Module(module.name, ModuleKind.SOURCE, place, module.local) if there else None
+
     def recall(self, module: Module) -> str | None:
         kept = self._store.get("module", _identity(self.looks, module)) if self._store is not None else None
         return kept.decode("utf-8", "replace") if kept is not None else None

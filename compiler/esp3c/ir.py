@@ -205,6 +205,7 @@ class Stage:
     over: tuple[str, Place] | None
     needs: tuple[str, ...]
     span: Span
+    over_span: Span | None = None
 
 
 @record

@@ -37,6 +37,9 @@ class World(Protocol):
     def source(self, module: Module) -> Source | None:
         """The text of a `SOURCE` module, or None where it cannot be read."""
 
+    def stub(self, module: Module) -> Module | None:
+        """The stub beside a module (PEP 484): the same module under the place of its `.pyi` file."""
+
     def submodules(self, name: str) -> list[str]:
         """The names of the modules directly inside a package; of top-level modules for the empty name."""
 
@@ -75,6 +78,9 @@ class MemoryWorld:
         prefix = name + "." if name else ""
         known = self._modules.keys() | self._parents
         return sorted({each[len(prefix) :].split(".")[0] for each in known if each.startswith(prefix)})
+
+    def stub(self, module: Module) -> Module | None:
+        return None
 
     def recall(self, module: Module) -> str | None:
         return None

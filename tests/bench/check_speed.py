@@ -29,12 +29,16 @@ from esp3c.source import Source
 from esp3c.world import MemoryWorld
 
 CLASS = "class {0}:\n    def __init__(self, **kwargs): ...\n"
+DATA = CLASS.format("Data") + "    def __len__(self): ...\n    def __getitem__(self, index): ...\n"
+BUILDER = "class Builder:\n" + "".join(
+    f"    def {name}(self, **kwargs): ...\n" for name in ("is_source_prepared", "prepare_source", "is_built", "build")
+)
 WORLD = MemoryWorld(
     {
         "espnet3.systems.base.system": "class BaseSystem: ...\n",
         "espnet3.systems.asr.system": "from espnet3.systems.base.system import BaseSystem\nclass ASRSystem(BaseSystem): ...\n",
         "src.model": CLASS.format("Model") + CLASS.format("Transform"),
-        "src.data": CLASS.format("Data") + CLASS.format("Builder"),
+        "src.data": DATA + BUILDER,
         "src.stages": "def go_on(one_config): ...\n",
         "torch.optim": CLASS.format("AdamW"),
     }

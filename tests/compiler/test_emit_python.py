@@ -89,7 +89,7 @@ inference {{ dataset {{ test {{ {1} = d() }} }} model = src.inference.Recognizer
 metrics {{ metrics = [espnet3.systems.asr.metrics.wer.WER(a = {0})] }}
 config own {{ {1} = {0} }}
 parallel here = local(n_workers = 2)
-parallel gpu = slurm(partition = {0}, comment = {0})
+parallel gpu = slurm(partition = "gpu")
 stages {{ train on gpu  infer on here  export_onnx requires own runs src.stages.export_onnx
   label_all {{ runner = src.label.Runner(a = {0}) provider = src.label.Provider(a = {0}) over = training.dataset.train }} }}
 """

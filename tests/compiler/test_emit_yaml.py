@@ -294,8 +294,8 @@ metrics {{
 
 def test_machine_settings_are_what_the_scheduler_takes() -> None:
     recipe = """
-parallel gpu = slurm(n_workers = n, mem = 1GiB, mem_per_cpu = 1MB, time = 61s, signal_delay_s = 2min, partition = "a b")
-parallel odd = slurm(time = 60500ms, mem = 1)
+parallel gpu = slurm(n_workers = n, mem = 1GiB, time = 61s, signal_delay_s = 2min, partition = "a")
+parallel odd = slurm(time = 60500ms, mem_per_cpu = 1)
 let n = 3
 training { parallel = gpu }
 inference { parallel = odd }
@@ -305,9 +305,9 @@ inference { parallel = odd }
     assert training["parallel"] == {
         "env": "slurm",
         "n_workers": 3,
-        "options": {"mem": "1024M", "mem_per_cpu": "1M", "time": 2, "signal_delay_s": 120, "partition": "a b"},
+        "options": {"mem": "1024M", "time": 2, "signal_delay_s": 120, "partition": "a"},
     }
-    assert inference["parallel"] == {"env": "slurm", "options": {"time": 2, "mem": "1M"}}
+    assert inference["parallel"] == {"env": "slurm", "options": {"time": 2, "mem_per_cpu": "1M"}}
 
 
 def test_a_python_path_is_text_but_inside_a_call_the_object() -> None:

@@ -35,7 +35,10 @@ MODULES = {
     "espnet3.components.data.collate": _CALLED.format("CommonCollateFn"),
     "espnet3.components.data.data_organizer": _CLASS.format("DataOrganizer"),
     "torch.nn": "from .modules import *\n",
-    "torch.nn.modules": "from .module import Module\nclass ReLU(Module): ...\nclass LayerNorm(Module):\n    def __init__(self, **kwargs): ...\n",
+    "torch.nn.modules": (
+        "from .module import Module\nclass ReLU(Module): ...\n"
+        "class LayerNorm(Module):\n    def __init__(self, **kwargs): ...\n"
+    ),
     "torch.nn.modules.module": "class Module: ...\n",
     "torch.optim": "from torch.optim.adamw import AdamW as AdamW\n",
     "torch.optim.adamw": (
@@ -79,6 +82,12 @@ MODULES = {
     "hub_models": "def load(name, **kwargs): ...\n",
     "elsewhere": "from nowhere.at_all import *\n",
     "src.sized": SIZED,
+    "src.reading": (
+        "def write_model(training_config, config):\n"
+        "    path = config.path\n    size = config.get('size', 3)\n    tag = training_config.exp_tag\n"
+        "    if 'dtype' in config:\n        kind = config.dtype\n"
+        "    shape = config.input\n    return config.opset, shape.bands, shape['frames']\n"
+    ),
     "src.unfinished": "class Model:\n    def __init__(self, size\n",
     "src.shell": "from os import system as run\n",
 }

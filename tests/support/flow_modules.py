@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FLOW = {
-    "flow.data": '''
+    "flow.data": """
 import numpy as np
 from torch.utils.data.dataset import Dataset
 
@@ -29,8 +29,8 @@ class Pairs(Dataset):
     def __len__(self): return 1
     def __getitem__(self, index):
         return load(index), self._texts[index]
-''',
-    "flow.steps": '''
+""",
+    "flow.steps": """
 import numpy as np
 
 class Gain:
@@ -43,7 +43,7 @@ class LoudGain:
     def __call__(self, sample):
         return {**sample, "speech": sample["audio"] * self.max_db}
 
-class Tokens:
+class Letters:
     def __init__(self, vocabulary): self.vocabulary = vocabulary
     def __call__(self, sample):
         numbers = [self.vocabulary.index(each) for each in sample["text"]]
@@ -67,8 +67,8 @@ def pair(sample):
 
 def together(batch):
     return {"speech": pad([each["speech"] for each in batch]), "text": pad([each["words"] for each in batch])}
-''',
-    "flow.model": '''
+""",
+    "flow.model": """
 from torch.nn import Module
 
 class Recogniser(Module):
@@ -77,7 +77,7 @@ class Recogniser(Module):
         loss = self.ctc(speech)
         return loss, {"loss": loss.detach()}, len(speech)
 
-class TokenReader(Recogniser):
+class WordReader(Recogniser):
     def forward(self, speech, speech_lengths, tokens, tokens_lengths):
         return self.ctc(speech)
 
@@ -90,8 +90,8 @@ class TwoThings(Recogniser):
     def forward(self, speech, speech_lengths, text, text_lengths):
         loss = self.ctc(speech)
         return loss, {"loss": loss.detach()}
-''',
-    "flow.inference": '''
+""",
+    "flow.inference": """
 class Recognizer:
     def __init__(self): ...
     def __call__(self, speech): ...
@@ -128,12 +128,12 @@ def as_tuple(data, model_output, idx):
 
 def as_text(data, model_output, idx):
     return f"{idx} {model_output}"
-''',
-    "flow.metrics": '''
+""",
+    "flow.metrics": """
 class Distance:
     def __init__(self, ref_key="ref", hyp_key="hyp"):
         self.ref_key = ref_key
         self.hyp_key = hyp_key
     def __call__(self, data, test_name, inference_dir): ...
-''',
+""",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PROVIDERS = {
-    "espnet3.parallel.base_runner": '''
+    "espnet3.parallel.base_runner": """
 from abc import ABC, abstractmethod
 
 class BaseRunner(ABC):
@@ -36,8 +36,8 @@ class BaseRunner(ABC):
         return {}
     def __call__(self, indices):
         return list(indices)
-''',
-    "espnet3.parallel.env_provider": '''
+""",
+    "espnet3.parallel.env_provider": """
 from abc import ABC, abstractmethod
 
 class EnvironmentProvider(ABC):
@@ -47,8 +47,8 @@ class EnvironmentProvider(ABC):
     def build_env_local(self): ...
     @abstractmethod
     def build_worker_setup_fn(self): ...
-''',
-    "espnet3.systems.base.inference_runner": '''
+""",
+    "espnet3.systems.base.inference_runner": """
 from espnet3.parallel.base_runner import BaseRunner
 
 class InferenceRunner(BaseRunner):
@@ -64,8 +64,8 @@ class InferenceRunner(BaseRunner):
         return {"shard_dir": shard_dir}
     def merge(self, shard_dirs):
         return join(shard_dirs)
-''',
-    "espnet3.systems.base.inference_provider": '''
+""",
+    "espnet3.systems.base.inference_provider": """
 from espnet3.parallel.env_provider import EnvironmentProvider
 
 class InferenceProvider(EnvironmentProvider):
@@ -81,15 +81,15 @@ class InferenceProvider(EnvironmentProvider):
     @staticmethod
     def build_model(config):
         return instantiate(config)
-''',
-    "work.model": '''
+""",
+    "work.model": """
 from torch.nn import Module
 
 class Labeller(Module):
     def __init__(self): ...
     def forward(self, speech): ...
-''',
-    "work.runners": '''
+""",
+    "work.runners": """
 import torch
 from espnet3.parallel.base_runner import BaseRunner
 from work.model import Labeller
@@ -157,6 +157,11 @@ class MethodHook(MergedTexts):
     def write_record(self, writers, result, state):
         writers["text"].write(result)
 
+class FewParameters(MergedTexts):
+    @staticmethod
+    def write_record(writers, result):
+        writers["text"].write(result)
+
 class Sums(BaseRunner):
     @staticmethod
     def forward(idx, dataset, model, **env):
@@ -170,8 +175,8 @@ class NoRunner:
         self.beam = beam
     def run(self, indices):
         return [self.beam for each in indices]
-''',
-    "work.providers": '''
+""",
+    "work.providers": """
 from espnet3.parallel.env_provider import EnvironmentProvider
 
 class Labels(EnvironmentProvider):
@@ -218,5 +223,5 @@ class NoProvider:
         self.config = config
     def build(self):
         return {"dataset": load(self.config)}
-''',
+""",
 }

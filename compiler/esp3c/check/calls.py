@@ -12,7 +12,21 @@ from weakref import WeakKeyDictionary
 
 from esp3c.check.blocks import all_values, walk_blocks
 from esp3c.check.values import Comparing, Doubt, Misfit
-from esp3c.ir import CallNode, Config, DatasetNode, LinkNode, ListNode, Node, PythonNode, Recipe, Scalar, at, strip
+from esp3c.ir import (
+    CallNode,
+    Config,
+    Dataset,
+    DatasetNode,
+    LinkNode,
+    ListNode,
+    MapNode,
+    Node,
+    PythonNode,
+    Recipe,
+    Scalar,
+    at,
+    strip,
+)
 from esp3c.python import types as p
 from esp3c.python.find import Status
 from esp3c.python.model import Class
@@ -20,7 +34,7 @@ from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
 from esp3c.record import record
 from esp3c.schema import types as t
-from esp3c.schema.roles import MODULE, ROLES, Role
+from esp3c.schema.roles import LIFECYCLE, MODULE, ROLES, Role
 from esp3c.source import Span
 from esp3c.world import World
 
@@ -81,6 +95,14 @@ def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
         yield _call_verdict(call, reading)
     for config, use in dataset_uses(recipe):
         verdict = _dataset_verdict(recipe, config, use, reading)
+        if verdict is not None:
+            yield verdict
+    for dataset in recipe.datasets.values():
+        verdict = _builder_verdict(dataset, reading)
+        if verdict is not None:
+            yield verdict
+    for config in recipe.configs.values():
+        verdict = _text_builder_verdict(config, reading)
         if verdict is not None:
             yield verdict
 
@@ -231,6 +253,45 @@ def _looks_like(reading: Reader, found: Found, kinds: tuple[str, ...]) -> bool:
 
 def _follow(config: Config | None) -> _Follow:
     return _Follow(config)
+
+
+def _builder_verdict(dataset: Dataset, reading: Reader) -> Verdict | None:
+    """The arguments of a builder are those of its four methods; each is compared where it is first taken."""
+    node = strip(dataset.builder) if dataset.builder is not None else None
+    if not isinstance(node, CallNode) or not isinstance(reading.find(node.target.path).definition, Class):
+        return None
+    path = reading.find(node.target.path).path
+    taken: dict[str, Bound] = {}
+    for name in LIFECYCLE:
+        method = reading.method(path, name)
+        for each in method.function.parameters if method is not None else ():
+            if method is not None and each.kind in {"plain", "keyword"} and each.name != "self":
+                taken.setdefault(each.name, Bound(each, method.module, method.owner, False))
+    made = Signature(tuple(taken.values()), "its methods are asked one by one", path=path)
+    comparing = Comparing(reading, _follow(None))
+    arguments = tuple(
+        _argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in node.arguments.entries
+    )
+    return Verdict(node.head, node.target.path, made, arguments, ())
+
+
+def _text_builder_verdict(config: Config, reading: Reader) -> Verdict | None:
+    """`text_builder = { func = …, … }` is a call of `func` with the other keys."""
+    place = at(config.root, ("tokenizer", "text_builder")) if config.kind == "training" else None
+    block = strip(place) if place is not None else None
+    if not isinstance(block, MapNode):
+        return None
+    named = block.get("func")
+    function = strip(named) if named is not None else None
+    if not isinstance(function, PythonNode) or function.target.status is Status.ABSENT or function.target.is_module:
+        return None
+    made = signature(reading, function.target.path)
+    comparing = Comparing(reading, _follow(config), paths_are_text=True)
+    given = [entry for entry in block.entries if entry.name != "func"]
+    arguments = tuple(_argument(each.name, each.key_span, each.value, made, comparing) for each in given)
+    names = {each.name for each in given}
+    missing = tuple(each for each in made.parameters if each.required and each.name not in names and not made.why)
+    return Verdict(function.span, function.target.path, made, arguments, missing)
 
 
 class _Follow:

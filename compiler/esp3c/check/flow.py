@@ -13,6 +13,7 @@ from esp3c.check.account import Unchecked
 from esp3c.check.flow_base import Flow
 from esp3c.check.flow_inference import inference_flow
 from esp3c.check.flow_items import Datasets
+from esp3c.check.flow_logged import logged_flow
 from esp3c.check.flow_metrics import metrics_flow
 from esp3c.check.flow_training import training_flow
 from esp3c.check.rule import needs_whole_file
@@ -33,6 +34,7 @@ def flow_of(recipe: Recipe, world: World) -> Flow:
         for name in recipe.datasets:
             datasets.items(name)
         training_flow(flow, datasets)
+        logged_flow(flow)
         metrics_flow(flow, inference_flow(flow, datasets))
         _KNOWN[world] = flow
     return flow
@@ -316,8 +318,33 @@ def lengths_taken(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     return _said(lengths_taken, recipe, world)
 
 
+@needs_whole_file
+@explained("ESP0521", "a number that is not logged")
+def logged_metric(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A criterion or a monitor names a number that the training does not log.
+
+        best_model_criterion = [["val_loss", 1, "min"]]
+
+    A training logs `train/NAME` and `valid/NAME`, where NAME is `loss` or a name from the `stats` that the model's
+    `forward` returns. Lightning stops after the first epoch where it is asked for another.
+    """
+    return _said(logged_metric, recipe, world)
+
+
+@needs_whole_file
+@explained("ESP0522", "an artifact of a type that there is not")
+def artifact_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`output_artifacts` gives a field a type that cannot be written, or a `wav` no sample rate.
+
+        output_artifacts { speech { type = "wave" } }
+
+    There are `wav` (with `sample_rate`), `npy`, `json` and `pickle`, or a `writer` of your own.
+    """
+    return _said(artifact_type, recipe, world)
+
+
 FLOW_RULES = (
     sample_key, sample_kind, item_is_dict, missing_item_key, called_with, shape_key, batch_lacks, batch_surplus,
     forward_result, input_key, model_input, output_fn_call, output_fn_reads, output_fn_result, output_without_id,
-    output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken,
+    output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken, logged_metric, artifact_type,
 )  # fmt: skip

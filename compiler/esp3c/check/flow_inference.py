@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from esp3c.check.flow_artifacts import artifact_types, artifacts
 from esp3c.check.flow_base import (
     Flow,
     Items,
@@ -68,6 +69,7 @@ def inference_flow(flow: Flow, datasets: Datasets) -> list[Written]:
         if lines and not any(config.name in each.needs for each in lines):
             # A base of others, which nothing runs.
             continue
+        artifact_types(flow, config)
         settings = _settings(flow, config)
         sets = list(datasets.test_sets(config))
         names = tuple(each.name for each in sets) if sets and all(each.name for each in sets) else None
@@ -231,7 +233,7 @@ def _outputs(flow: Flow, settings: _Settings, sets: list[TestSet], names: tuple[
         else:
             flow.proved += 1
     fields = _fields(flow, settings, target, returned, idx_key)
-    _artifacts(flow, settings, target, returned)
+    artifacts(flow, config, target, returned)
     source = f"`{target.name}` returns {listed(returned.names)}"
     return Written(config, fields, returned, source, idx_key, names)
 
@@ -359,17 +361,3 @@ def _fields(flow: Flow, settings: _Settings, target: Target, returned: Items, id
         flow.proved += key in returned.keys.fields
     fields = {key: Entry(Leaf(Kind.UNKNOWN)) for key, _ in wanted}
     return Items(Dict(fields), returned.who, (Label(node.span, "only these are written"), *returned.labels))
-
-
-def _artifacts(flow: Flow, settings: _Settings, target: Target, returned: Items) -> None:
-    node = follow(settings.config, settings.root.get("output_artifacts"))
-    for entry in node.entries if isinstance(node, MapNode) else ():
-        if returned.lacks(entry.name):
-            flow.say(
-                "output_artifacts",
-                f"`output_artifacts` says how `{entry.name}` is written, but `{target.name}` returns "
-                + listed(returned.names)
-                + hint(entry.name, returned.names),
-                Label(entry.key_span, "no output holds this"),
-                returned.labels,
-            )

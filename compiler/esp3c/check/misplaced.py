@@ -13,6 +13,7 @@ MISPLACED = {
     ),
     "new": ("`new` marks an addition to a config that is extended", "take `new` out"),
     "target": ("`_target_` takes the dotted path of a class or function", "not a dotted path"),
+    "partial": ("`_partial_` takes true or false", "with true, the call is made later"),
     "block-behind": ("a block stands behind a dataset only", "`{0}` is not a declared dataset"),
     "config-as-value": ("a config is not a value", "name a value in it: `{0}.key`"),
     "system": ("`system` takes the dotted path of a System class", "not a dotted path"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from esp3c.check.blocks import walk_blocks
+from esp3c.check.rings import scaffold_rings
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
 from esp3c.ir import BadOverride, BrokenNode, Cycle, NotText, Recipe, Repeated, Shadowed, Undefined
@@ -246,6 +247,14 @@ def cyclic(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     Every place of the ring is shown. Give one of them a value of its own.
     """
+    for ring, span in scaffold_rings(recipe):
+        shown = " → ".join(f"`{name}`" for name in (*ring, ring[0]))
+        yield Diagnostic(
+            code_of(cyclic),
+            f"`{ring[0]}` needs itself: {shown}",
+            Label(span, "this can never be worked out"),
+            help=("keys that are not written have values that ESPnet3 makes of one another",),
+        )
     for fact in recipe.of(Cycle):
         names = " → ".join(f"`{name}`" for name in dict.fromkeys(fact.names))
         message = (

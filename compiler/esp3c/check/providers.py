@@ -127,12 +127,12 @@ def env_names(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         env = environment(reading, pair)
         if env is None or not env.closed:
             continue
-        for name, given in {"forward": 1, **HOOKS}.items():
+        for name, given in {"forward": ("idx",), **HOOKS}.items():
             target = own_method(reading, runner.path, name)
             if target is None or (name == "forward" and not _takes_item(target)):
                 continue
             known = {*env.names, *(RUNNER_ENV if name in STATE_HOOKS else ())}
-            named = [each for each in target.parameters[given:] if each.kind in {"plain", "keyword"}]
+            named = [each for each in target.parameters[len(given) :] if each.kind in {"plain", "keyword"}]
             absent = [each for each in named if each.default is None and each.name not in known]
             if not absent:
                 continue

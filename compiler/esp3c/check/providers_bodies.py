@@ -13,6 +13,10 @@ from esp3c.schema.contracts import MODULE
 
 _LOADERS = frozenset({"load_from_checkpoint", "from_pretrained", "load_state_dict"})
 _MAKERS = frozenset({"hydra.utils.instantiate", "instantiate"})
+_LAYERS = tuple(
+    f"torch.nn.modules.{each}."
+    for each in ("linear", "conv", "rnn", "transformer", "sparse", "batchnorm", "normalization")
+)
 _FILES = frozenset({"torch.load", "torch.jit.load"})
 
 
@@ -46,9 +50,11 @@ def _of_the_item(call: ast.Call, names: set[str]) -> bool:
 
 
 def _is_model(reader: Reader, target: Target, name: str) -> bool:
-    """Whether a name is a torch module that the recipe itself defines; torch's own are small enough."""
+    """Whether a name is a torch module that holds weights: one of the recipe's own, or a layer of torch's."""
     found = reader.resolve(target.module, name)
-    if not isinstance(found.definition, Class) or found.module is None or not found.module.local:
+    if not isinstance(found.definition, Class) or found.module is None:
+        return False
+    if not found.module.local and not found.path.startswith(_LAYERS):
         return False
     return reader.is_a(found.path, (MODULE,)) is True
 

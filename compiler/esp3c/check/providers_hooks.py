@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from esp3c.check.flow_base import listed
 from esp3c.check.flow_functions import label_at, outcome_of, place_of
 from esp3c.check.providers_pairs import (
     OWN,
@@ -168,4 +169,29 @@ def state_records(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             )
 
 
-HOOK_RULES = (writers_without_folder, no_merge, hook_not_static, state_records)
+@explained("ESP0716", "a hook that does not take what it is given")
+def hook_parameters(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A hook of a runner has fewer parameters than the runner gives it.
+
+        @staticmethod
+        def write_record(writers, result): …                # it is called with `writers`, `result`, `state`
+
+    The first parameters are given by position, the others come from the environment by name.
+    """
+    reading = reader(world)
+    for _, runner in runners(recipe, reading):
+        for name, given in HOOKS.items():
+            target = own_method(reading, runner.path, name)
+            if target is None or target.has("args") or len(target.positional) >= len(given):
+                continue
+            if not target.function.static and "classmethod" not in target.function.decorators:
+                continue
+            yield Diagnostic(
+                code_of(hook_parameters),
+                f"`{target.name}` is called with {listed(given)}, but it takes {listed(p.name for p in target.positional)}",
+                Label(runner.span, "this runner"),
+                label_at(place_of(reading, target), f"its first parameters are {listed(given)}"),
+            )
+
+
+HOOK_RULES = (hook_parameters, writers_without_folder, no_merge, hook_not_static, state_records)

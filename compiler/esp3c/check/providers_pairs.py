@@ -143,7 +143,25 @@ def _given_by(reader: Reader, provider: Part, pair: Pair) -> Env | None:
             # Its `params` may hold anything.
             return None
         return Env(tuple(sorted(INFERENCE_ENV | INFER_PARAMS)), True, f"`{provider.name}` gives")
+    setup = method_of(reader, provider.path, "build_worker_setup_fn")
+    if setup is not None and _calls_setup(reader, local):
+        return _env_of(provider, worker_outcome(reader, setup))
     return _env_of(provider, outcome_of(reader, local, {}))
+
+
+def _calls_setup(reader: Reader, local: Target) -> bool:
+    """Whether `build_env_local` is `return self.build_worker_setup_fn()()`."""
+    node = body_of(reader, local)
+    match node.body[-1] if node is not None else None:
+        case ast.Return(
+            value=ast.Call(
+                func=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr="build_worker_setup_fn"), args=[]),
+                args=[],
+            )
+        ):
+            return True
+        case _:
+            return False
 
 
 def _env_of(provider: Part, outcome: Outcome | None) -> Env | None:

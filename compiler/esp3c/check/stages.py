@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from esp3c.check.blocks import config_value
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
-from esp3c.ir import Config, PythonNode, Recipe, Scalar, Stage, Text, Use, strip
+from esp3c.ir import CallNode, Config, ListNode, MapNode, PythonNode, Recipe, Scalar, Stage, Text, Use, at, strip
 from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.schema.stages import KNOWN_STAGES
 from esp3c.source import Span
@@ -56,6 +56,8 @@ def _write(span: Span, meant: str | None) -> Fix | None:
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NOUNS = ("alignment", "alignments", "tokenizer", "stats", "statistics", "inference", "evaluation", "training", "metrics",
           "export", "exporter", "preparation", "conversion", "model", "dataset", "labels", "features")  # fmt: skip
+_VERBS = frozenset({"export", "prepare", "train", "convert", "extract", "build", "create", "infer", "measure", "collect", "pack",
+                    "upload", "download", "evaluate", "check", "split", "merge", "compute", "generate", "make", "write"})  # fmt: skip
 _RESERVED = ("exp_dir", "stage_log_dirs", "all", "run_with_config")
 
 
@@ -102,12 +104,18 @@ def stage_is_verb(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     ESPnet3's stages are verbs: `train`, `collect_stats`. So `prepare_alignment`.
     """
     for stage in recipe.stages:
+        words = stage.name.split("_")
         if stage.name in _NOUNS:
-            yield Diagnostic(
-                code_of(stage_is_verb),
-                f"`{stage.name}` does not say what the stage does",
-                Label(stage.name_span, f"a verb first, such as `prepare_{stage.name}`"),
-            )
+            better = f"prepare_{stage.name}"
+        elif len(words) > 1 and words[-1] in _VERBS and words[0] not in _VERBS:
+            better = "_".join((words[-1], *words[:-1]))
+        else:
+            continue
+        yield Diagnostic(
+            code_of(stage_is_verb),
+            f"`{stage.name}` does not say what the stage does",
+            Label(stage.name_span, f"a verb first, such as `{better}`"),
+        )
 
 
 @explained("ESP0604", "a stage needs a config that is not there")
@@ -169,7 +177,7 @@ def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             yield Diagnostic(
                 code_of(missing_key),
                 f"`{config_name}` has no {shown}, which stage `{stage.name}` reads",
-                Label(recipe.configs[config_name].name_span, "missing in this block"),
+                Label(_innermost(recipe.configs[config_name], keys), "missing in this block"),
                 secondary=(Label(stage.name_span, "this stage reads it"),),
             )
 
@@ -252,6 +260,13 @@ def runs_and_workload(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"`{taken}` has a key `{stage.name}` already",
                 Label(stage.name_span, "the workload would be written under this name: choose another"),
             )
+        if not _goes_over_items(recipe, stage) and stage.over is not None and stage.over_span is not None:
+            place = ".".join((stage.over[0], *map(str, stage.over[1])))
+            yield Diagnostic(
+                code_of(runs_and_workload),
+                f"`{place}` is not a dataset to go over",
+                Label(stage.over_span, "a list of dataset entries is wanted, such as `training.dataset.train`"),
+            )
         absent = [key for key in ("runner", "provider") if stage.workload.get(key) is None]
         if stage.over is None and not any(span_in(fact.span, stage) for fact in recipe.facts if hasattr(fact, "span")):
             absent.append("over")
@@ -263,6 +278,16 @@ def runs_and_workload(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             )
 
 
+def _goes_over_items(recipe: Recipe, stage: Stage) -> bool:
+    """Whether `over` names datasets, or something of which that is not known."""
+    config = recipe.configs.get(stage.over[0]) if stage.over is not None else None
+    node = at(config.root, stage.over[1]) if config is not None and stage.over is not None else None
+    value = strip(node) if node is not None else None
+    if isinstance(value, ListNode):
+        return all(not isinstance(strip(each), Scalar | CallNode) for each in value.items)
+    return not isinstance(value, Scalar | Text | CallNode | PythonNode)
+
+
 def _taken(recipe: Recipe, stage: Stage) -> str | None:
     """The config that uses the stage's name for something else."""
     config = recipe.configs.get(stage.over[0]) if stage.over is not None else None
@@ -270,6 +295,19 @@ def _taken(recipe: Recipe, stage: Stage) -> str | None:
         return None
     known = CONFIGS.get(config.kind, OWN).key(stage.name) is not None
     return config.name if known or config.root.get(stage.name) is not None else None
+
+
+def _innermost(config: Config, keys: list[str]) -> Span:
+    """The place of the innermost block that is there on the way to a key; the config's name, where none is."""
+    dotted = keys[0].split("`")[1] if len(keys) == 1 and keys[0].count("`") == 2 else ""
+    span, block = config.name_span, config.root
+    for step in dotted.split(".")[:-1]:
+        entry = next((each for each in block.entries if each.name == step), None)
+        inner = strip(entry.value) if entry is not None else None
+        if entry is None or not isinstance(inner, MapNode) or entry.key_span.source is not span.source:
+            break
+        span, block = entry.key_span, inner
+    return span
 
 
 def _misspelt(config: Config, wanted: list[str]) -> bool:

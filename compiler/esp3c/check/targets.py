@@ -8,7 +8,7 @@ from esp3c.check.calls import Argument, Verdict, of_wrong_kind, verdicts
 from esp3c.check.fits import said
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
-from esp3c.ir import CallNode, LinkNode, Misplaced, Node, Recipe, Scalar, strip
+from esp3c.ir import CallNode, LinkNode, ListNode, Misplaced, Node, Recipe, Scalar, strip
 from esp3c.python import types as p
 from esp3c.python.reader import Reader, reader
 from esp3c.python.signature import Bound, Signature
@@ -233,6 +233,42 @@ def wrong_dimension(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 f"`{argument.name}` is a {wanted} by its name",
                 Label(value.span, f"this is a {value.dimension}"),
             )
+
+
+_CONVERT = ("none", "partial", "object", "all")
+
+
+@explained("ESP0417", "an option of Hydra's with a value that it does not take")
+def hydra_option(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A call has one of Hydra's own keys with a value that means nothing to Hydra.
+
+        model = src.model.CTCRecognizer(_recursive_ = "no")
+
+    `_recursive_` takes true or false, `_convert_` one of "none", "partial", "object" and "all", `_args_` a list of the
+    arguments that have no name. There are no others.
+    """
+    for verdict in verdicts(recipe, world):
+        for entry in verdict.call.node.options.entries if verdict.call is not None else ():
+            value = strip(entry.value)
+            if isinstance(value, LinkNode):
+                continue
+            wanted = ""
+            if entry.name in {"_recursive_", "_partial_"}:
+                fine = isinstance(value, Scalar) and isinstance(value.value, bool)
+                wanted = "" if fine else "true or false"
+            elif entry.name == "_convert_":
+                fine = isinstance(value, Scalar) and value.value in _CONVERT
+                wanted = (
+                    "" if fine else " or ".join([", ".join(f'"{each}"' for each in _CONVERT[:-1]), f'"{_CONVERT[-1]}"'])
+                )
+            elif entry.name == "_args_":
+                wanted = "" if isinstance(value, ListNode) else "a list"
+            if wanted:
+                yield Diagnostic(
+                    code_of(hydra_option),
+                    f"`{entry.name}` takes {wanted}",
+                    Label(value.span, f"this is {said(value)}"),
+                )
 
 
 @explained("ESP0410", "an argument that ESPnet3 hands over itself")

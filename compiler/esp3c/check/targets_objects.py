@@ -6,24 +6,22 @@ from collections.abc import Iterable, Iterator
 
 from esp3c.check.blocks import all_values
 from esp3c.check.calls import of_wrong_kind, verdicts
-from esp3c.check.rule import needs_whole_file
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
-from esp3c.ir import CallNode, Dataset, MapNode, Node, PythonNode, Recipe, strip
+from esp3c.ir import CallNode, Dataset, Node, PythonNode, Recipe, strip
 from esp3c.python.contents import TOO_LONG
 from esp3c.python.find import Lookup, Status
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import STOPS, Found, Reader, reader
-from esp3c.python.signature import signature
-from esp3c.schema.roles import BUILDER, LIFECYCLE, MODULE
+from esp3c.schema.roles import MODULE
 from esp3c.source import Span
-from esp3c.suggest import all_of, certain, nearest, one_of
+from esp3c.suggest import all_of
 from esp3c.world import Module, World
 
 _DATASETS = ("torch.utils.data.dataset.Dataset", "torch.utils.data.dataset.IterableDataset")
 
 
-def _definition_label(reading: Reader, found: Found, text: str) -> tuple[Label, ...]:
+def definition_label(reading: Reader, found: Found, text: str) -> tuple[Label, ...]:
     definition = found.definition
     if definition is None or found.module is None:
         return ()
@@ -50,7 +48,7 @@ def abstract_class(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 code_of(abstract_class),
                 f"`{short(verdict.path)}` is abstract: it has no {all_of(missing)} of its own",
                 Label(verdict.head, "no object can be made of it"),
-                secondary=_definition_label(reading, found, "this class"),
+                secondary=definition_label(reading, found, "this class"),
             )
 
 
@@ -95,16 +93,16 @@ def not_callable(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if verdict.call is None or not isinstance(found.definition, Value) or found.definition.text is None:
             continue
         text = found.definition.text
-        if _is_plain_value(text):
+        if is_plain_value(text):
             yield Diagnostic(
                 code_of(not_callable),
                 f"`{short(verdict.path)}` is a value, not a class or a function",
                 Label(verdict.head, f"it is {text if len(text) < 40 else text[:37] + '...'}"),
-                secondary=_definition_label(reading, found, "defined here"),
+                secondary=definition_label(reading, found, "defined here"),
             )
 
 
-def _is_plain_value(text: str) -> bool:
+def is_plain_value(text: str) -> bool:
     return text[:1].isdigit() or text[:1] in {"'", '"', "[", "{", "-"} or text in {"True", "False", "None"}
 
 
@@ -133,7 +131,7 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 code_of(wrong_kind),
                 f"an object of `{short(verdict.path)}` cannot be called",
                 Label(verdict.head, f"{role.what} is called: it needs `__call__`"),
-                secondary=_definition_label(reading, found, "this class"),
+                secondary=definition_label(reading, found, "this class"),
             )
     for dataset in recipe.datasets.values():
         yield from _dataset_kinds(reading, dataset)
@@ -144,7 +142,7 @@ def _wrong(reading: Reader, found: Found, span: Span, what: str, path: str) -> D
         code_of(wrong_kind),
         f"`{short(path)}` is not {what}",
         Label(span, f"{what} is wanted here"),
-        secondary=_definition_label(reading, found, "defined here"),
+        secondary=definition_label(reading, found, "defined here"),
     )
 
 
@@ -171,7 +169,7 @@ def _dataset_kinds(reading: Reader, dataset: Dataset) -> Iterator[Diagnostic]:
                 code_of(wrong_kind),
                 f"`{short(value.target.path)}` is a function, and a class is wanted",
                 Label(value.span, "a torch.utils.data.Dataset is wanted here"),
-                secondary=_definition_label(reading, found, "defined here"),
+                secondary=definition_label(reading, found, "defined here"),
             )
         elif isinstance(found.definition, Class):
             yield from _dataset_class(reading, found, value.span)
@@ -193,7 +191,7 @@ def _dataset_class(reading: Reader, found: Found, span: Span) -> Iterator[Diagno
             code_of(wrong_kind),
             f"`{short(found.path)}` is no dataset: it has no {all_of(absent)}",
             Label(span, "a torch.utils.data.Dataset is wanted here"),
-            secondary=_definition_label(reading, found, "this class"),
+            secondary=definition_label(reading, found, "this class"),
         )
 
 
@@ -222,175 +220,6 @@ def needless_partial(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             Label(verdict.head, "nothing calls it later"),
             fix=fix,
         )
-
-
-@explained("ESP0411", "a builder without all of its methods")
-def builder_methods(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """The builder of a dataset lacks one of the four methods that ESPnet3 calls.
-
-    A DatasetBuilder has `is_source_prepared`, `prepare_source`, `is_built` and `build`. The stage `create_dataset` asks
-    for them in this order, and skips what is done.
-    """
-    reading = reader(world)
-    for span, found in _builders(recipe, reading):
-        if isinstance(found.definition, Function):
-            yield Diagnostic(
-                code_of(builder_methods),
-                f"`{short(found.path)}` is a function, and a builder class is wanted",
-                Label(span, "a DatasetBuilder is wanted here"),
-                secondary=_definition_label(reading, found, "defined here"),
-            )
-            continue
-        bases = reading.bases(found.path)
-        members = set(reading.members(found.path))
-        abstract = set(abstract_methods(reading, found.path))
-        absent = [name for name in LIFECYCLE if name not in members or name in abstract]
-        if not absent or not bases.complete or "__getattr__" in members:
-            continue
-        own = {each.name for each in found.definition.methods} if isinstance(found.definition, Class) else set()
-        near = nearest(absent[0], [name for name in own if name not in LIFECYCLE])
-        yield Diagnostic(
-            code_of(builder_methods),
-            f"`{short(found.path)}` has no {all_of(absent)}",
-            Label(span, f"a builder has {all_of(LIFECYCLE)}"),
-            secondary=_definition_label(reading, found, f"is its {one_of(near)} meant?" if near else "this class"),
-        )
-
-
-def _builders(recipe: Recipe, reading: Reader) -> Iterator[tuple[Span, Found]]:
-    for dataset in recipe.datasets.values():
-        node = dataset.builder
-        value = strip(node) if node is not None else None
-        target: Lookup | None = value.target if isinstance(value, CallNode | PythonNode) else None
-        if value is None or target is None or target.status is not Status.FOUND or target.is_module:
-            continue
-        found = reading.find(target.path)
-        if isinstance(found.definition, Class | Function):
-            yield value.head if isinstance(value, CallNode) else value.span, found
-
-
-_ADDED = ("recipe_dir", "parallel")
-
-
-@explained("ESP0412", "an argument that a builder's methods do not take")
-def builder_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A builder is given an argument that not all of its four methods take, or is not given one that they need.
-
-        builder = dataset.builder.SpokenDigitsBuilder(utterance = 1200)
-
-    The arguments of a builder are handed to `is_source_prepared`, `prepare_source`, `is_built` and `build`, all of them
-    to each. A method that has no use for one takes `**kwargs`.
-    """
-    reading = reader(world)
-    for dataset in recipe.datasets.values():
-        node = dataset.builder
-        value = strip(node) if node is not None else None
-        target = value.target if isinstance(value, CallNode | PythonNode) else None
-        if value is None or target is None or target.status is not Status.FOUND or target.is_module:
-            continue
-        found = reading.find(target.path)
-        if isinstance(found.definition, Class):
-            arguments = value.arguments if isinstance(value, CallNode) else MapNode((), value.span)
-            head = value.head if isinstance(value, CallNode) else value.span
-            yield from _against_methods(reading, found, head, arguments)
-
-
-def _against_methods(reading: Reader, found: Found, head: Span, arguments: MapNode) -> Iterator[Diagnostic]:
-    given = [entry.name for entry in arguments.entries]
-    reported: set[str] = set()
-    for name in LIFECYCLE:
-        method = reading.method(found.path, name)
-        if method is None or method.owner == BUILDER:
-            continue
-        parameters = [each for each in method.function.parameters if each.name != "self"]
-        if any(each.kind == "kwargs" for each in parameters) or method.function.decorators:
-            continue
-        names = [each.name for each in parameters if each.kind in {"plain", "keyword"}]
-        for entry in arguments.entries:
-            if entry.name in names or entry.name in reported:
-                continue
-            reported.add(entry.name)
-            near = nearest(entry.name, [each for each in names if each not in given])
-            meant = certain(entry.name, near)
-            span = reading.span(method.module, method.function.line, method.function.column, len(name))
-            yield Diagnostic(
-                code_of(builder_argument),
-                f"`{name}` of `{short(found.path)}` takes no `{entry.name}`",
-                Label(
-                    entry.key_span,
-                    f"did you mean {one_of(near)}?" if near else "every one of the builder's methods gets it",
-                ),
-                secondary=(Label(span, "this method"),) if span is not None else (),
-                help=() if near else ("it takes " + all_of(names) if names else f"`{name}` takes no arguments",),
-                fix=Fix(f"write `{meant}`", (Edit(entry.key_span, meant),)) if meant else None,
-            )
-        for each in parameters:
-            needed = each.default is None and each.kind in {"plain", "keyword"} and each.name not in _ADDED
-            if needed and each.name not in given and each.name not in reported:
-                reported.add(each.name)
-                if any(nearest(entry, [each.name]) for entry in given if entry not in names):
-                    continue
-                span = reading.span(method.module, each.line, each.column, len(each.name))
-                yield Diagnostic(
-                    code_of(builder_argument),
-                    f"`{name}` of `{short(found.path)}` needs `{each.name}`",
-                    Label(head, "not given"),
-                    secondary=(Label(span, "its parameter"),) if span is not None else (),
-                )
-
-
-@explained("ESP0413", "a function that cannot take what it is called with")
-@needs_whole_file
-def stage_function(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """The function that a stage runs does not take the configs that the stage requires.
-
-        stages { export_onnx  requires training, export  runs src.stages.export_onnx }
-
-    It is called with one argument a config, in this order: `def export_onnx(training_config, export_config): …`.
-    """
-    reading = reader(world)
-    for stage in recipe.stages:
-        if not isinstance(stage.runs, PythonNode) or stage.runs.target.status is not Status.FOUND:
-            continue
-        path = stage.runs.target.path
-        found = reading.find(path)
-        if isinstance(found.definition, Value) and found.definition.text and _is_plain_value(found.definition.text):
-            yield Diagnostic(
-                code_of(stage_function),
-                f"`{short(path)}` is a value, and stage `{stage.name}` calls it",
-                Label(stage.runs.span, "a function is wanted here"),
-                secondary=_definition_label(reading, found, "defined here"),
-            )
-            continue
-        if isinstance(found.definition, Class):
-            yield Diagnostic(
-                code_of(stage_function),
-                f"`{short(path)}` is a class, and stage `{stage.name}` calls a function",
-                Label(stage.runs.span, "a function is wanted here"),
-                secondary=_definition_label(reading, found, "defined here"),
-            )
-            continue
-        if not isinstance(found.definition, Function):
-            continue
-        made = signature(reading, path)
-        if made.why:
-            continue
-        positional = [each for each in made.parameters if each.parameter.kind in {"plain", "positional"}]
-        takes_more = any(each.parameter.kind == "args" for each in made.parameters)
-        needed = [each for each in positional if each.required]
-        by_name_only = [each for each in made.parameters if each.parameter.kind == "keyword" and each.required]
-        given = len(stage.requires)
-        fits = len(needed) <= given and (takes_more or given <= len(positional)) and not by_name_only
-        if not fits:
-            count = f"{given} config" + ("s" if given != 1 else "")
-            wants = by_name_only or needed
-            yield Diagnostic(
-                code_of(stage_function),
-                f"stage `{stage.name}` calls `{short(path)}` with {count}, and it takes "
-                + (all_of(each.name for each in wants) if wants else "none"),
-                Label(stage.runs.span, "called with what `requires` names, in order"),
-                secondary=_definition_label(reading, found, "this function"),
-            )
 
 
 @explained("ESP0414", "a module of the recipe is not Python")

@@ -41,6 +41,9 @@ class RecordingWorld:
     def source(self, module: Module) -> Source | None:
         return self._world.source(module)
 
+    def stub(self, module: Module) -> Module | None:
+        return self._world.stub(module)
+
     def submodules(self, name: str) -> list[str]:
         return self._world.submodules(name)
 

@@ -296,7 +296,7 @@ class _Lowering:
         if node.partial:
             out["_partial_"] = YScalar(True, node.head)
         for entry in node.options.entries:
-            out[entry.name] = self.node(entry.value, place.into(entry.name))
+            out[entry.name] = self.node(entry.value, place.into(entry.name, instantiated=entry.name == "_args_"))
         for entry in node.arguments.entries:
             out[entry.name] = self.node(entry.value, place.into(entry.name, instantiated=True))
         return _Map(out, node.span)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
-from esp3c.python.body_branches import Branches, later
+from esp3c.python.body_branches import Branches, bound_anew, later
 from esp3c.python.body_calls import parameters
 from esp3c.python.body_expressions import Reading, TooLong, text_in
 from esp3c.python.body_kinds import operator_kind
@@ -189,13 +189,17 @@ class _Body(Branches):
                 self.leave()
             case ast.If(test=test, body=body, orelse=orelse):
                 self.value(test)
-                self.choose(self.truth(test), [lambda: self.run(body), lambda: self.run(orelse)])
+                truth, ways = self.truth(test), [lambda: self.run(body), lambda: self.run(orelse)]
+                if truth is None:
+                    self.choose_by_chance(test, ways)
+                else:
+                    self.choose(truth, ways)
             case ast.For(target=target, iter=iterated, body=body, orelse=orelse):
                 self.for_loop(target, iterated, body)
                 self.run_perhaps(orelse)
             case ast.While(test=test, body=body, orelse=orelse):
                 self.perhaps(test)
-                self.loop(lambda: self.run(body), sure=False)
+                self.loop(lambda: self.run(body), sure=False, anew=bound_anew(body))
                 self.run_perhaps(orelse)
             case ast.With(items=items, body=body):
                 self.with_block(items, body)
@@ -261,7 +265,7 @@ class _Body(Branches):
                     before = self.read(held, key, node.target)
                     held.put(key, operator_kind(before, node.op, value), weak=self.weak)
                 elif isinstance(held, Dict):
-                    held.open()
+                    held.loosen()
             case _:
                 self.share(value)
 

@@ -11,8 +11,13 @@ from esp3c.python.body_kinds import dotted
 from esp3c.python.body_values import UNKNOWN, Dict, Env, Listing, Scope, Several, Value, fork, join, leaf, shape
 
 _MOST_TURNS = 4
-# Blocks that let every error of theirs through.
-_QUIET = frozenset({"open", "no_grad", "inference_mode", "autocast", "nullcontext", "enable_grad", "set_grad_enabled"})
+# Blocks that let every error of theirs through, under their own names; those of libraries, `np.load`, do so too.
+_QUIET = frozenset({
+    "open", "no_grad", "inference_mode", "autocast", "nullcontext", "enable_grad", "set_grad_enabled", "ZipFile",
+    "SoundFile", "TemporaryDirectory", "NamedTemporaryFile",
+})  # fmt: skip
+_SWALLOWING = frozenset({"suppress", "raises", "assertRaises", "ExitStack", "ignored"})
+_CHANCE = frozenset({"random", "uniform", "rand", "randint", "randrange", "bernoulli", "choice", "binomial"})
 
 
 class Branches(Calls):
@@ -47,6 +52,14 @@ class Branches(Calls):
         self.env = join(states)
         # Behind a branch that may have returned, nothing is certain to be reached.
         self.certain = certain and self.exits == exits
+
+    def choose_by_chance(self, test: ast.expr, options: list[Callable[[], None]]) -> None:
+        """As `choose`, where what comes behind is reached sooner or later: the test throws dice."""
+        certain, exits = self.certain, self.exits
+        self.choose(None, options)
+        names = {dotted(each.func) for each in ast.walk(test) if isinstance(each, ast.Call)}
+        if any(name is not None and name.rpartition(".")[2] in _CHANCE for name in names):
+            self.certain, self.exits = certain, exits
 
     def run_perhaps(self, body: Sequence[ast.stmt]) -> None:
         if body and self.env is not None:
@@ -108,10 +121,14 @@ class Branches(Calls):
             self.unpack(target, looped(again)[0])
             self.run(body)
 
-        self.loop(turn, sure=looped(value)[1])
+        bound = {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
+        self.loop(turn, sure=looped(value)[1], anew=bound | bound_anew(body))
 
-    def loop(self, turn: Callable[[], None], *, sure: bool) -> None:
-        """Any number of turns: until the state no longer changes, or nothing is known of it."""
+    def loop(self, turn: Callable[[], None], *, sure: bool, anew: set[str]) -> None:
+        """Any number of turns: until the state no longer changes, or nothing is known of it.
+
+        `anew` are names that every turn binds for itself, so that what they held before is nobody's business.
+        """
         outer, self.left = self.left, []
         certain, exits = self.certain, self.exits
         self.certain = certain and sure
@@ -125,7 +142,8 @@ class Branches(Calls):
             self.left = []
             ended = [self.env] if self.env is not None else []
             self.certain = False
-            after = join([*([] if first and sure else [before]), *ended, *map(fork, states)])
+            ends = [*([] if first and sure else [before]), *ended, *map(fork, states)]
+            after = join([{name: value for name, value in env.items() if name not in anew} for env in ends])
             if after is None:
                 self.env = None
                 break
@@ -149,8 +167,9 @@ class Branches(Calls):
                 self.unpack(item.optional_vars, UNKNOWN)
             self.escape(value)
             called = item.context_expr.func if isinstance(item.context_expr, ast.Call) else item.context_expr
-            name = called.attr if isinstance(called, ast.Attribute) else dotted(called)
-            quiet = quiet and name in _QUIET
+            last = called.attr if isinstance(called, ast.Attribute) else dotted(called)
+            library = isinstance(called, ast.Attribute) and dotted(called) is not None
+            quiet = quiet and last not in _SWALLOWING and (library or last in _QUIET)
         if quiet:
             self.run(body)
         else:
@@ -200,6 +219,22 @@ def _binds(statement: ast.stmt, name: str) -> bool:
         isinstance(each, ast.Name) and each.id == name and isinstance(each.ctx, ast.Store)
         for each in ast.walk(statement)
     )
+
+
+def bound_anew(body: Sequence[ast.stmt]) -> set[str]:
+    """The names that a body binds before it uses them."""
+    used: set[str] = set()
+    bound: set[str] = set()
+    for statement in body:
+        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else statement
+        used |= {each.id for each in ast.walk(value) if isinstance(each, ast.Name)} if value is not None else set()
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if name not in used:
+                    bound.add(name)
+            case _:
+                continue
+    return bound
 
 
 def _jumps(body: Sequence[ast.stmt]) -> bool:

@@ -151,7 +151,7 @@ class Calls(Expressions):
             if isinstance(value, Dict):
                 held.absorb(value, weak=self.weak)
             else:
-                held.open()
+                held.loosen()
         for key, value in given.named.items():
             held.put(key, value, weak=self.weak)
 

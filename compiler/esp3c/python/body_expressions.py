@@ -131,7 +131,7 @@ class Expressions:
         key = text_in(self.value(index))
         if isinstance(held, Dict):
             if key is None:
-                held.open()
+                held.loosen()
             else:
                 held.put(key, value, weak=self.weak)
         elif isinstance(held, Listing):
@@ -154,10 +154,11 @@ class Expressions:
                 return
 
     def escape(self, value: Value) -> None:
-        """Code that is not read gets it."""
+        """Code that is not read gets it, and may keep it."""
         match value:
             case Dict():
                 value.havoc()
+                value.shared = True
             case Several(items):
                 for item in items:
                     self.escape(item)
@@ -301,7 +302,7 @@ class Expressions:
                 if isinstance(part, Dict):
                     out.absorb(part)
                 else:
-                    out.open()
+                    out.loosen()
             return out
         if isinstance(operator, ast.Add) and isinstance(left, Listing) and isinstance(right, Listing):
             return Listing([*left.parts, *right.parts], left.filled or right.filled, left.whole and right.whole)
@@ -317,11 +318,11 @@ class Expressions:
                 if isinstance(held, Dict):
                     out.absorb(held)
                 else:
-                    out.open()
+                    out.loosen()
                 continue
             name = text_in(self.value(key))
             if name is None:
-                out.open()
+                out.loosen()
             else:
                 out.put(name, held)
         return out

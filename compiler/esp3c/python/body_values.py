@@ -81,9 +81,9 @@ class Dict:
                 self.put(key, entry.value, weak=True)
         self.origin |= other.origin
         if not other.closed:
-            self.open()
+            self.loosen()
 
-    def open(self) -> None:
+    def loosen(self) -> None:
         """From here on there may be other keys, and a known one may hold another value."""
         self.closed = False
         self.fields = {key: Entry(UNKNOWN, entry.sure) for key, entry in self.fields.items()}

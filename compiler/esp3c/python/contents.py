@@ -78,7 +78,7 @@ class _Reading:
             self.bind(definition)
 
     def bind(self, definition: Definition) -> None:
-        if isinstance(definition, Function) and definition.name == "__getattr__":
+        if definition.name == "__getattr__":
             self.lazy = True
         before = self.bound.get(definition.name)
         if before is None:

@@ -46,6 +46,7 @@ def function_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
         handings,
         pops,
         strict,
+        tuple(_spreads(node)),
         _is_empty(node.body),
     )
 
@@ -98,6 +99,17 @@ def _where_it_goes(
                         if name == kwargs and each.args and isinstance(each.args[0], ast.Constant):
                             accounted.add(id(held))
                             pops.append(str(each.args[0].value))
+            case (
+                ast.Assign(
+                    targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=ast.Name(id=name) as held
+                )
+                | ast.AnnAssign(
+                    target=ast.Attribute(value=ast.Name(id="self"), attr=attribute), value=ast.Name(id=name) as held
+                )
+            ):
+                if name == kwargs:
+                    accounted.add(id(held))
+                    handings.append(Handing(f"=self.{attribute}"))
             case ast.Subscript(value=ast.Name(id=name) as held, slice=ast.Constant(value=str(key))):
                 if name == kwargs:
                     accounted.add(id(held))
@@ -115,6 +127,16 @@ def _where_it_goes(
             handings.append(Handing(""))
             break
     return tuple(dict.fromkeys(handings)), tuple(dict.fromkeys(pops)), bool(refusals)
+
+
+def _spreads(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, Handing]]:
+    """The calls in a method that get `**self.name`: keywords that `__init__` has kept."""
+    for each in ast.walk(node):
+        for keyword in each.keywords if isinstance(each, ast.Call) else ():
+            match keyword:
+                case ast.keyword(arg=None, value=ast.Attribute(value=ast.Name(id="self"), attr=name)):
+                    assert isinstance(each, ast.Call)
+                    yield name, _handing(each, False)
 
 
 def _refuses(node: ast.If, kwargs: str) -> bool:

@@ -33,7 +33,8 @@ class Handing:
 
     `callee` is source text (`super().__init__`, `Base.__init__`, `make`, `self.run`); `names` are given beside, and
     `positional` values before. `always`: the call stands in the function's body itself, under no condition. An empty
-    callee means that the keywords are kept, changed or read in a way that is not followed.
+    callee means that the keywords are kept, changed or read in a way that is not followed; `=self.name` that they are
+    kept as that attribute.
     """
 
     callee: str
@@ -47,7 +48,8 @@ class Function:
     """A function or method. `decorators` are source text; `end_line` is its last line.
 
     `handings` says where `**kwargs` goes, `pops` which names are taken out of it by name; `strict`: it raises where
-    other names are left. `empty`: the body does nothing but raise NotImplementedError, or nothing at all.
+    other names are left. `spreads` are the calls that get `**self.name`, by the name. `empty`: the body does nothing
+    but raise NotImplementedError, or nothing at all.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Function:
     handings: tuple[Handing, ...] = ()
     pops: tuple[str, ...] = ()
     strict: bool = False
+    spreads: tuple[tuple[str, Handing], ...] = ()
     empty: bool = False
 
     @property

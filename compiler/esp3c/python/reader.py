@@ -7,6 +7,7 @@ is imported. What cannot be known (a compiled module, names made at run time, a 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ from esp3c.python.model import Class, Contents, Function, Imported, Value
 from esp3c.python.stored import named, pack, unpack
 from esp3c.record import changed, record
 from esp3c.source import Span
+from esp3c.suggest import nearest
 from esp3c.world import Module, ModuleKind, World
 
 MOST_STEPS = 400
@@ -111,8 +113,19 @@ class Reader:
             return None
         package = module.place.replace("\\", "/").rpartition("/")[2].startswith("__init__.")
         contents = contents_of(module.name, source.text, package=package)
+        if contents.lazy and contents.error is None:
+            contents = self._from_stub(module, contents, package)
         self.world.remember(module, pack(contents))
         return contents
+
+    def _from_stub(self, module: Module, contents: Contents, package: bool) -> Contents:
+        """A module that makes its names when it runs may say in a stub beside it what they are."""
+        stub = self.world.stub(module)
+        source = self.world.source(stub) if stub is not None else None
+        described = contents_of(module.name, source.text, package=package) if source is not None else None
+        if described is None or described.error is not None:
+            return contents
+        return changed(described, lazy=False)
 
     def names(self, module: Module) -> list[str]:
         """The names that a module has, with those that it takes over by `from x import *`."""
@@ -227,6 +240,8 @@ class Reader:
                 return self._assigned(own, module, each)
         if doubt:
             return Found(path, module, None, why=doubt)
+        if not bound and self._surely_absent(module, name, rest):
+            return Found(path, module, None)
         for star in contents.stars:
             handed_on = self._through_star(star, name, rest)
             if handed_on is not None:
@@ -251,6 +266,19 @@ class Reader:
             return None
         found = self.find(".".join((star, *rest)))
         return found if found.definition is not None or found.why or self._is_module(found) else None
+
+    def _surely_absent(self, module: Module, name: str, rest: list[str]) -> bool:
+        """Whether a misspelt module is more likely than one that is made when asked for.
+
+        A module that makes names when it runs has them somewhere in its text. What is used as a module, looks like one
+        that is there, and is nowhere in the text, is misspelt.
+        """
+        contents = self.contents(module)
+        settled = contents is not None and not contents.lazy and not contents.stars
+        if settled or len(rest) < 2 or not nearest(name, self.world.submodules(module.name)):
+            return False
+        source = self.world.source(module)
+        return source is not None and re.search(rf"\b{re.escape(name)}\b", source.text) is None
 
     def _readable(self, name: str) -> bool:
         module = self.world.module(name)

@@ -248,6 +248,8 @@ class _Following:
     ) -> Signature | None:
         """The signature of a call inside a function, seen from its class."""
         callee = handing.callee
+        if callee.startswith("=self."):
+            return self.kept(callee.removeprefix("=self."), order)
         if callee.startswith("super()."):
             return self.of_super(callee.removeprefix("super()."), order, number + 1)
         if callee.startswith("super(") and ")." in callee:
@@ -277,6 +279,28 @@ class _Following:
                 options = found.overloads or (inner,)
                 return self.of_functions(options, found.module, found.path, (), 0, bool(found.owner))
         return None
+
+    def kept(self, attribute: str, order: tuple[str, ...]) -> Signature | None:
+        """What keywords may be that `__init__` keeps: those of the calls in other methods that get them."""
+        parameters: dict[str, Bound] = {}
+        found = False
+        for number, owner in enumerate(order):
+            base = self.reader.find(owner) if owner not in STOPS else None
+            if base is None or not isinstance(base.definition, Class) or base.module is None:
+                continue
+            for method in base.definition.methods:
+                for name, handing in method.spreads:
+                    if name != attribute:
+                        continue
+                    inner = self.handed_to(handing, method, base.module, order, number)
+                    if inner is None or inner.why or inner.open:
+                        return None
+                    found = True
+                    taken = {each.name for each in inner.parameters[: handing.positional]} | set(handing.names)
+                    for each in inner.named:
+                        if each.name not in taken:
+                            parameters.setdefault(each.name, changed(each, required=False))
+        return Signature(tuple(parameters.values())) if found else None
 
     def of_super(self, name: str, order: tuple[str, ...], start: int) -> Signature | None:
         if name in {"__init__", "__new__"}:

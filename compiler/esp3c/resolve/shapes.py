@@ -99,6 +99,8 @@ def _with_target(shape: Shape, facts: list[Fact]) -> Shape:
         return shape
     children = {name: child for name, child in shape.children.items() if name not in {"_target_", "_partial_"}}
     partial = shape.children.get("_partial_")
+    if partial is not None and not (isinstance(partial.value, ast.Constant) and isinstance(partial.value.value, bool)):
+        facts.append(Misplaced("partial", partial.span))
     return changed(
         shape,
         kind=Kind.CALL,

@@ -94,11 +94,12 @@ def _stage(declarations: Declarations, values: Values, line: ast.StageLine, syst
         built_in = KNOWN_STAGES.get(runs.name if isinstance(runs, Use) else line.name.text)
         if built_in is not None and not isinstance(runs, PythonNode):
             needs = built_in.requires
-    workload, over = None, None
+    workload, over, over_span = None, None, None
     if line.block is not None:
         shape = block_shape(line.block, facts)
         owner = Owner("stage", line.name.text, shape)
         over = _over(declarations, values, shape, owner)
+        over_span = shape.children["over"].span if over is not None else None
         kept = Shape(
             shape.kind, shape.span, shape.value,
             {name: child for name, child in shape.children.items() if name != "over"}, shape.keys,
@@ -106,7 +107,7 @@ def _stage(declarations: Declarations, values: Values, line: ast.StageLine, syst
         workload = values.map(kept, owner, carry=True)
         if over is not None and not requires:
             needs = (over[0],)
-    return Stage(line.name.text, line.name.span, requires, runs, on, workload, over, needs, line.span)
+    return Stage(line.name.text, line.name.span, requires, runs, on, workload, over, needs, line.span, over_span)
 
 
 def _runs(values: Values, path: ast.Path, system: System | None) -> Use | PythonNode:

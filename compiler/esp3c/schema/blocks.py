@@ -151,8 +151,13 @@ TOKENIZER = Block(
     "tokenizer",
     (
         Key("vocab_size", INT, "how many tokens", numbers=COUNT),
-        Key("character_coverage", FLOAT, "the part of all characters that gets a token", "1.0",
-            numbers=Range(0, 1, above=True)),
+        Key(
+            "character_coverage",
+            FLOAT,
+            "the part of all characters that gets a token",
+            "1.0",
+            numbers=Range(0, 1, above=True),
+        ),
         Key("model_type", OneOf(("bpe", "unigram", "char", "word")), "how words are cut", '"bpe"'),
         Key("save_path", STR, "the folder of `tokens.txt` and the model"),
         Key("text_builder", ANY, "`{ func = …  argument = … }`: the text to train on"),
@@ -322,7 +327,7 @@ WORKLOAD = Block(
     "workload",
     (
         Key("runner", Target("a runner"), "processes the items"),
-        Key("provider", Target("a provider"), "makes what the runner needs, once a worker"),
+        Key("provider", Target("a provider of a workload"), "makes what the runner needs, once a worker"),
         Key("over", ANY, "the items, for example `training.dataset.train`"),
     ),
 )

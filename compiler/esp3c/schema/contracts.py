@@ -50,8 +50,15 @@ INFERENCE_PROVIDER = "espnet3.systems.base.inference_provider.InferenceProvider"
 WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
 STATE_HOOKS = ("init_state", "reduce_state", "finalize_state")
 
-HOOKS = {"open_writers": 1, "write_record": 3, "close_writers": 1, "init_state": 0, "reduce_state": 2, "finalize_state": 1}
-"""Hooks of a runner, and how many of their first parameters the runner gives; the others come from the environment."""
+HOOKS: dict[str, tuple[str, ...]] = {
+    "open_writers": ("shard_dir",),
+    "write_record": ("writers", "result", "state"),
+    "close_writers": ("writers",),
+    "init_state": (),
+    "reduce_state": ("state", "result"),
+    "finalize_state": ("state",),
+}
+"""Hooks of a runner, and what the runner gives them by position; their other parameters come from the environment."""
 
 RUNNER_ENV = frozenset({"shard_id", "output_dir", "shard_subdir"})
 """What the state hooks are given by name beside the environment."""
@@ -64,3 +71,9 @@ INFER_PARAMS = frozenset({"input_key", "output_fn", "output_artifacts"})
 
 INFERENCE_OPTIONS = frozenset({"idx_key", "output_keys", "hyp_key", "ref_key"})
 """What espnet3's inference runner adds to the environment itself."""
+
+ARTIFACTS = ("wav", "npy", "json", "pickle")
+"""The types of files that `output_artifacts` knows."""
+
+LOGGED = ("train/", "valid/", "step/")
+"""How the names of the numbers begin that a training logs; behind it comes `loss` or a name from the model's `stats`."""

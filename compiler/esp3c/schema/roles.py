@@ -55,6 +55,7 @@ ROLES = {
         Role("a collate function", called=True),
         Role("a runner", supplied=("provider",), ahead=1),
         Role("a provider", ahead=2),
+        Role("a provider of a workload", ahead=1),
         Role("a callback", (_CALLBACK,)),
         Role("a logger", (_LOGGER,)),
         Role("a Lightning strategy", (_STRATEGY,)),

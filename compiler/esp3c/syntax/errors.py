@@ -19,7 +19,7 @@ from esp3c.syntax.literal_errors import (
     single_quoted,
 )
 
-__all__ = ["lone_unit", "of_literal", "single_quoted"]
+__all__ = ["lone_unit", "number_with_points", "of_literal", "single_quoted"]
 
 ALL_DECLARATIONS = (*DECLARATIONS, *WELL_KNOWN)
 

@@ -175,14 +175,14 @@ class _Reader:
                 key = self.tokens[at - 2] if at > 1 else before
                 self.diagnostics.append(errors.colon_for_equals(self.span(key), self.span(before)))
                 self.cut_entry()
-                return self.after_value(at)
+                return self.after_entry(at)
             if token.type == "DOT" and inside == "LBRACE" and at > 2 and self.tokens[at - 2].type == "COLON":
                 # `func: src.text.lines`: a field's type has no dots.
                 self.diagnostics.append(
                     errors.colon_for_equals(self.span(self.tokens[at - 3]), self.span(self.tokens[at - 2]))
                 )
                 self.cut_entry()
-                return self.after_value(at)
+                return self.after_entry(at)
             if (
                 before.type == "NAME"
                 and token.type in _VALUE_STARTS - {"LBRACE", "LSQB"}
@@ -297,6 +297,12 @@ class _Reader:
                 return here + 1
             depth += (kind in CLOSERS) - (kind in OPENERS)
         return len(self.tokens)
+
+    def after_entry(self, at: int) -> int:
+        """Where the next entry begins, behind the value at `at` and a comma."""
+        behind = self.after_value(at)
+        comma = behind < len(self.tokens) and self.tokens[behind].type == "COMMA"
+        return behind + 1 if comma else behind
 
     def after_value(self, at: int) -> int:
         """The index behind the value that begins at `at`: one token, or a bracket with all inside."""

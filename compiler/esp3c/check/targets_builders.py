@@ -1,0 +1,132 @@
+"""Targets: builders of datasets, and the arguments that all of their methods get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from esp3c.check.targets import short
+from esp3c.check.targets_objects import abstract_methods, definition_label
+from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
+from esp3c.ir import CallNode, MapNode, PythonNode, Recipe, strip
+from esp3c.python.find import Lookup, Status
+from esp3c.python.model import Class, Function
+from esp3c.python.reader import Found, Reader, reader
+from esp3c.schema.roles import BUILDER, LIFECYCLE
+from esp3c.source import Span
+from esp3c.suggest import all_of, certain, nearest, one_of
+from esp3c.world import World
+
+
+@explained("ESP0411", "a builder without all of its methods")
+def builder_methods(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The builder of a dataset lacks one of the four methods that ESPnet3 calls.
+
+    A DatasetBuilder has `is_source_prepared`, `prepare_source`, `is_built` and `build`. The stage `create_dataset` asks
+    for them in this order, and skips what is done.
+    """
+    reading = reader(world)
+    for span, found in _builders(recipe, reading):
+        if isinstance(found.definition, Function):
+            yield Diagnostic(
+                code_of(builder_methods),
+                f"`{short(found.path)}` is a function, and a builder class is wanted",
+                Label(span, "a DatasetBuilder is wanted here"),
+                secondary=definition_label(reading, found, "defined here"),
+            )
+            continue
+        bases = reading.bases(found.path)
+        members = set(reading.members(found.path))
+        abstract = set(abstract_methods(reading, found.path))
+        absent = [name for name in LIFECYCLE if name not in members or name in abstract]
+        if not absent or not bases.complete or "__getattr__" in members:
+            continue
+        own = {each.name for each in found.definition.methods} if isinstance(found.definition, Class) else set()
+        near = nearest(absent[0], [name for name in own if name not in LIFECYCLE])
+        yield Diagnostic(
+            code_of(builder_methods),
+            f"`{short(found.path)}` has no {all_of(absent)}",
+            Label(span, f"a builder has {all_of(LIFECYCLE)}"),
+            secondary=definition_label(reading, found, f"is its {one_of(near)} meant?" if near else "this class"),
+        )
+
+
+def _builders(recipe: Recipe, reading: Reader) -> Iterator[tuple[Span, Found]]:
+    for dataset in recipe.datasets.values():
+        node = dataset.builder
+        value = strip(node) if node is not None else None
+        target: Lookup | None = value.target if isinstance(value, CallNode | PythonNode) else None
+        if value is None or target is None or target.status is not Status.FOUND or target.is_module:
+            continue
+        found = reading.find(target.path)
+        if isinstance(found.definition, Class | Function):
+            yield value.head if isinstance(value, CallNode) else value.span, found
+
+
+_ADDED = ("recipe_dir", "parallel")
+
+
+@explained("ESP0412", "an argument that a builder's methods do not take")
+def builder_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A builder is given an argument that not all of its four methods take, or is not given one that they need.
+
+        builder = dataset.builder.SpokenDigitsBuilder(utterance = 1200)
+
+    The arguments of a builder are handed to `is_source_prepared`, `prepare_source`, `is_built` and `build`, all of them
+    to each. A method that has no use for one takes `**kwargs`.
+    """
+    reading = reader(world)
+    for dataset in recipe.datasets.values():
+        node = dataset.builder
+        value = strip(node) if node is not None else None
+        target = value.target if isinstance(value, CallNode | PythonNode) else None
+        if value is None or target is None or target.status is not Status.FOUND or target.is_module:
+            continue
+        found = reading.find(target.path)
+        if isinstance(found.definition, Class):
+            arguments = value.arguments if isinstance(value, CallNode) else MapNode((), value.span)
+            head = value.head if isinstance(value, CallNode) else value.span
+            yield from _against_methods(reading, found, head, arguments)
+
+
+def _against_methods(reading: Reader, found: Found, head: Span, arguments: MapNode) -> Iterator[Diagnostic]:
+    given = [entry.name for entry in arguments.entries]
+    reported: set[str] = set()
+    for name in LIFECYCLE:
+        method = reading.method(found.path, name)
+        if method is None or method.owner == BUILDER:
+            continue
+        parameters = [each for each in method.function.parameters if each.name != "self"]
+        if any(each.kind == "kwargs" for each in parameters) or method.function.decorators:
+            continue
+        names = [each.name for each in parameters if each.kind in {"plain", "keyword"}]
+        for entry in arguments.entries:
+            if entry.name in names or entry.name in reported:
+                continue
+            reported.add(entry.name)
+            near = nearest(entry.name, [each for each in names if each not in given])
+            meant = certain(entry.name, near)
+            span = reading.span(method.module, method.function.line, method.function.column, len(name))
+            yield Diagnostic(
+                code_of(builder_argument),
+                f"`{name}` of `{short(found.path)}` takes no `{entry.name}`",
+                Label(
+                    entry.key_span,
+                    f"did you mean {one_of(near)}?" if near else "every one of the builder's methods gets it",
+                ),
+                secondary=(Label(span, "this method"),) if span is not None else (),
+                help=() if near else ("it takes " + all_of(names) if names else f"`{name}` takes no arguments",),
+                fix=Fix(f"write `{meant}`", (Edit(entry.key_span, meant),)) if meant else None,
+            )
+        for each in parameters:
+            needed = each.default is None and each.kind in {"plain", "keyword"} and each.name not in _ADDED
+            if needed and each.name not in given and each.name not in reported:
+                reported.add(each.name)
+                if any(nearest(entry, [each.name]) for entry in given if entry not in names):
+                    continue
+                span = reading.span(method.module, each.line, each.column, len(each.name))
+                yield Diagnostic(
+                    code_of(builder_argument),
+                    f"`{name}` of `{short(found.path)}` needs `{each.name}`",
+                    Label(head, "not given"),
+                    secondary=(Label(span, "its parameter"),) if span is not None else (),
+                )

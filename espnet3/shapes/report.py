@@ -1,0 +1,264 @@
+"""Whether the shapes of one training config fit, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from espnet3.shapes.faults import Raised, fitting_size, is_certain, raised
+from espnet3.shapes.items import Field, Making, Unmakeable, names_of, sample_items, texts_for
+from espnet3.shapes.trial import COLLATE, FORWARD, ITEMS, Outcome, Sample, Trial
+from espnet3.shapes.values import Shapes
+from espnet3.systems.base.training import build_model
+from espnet3.utils.config_errors import fault_of
+from espnet3.utils.config_utils import load_and_merge_config
+
+BUILD = "build model"
+_ORGANIZERS = (None, "espnet3.components.data.data_organizer.DataOrganizer")
+_KEYS = {BUILD: "model", ITEMS: "dataset", COLLATE: "dataloader.collate_fn", FORWARD: "model"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of one config.
+
+    Attributes:
+        config: Its name.
+        status: `ok`, `failed`, or `skipped` (nothing is known).
+        stage: Where it ended: `build model`, `items`, `collate`, `forward`.
+        message: What was raised, or why nothing is known.
+        key: The key of the config that it is about.
+        trace: What there was after each step.
+        file, line, function: The deepest place in the recipe's Python.
+        sizes: Two sizes that do not fit each other.
+        taking: Sizes of named dimensions without which it would not fit.
+        parameters: How many weights the model has.
+    """
+
+    config: str
+    status: str
+    stage: str = ""
+    message: str = ""
+    key: str = ""
+    trace: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
+    function: str = ""
+    sizes: tuple[int, ...] = ()
+    taking: Mapping[str, int] | None = None
+    parameters: int = 0
+
+    def data(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def report_on(name: str, path: str, samples: Sequence[Sample | None], recipe_dir: str) -> Report:
+    """Find out whether the shapes of a training config fit.
+
+    Args:
+        name: The config's name.
+        path: Its file.
+        samples: For each entry of `dataset.train` the fields of its items, or None.
+        recipe_dir: The recipe's folder; what is raised is placed in its Python.
+    """
+    try:
+        config = load_and_merge_config(Path(path), "training.yaml", default_package="espnet3.systems.base")
+    except Exception as error:  # noqa: BLE001 - the stage itself says it better
+        return Report(name, "skipped", BUILD, _line(error))
+    assert config is not None
+    return _Examination(name, config, samples, recipe_dir).report()
+
+
+class _Examination:
+    def __init__(self, name: str, config: DictConfig, samples: Sequence[Sample | None], recipe_dir: str) -> None:
+        self._name = name
+        self._config = config
+        self._samples = samples
+        self._recipe_dir = recipe_dir
+        precision = str((config.get("trainer") or {}).get("precision") or "32")
+        self._strict_types = precision in ("32", "32-true")
+        self._parameters = 0
+
+    def report(self) -> Report:
+        shapes = Shapes(strict_types=self._strict_types)
+        try:
+            with shapes.building():
+                model = build_model(self._config)
+                self._parameters = sum(each.numel() for each in model.parameters() if _has_shape(each))
+        except Exception as error:  # noqa: BLE001 - the recipe's code may raise anything, and that is what is looked for
+            return self._not_built(error, shapes)
+        refusal = self._refusal()
+        if refusal:
+            return self._skipped(ITEMS, refusal, (), "dataset")
+        return self._try(Trial(self._config, model, shapes, self._samples))
+
+    def _not_built(self, error: Exception, shapes: Shapes) -> Report:
+        found = raised(error, self._recipe_dir)
+        if found.is_artefact:
+            return self._skipped(BUILD, f"the model was not built: {found.text}", (), self._key(error, BUILD))
+        if shapes.guessed is not None:
+            return self._skipped(BUILD, _after_guess(found, shapes.guessed), (), self._key(error, BUILD))
+        return self._failed(Outcome(BUILD, (), error), found)
+
+    def _refusal(self) -> str:
+        """Why no items can be made, or nothing."""
+        dataset = self._config.get("dataset")
+        if not dataset or not dataset.get("train"):
+            return "there is no `dataset.train`"
+        if dataset.get("_target_") not in _ORGANIZERS:
+            return "the datasets are organized by a class of its own"
+        if len(dataset.train) != len(self._samples) or not any(self._samples):
+            return "no dataset of `dataset.train` declares a `sample`"
+        try:
+            for sample in self._samples:
+                sample_items([list(sample or ())], 0, {"text": (), "sizes": {}})
+        except Unmakeable as error:
+            return f"no items can be made: {error}"
+        return ""
+
+    # -- the batch --------------------------------------------------------------------------------------------------------
+
+    def _try(self, trial: Trial) -> Report:
+        making, first = self._made(trial)
+        if first.ok:
+            return self._ok(first, making)
+        if first.stage == ITEMS:
+            found = raised(first.error or Exception(), self._recipe_dir)
+            return self._skipped(ITEMS, found.text, first.trace, self._key(first.error, ITEMS), found)
+        return self._judge(trial, making, first)
+
+    def _made(self, trial: Trial) -> tuple[Making, Outcome]:
+        """How items are made so that they come furthest, and how far they come."""
+        best: tuple[Making, Outcome] | None = None
+        for making in self._makings(trial):
+            outcome = trial.run(making)
+            if best is None or _STAGES.index(outcome.stage) > _STAGES.index(best[1].stage):
+                best = making, outcome
+            if outcome.ok or outcome.stage == FORWARD:
+                return making, outcome
+        assert best is not None
+        return best
+
+    def _makings(self, trial: Trial) -> Iterator[Making]:
+        settings = OmegaConf.to_container(self._config.dataset, resolve=True)
+        text: tuple[str, ...] = ()
+        for text in texts_for(settings.get("preprocessor") if isinstance(settings, dict) else None):
+            outcome = trial.run(Making(text=text), until=ITEMS)
+            if outcome.error is None or raised(outcome.error, self._recipe_dir).is_artefact:
+                break
+        base = Making(text=text)
+        yield base
+        yield replace(base, tensors=True)
+        if any(field["optional"] for sample in self._samples for field in sample or ()):
+            yield replace(base, optional=False)
+        yield replace(base, equal=True)
+        yield replace(base, equal=True, tensors=True)
+
+    def _judge(self, trial: Trial, making: Making, first: Outcome) -> Report:
+        other = trial.run(replace(making, large=True))
+        if other.ok:
+            return self._ok(other, making)
+        assert first.error is not None and other.error is not None
+        one, two = raised(first.error, self._recipe_dir), raised(other.error, self._recipe_dir)
+        key = self._key(first.error, first.stage)
+        if first.guessed is not None:
+            again = trial.run(making, answer=True)
+            if again.ok:
+                return self._ok(again, making)
+            return self._skipped(first.stage, _after_guess(one, first.guessed), first.trace, key, one)
+        if one.is_artefact:
+            return self._skipped(first.stage, one.text, first.trace, key, one)
+        for words, way in (("only without its optional fields", "optional"), ("only if all have one length", "equal")):
+            if trial.run(replace(making, **{way: way == "equal"})).ok:
+                message = f"items of the made-up sizes go through {words}: {one.text}"
+                return self._skipped(first.stage, message, first.trace, key, one)
+        if is_certain(one, two, strict_types=self._strict_types):
+            return self._failed(first, one)
+        fitting = self._fitting(trial, making, one, two)
+        if fitting is not None:
+            return fitting
+        why = "with values that are made up" if one.by == "code" else "with sizes that are made up"
+        return self._skipped(first.stage, f"{why}: {one.text}", first.trace, key, one)
+
+    def _fitting(self, trial: Trial, making: Making, one: Raised, two: Raised) -> Report | None:
+        """Whether a named dimension has the size that the model wants."""
+        taking: dict[str, int] = {}
+        names = names_of([Field.of(field) for sample in self._samples for field in sample or ()])
+        for _ in range(3):
+            size = fitting_size(one, two)
+            for name in names:
+                if size is None or name in taking:
+                    continue
+                sized = replace(making, sizes={**taking, name: size})
+                first, other = trial.run(sized), trial.run(replace(sized, large=True))
+                if first.error is None:
+                    return replace(self._ok(first, sized), taking={**taking, name: size})
+                if other.error is None:
+                    return replace(self._ok(other, sized), taking={**taking, name: size})
+                next_one, next_two = (raised(each, self._recipe_dir) for each in (first.error, other.error))
+                if next_one.text != one.text and next_two.text != two.text and fitting_size(next_one, next_two) is not None:
+                    taking[name], one, two = size, next_one, next_two
+                    break
+            else:
+                return None
+        return None
+
+    # -- reports ----------------------------------------------------------------------------------------------------------
+
+    def _key(self, error: BaseException | None, stage: str) -> str:
+        fault = fault_of(error, {self._name: self._config}) if error is not None else None
+        key = fault.key if fault is not None and fault.key else _KEYS[stage]
+        # The first words of a message may look like a key.
+        return key if key.partition(".")[0].partition("[")[0] in self._config else _KEYS[stage]
+
+    def _ok(self, outcome: Outcome, making: Making) -> Report:
+        taking = dict(making.sizes)
+        return Report(
+            self._name, "ok", outcome.stage, trace=outcome.trace, taking=taking, parameters=self._parameters
+        )
+
+    def _failed(self, outcome: Outcome, found: Raised) -> Report:
+        return Report(
+            self._name,
+            "failed",
+            outcome.stage,
+            found.text,
+            self._key(outcome.error, outcome.stage),
+            outcome.trace,
+            found.file,
+            found.line,
+            found.function,
+            found.pair or (),
+            parameters=self._parameters,
+        )
+
+    def _skipped(
+        self, stage: str, message: str, trace: tuple[str, ...], key: str, found: Raised | None = None
+    ) -> Report:
+        report = Report(self._name, "skipped", stage, message, key, trace, parameters=self._parameters)
+        if found is None:
+            return report
+        return replace(report, file=found.file, line=found.line, function=found.function)
+
+
+_STAGES = (ITEMS, COLLATE, FORWARD)
+
+
+def _has_shape(parameter: Any) -> bool:
+    from torch.nn.parameter import is_lazy
+
+    return not is_lazy(parameter)
+
+
+def _after_guess(found: Raised, place: tuple[str, int]) -> str:
+    return f"it reads a value at {Path(place[0]).name}:{place[1]}, and there are no values here; after that: {found.text}"
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
