@@ -31,6 +31,7 @@ unit: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in the same run
 	$(BIN)/python tests/bench/check_speed.py
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/mistakes/run.py
 
 docs: $(VENV)/dev.stamp ## write the pages that are made from the code
 	$(BIN)/python docs/make_pages.py
@@ -45,6 +46,8 @@ format: $(VENV)/dev.stamp ## format the Python
 clean: ## remove the virtual environment and what tools left behind
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
+# transformers and speechbrain come without what they need, and out of the way: tests read their sources and import nothing.
+# What is compiled here need not be compiled at every start, where the environment asks for no bytecode.
 # torch first and pinned, so that no other package chooses its build.
 $(VENV)/torch.stamp: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("esp3c needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
@@ -54,8 +57,11 @@ $(VENV)/torch.stamp: constraints.txt
 
 $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[espeak]'
+	$(BIN)/python -m compileall -q compiler
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[espeak,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/read $$(grep -E '^(transformers|speechbrain)==' constraints.txt)
+	$(BIN)/python -m compileall -q compiler
 	touch $@

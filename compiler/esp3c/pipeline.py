@@ -80,5 +80,9 @@ def _overrides(sources: Sequence[Source]) -> tuple[tuple[ast.Setting, ...], list
 
 def codes() -> dict[str, Code]:
     """Every code of the compiler, by its id."""
-    found = [*errors.codes(), *(code_of(rule) for rule in RULES), *(code_of(limit) for limit in LIMITS)]
+    # A check says these only when it is asked to.
+    from esp3c.check.shapes import SHAPES
+
+    asked = [*(code_of(limit) for limit in LIMITS), *(code_of(each) for each in SHAPES)]
+    found = [*errors.codes(), *(code_of(rule) for rule in RULES), *asked]
     return {code.id: code for code in sorted(found, key=lambda code: code.id)}

@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-# Sizes that hardly stand in a recipe, so that a made-up size does not fit a model by chance. Two of each: what fails with
-# one is tried with the other.
-_SIZES = {"wave": (15_973, 50_021), "frames": (157, 517), "tokens": (11, 23), "constant": (3, 7)}
+# Sizes that hardly stand in a recipe, so that a made-up size does not fit a model by chance. What fails with the first
+# is tried with the next.
+_SIZES = {
+    "wave": (15_973, 50_021, 80_051),
+    "frames": (157, 1_031, 1_543),
+    "tokens": (11, 23, 37),
+    "constant": (3, 7, 11),
+}
 _SHORTER = 0.71
 
 
@@ -39,7 +44,7 @@ class Making:
     """How items are made.
 
     Attributes:
-        large: With the second of the made-up sizes.
+        scale: Which of the made-up sizes are taken: 0, 1 or 2, from small to large.
         equal: All items have the same sizes.
         tensors: Fields hold tensors and not arrays.
         optional: Fields that may be absent are there.
@@ -47,7 +52,7 @@ class Making:
         sizes: Sizes of dimensions by name, where they are not made up.
     """
 
-    large: bool = False
+    scale: int = 0
     equal: bool = False
     tensors: bool = False
     optional: bool = True
@@ -127,7 +132,7 @@ def dimensions(fields: Sequence[Field], making: Making, index: int) -> dict[str,
         measured = any(each.dtype.startswith(("float", "bfloat", "complex")) for _, each in uses)
         wave = flat and (measured or all(each.dtype in ("int16", "uint8") for _, each in uses))
         kind = "wave" if wave else "constant" if not first else "tokens" if flat else "frames"
-        size = _SIZES[kind][making.large]
+        size = _SIZES[kind][making.scale]
         found[name] = making.sizes.get(name, size if making.equal or not first or not index else _shorter(size, index))
     return found
 

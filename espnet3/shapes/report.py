@@ -128,8 +128,7 @@ class _Examination:
         if first.ok:
             return self._ok(first, making)
         if first.stage == ITEMS:
-            found = raised(first.error or Exception(), self._recipe_dir)
-            return self._skipped(ITEMS, found.text, first.trace, self._key(first.error, ITEMS), found)
+            return self._doubt(first, self._raised(first).text)
         return self._judge(trial, making, first)
 
     def _made(self, trial: Trial) -> tuple[Making, Outcome]:
@@ -160,30 +159,36 @@ class _Examination:
         yield replace(base, equal=True, tensors=True)
 
     def _judge(self, trial: Trial, making: Making, first: Outcome) -> Report:
-        other = trial.run(replace(making, large=True))
+        """What an error of the collate function or of the model proves: it is tried again in other ways."""
+        other = trial.run(replace(making, scale=1))
         if other.ok:
             return self._ok(other, making)
-        assert first.error is not None and other.error is not None
-        one, two = raised(first.error, self._recipe_dir), raised(other.error, self._recipe_dir)
-        key = self._key(first.error, first.stage)
+        one, two = self._raised(first), self._raised(other)
+        if (one.file, one.line, one.kind) != (two.file, two.line, two.kind):
+            # The small sizes were too small to come as far as the large ones.
+            first, other = other, trial.run(replace(making, scale=2))
+            if other.ok:
+                return self._ok(other, making)
+            one, two = two, self._raised(other)
         if first.guessed is not None:
             again = trial.run(making, answer=True)
-            if again.ok:
-                return self._ok(again, making)
-            return self._skipped(first.stage, _after_guess(one, first.guessed), first.trace, key, one)
+            return self._ok(again, making) if again.ok else self._doubt(first, _after_guess(one, first.guessed))
         if one.is_artefact:
-            return self._skipped(first.stage, one.text, first.trace, key, one)
-        for words, way in (("only without its optional fields", "optional"), ("only if all have one length", "equal")):
-            if trial.run(replace(making, **{way: way == "equal"})).ok:
-                message = f"items of the made-up sizes go through {words}: {one.text}"
-                return self._skipped(first.stage, message, first.trace, key, one)
+            return self._doubt(first, one.text)
+        ways = {
+            "without the optional fields": replace(making, optional=False),
+            "where all items have one length": replace(making, equal=True),
+        }
+        for words, way in ways.items():
+            if way != making and trial.run(way).ok:
+                return self._doubt(first, f"a batch goes through only {words}; else {one.text}")
         if is_certain(one, two, strict_types=self._strict_types):
             return self._failed(first, one)
         fitting = self._fitting(trial, making, one, two)
         if fitting is not None:
             return fitting
-        why = "with values that are made up" if one.by == "code" else "with sizes that are made up"
-        return self._skipped(first.stage, f"{why}: {one.text}", first.trace, key, one)
+        made_up = "values" if one.by == "code" else "sizes"
+        return self._doubt(first, f"{one.text}; the {made_up} are made up, so this need not happen to real items")
 
     def _fitting(self, trial: Trial, making: Making, one: Raised, two: Raised) -> Report | None:
         """Whether a named dimension has the size that the model wants."""
@@ -195,14 +200,14 @@ class _Examination:
                 if size is None or name in taking:
                     continue
                 sized = replace(making, sizes={**taking, name: size})
-                first, other = trial.run(sized), trial.run(replace(sized, large=True))
-                if first.error is None:
-                    return replace(self._ok(first, sized), taking={**taking, name: size})
-                if other.error is None:
-                    return replace(self._ok(other, sized), taking={**taking, name: size})
-                next_one, next_two = (raised(each, self._recipe_dir) for each in (first.error, other.error))
-                if next_one.text != one.text and next_two.text != two.text and fitting_size(next_one, next_two) is not None:
-                    taking[name], one, two = size, next_one, next_two
+                first, other = trial.run(sized), trial.run(replace(sized, scale=1))
+                for outcome in (first, other):
+                    if outcome.ok:
+                        return self._ok(outcome, sized)
+                further = self._raised(first), self._raised(other)
+                if further[0].text != one.text and fitting_size(*further) is not None:
+                    # It came further; the next size is missing now.
+                    taking[name], (one, two) = size, further
                     break
             else:
                 return None
@@ -217,10 +222,8 @@ class _Examination:
         return key if key.partition(".")[0].partition("[")[0] in self._config else _KEYS[stage]
 
     def _ok(self, outcome: Outcome, making: Making) -> Report:
-        taking = dict(making.sizes)
-        return Report(
-            self._name, "ok", outcome.stage, trace=outcome.trace, taking=taking, parameters=self._parameters
-        )
+        sizes = dict(making.sizes)
+        return Report(self._name, "ok", outcome.stage, trace=outcome.trace, taking=sizes, parameters=self._parameters)
 
     def _failed(self, outcome: Outcome, found: Raised) -> Report:
         return Report(
@@ -237,13 +240,18 @@ class _Examination:
             parameters=self._parameters,
         )
 
-    def _skipped(
-        self, stage: str, message: str, trace: tuple[str, ...], key: str, found: Raised | None = None
-    ) -> Report:
-        report = Report(self._name, "skipped", stage, message, key, trace, parameters=self._parameters)
-        if found is None:
-            return report
-        return replace(report, file=found.file, line=found.line, function=found.function)
+    def _doubt(self, outcome: Outcome, message: str) -> Report:
+        found = self._raised(outcome)
+        key = self._key(outcome.error, outcome.stage)
+        report = self._skipped(outcome.stage, message, outcome.trace, key)
+        return replace(report, file=found.file, line=found.line, function=found.function, sizes=found.pair or ())
+
+    def _skipped(self, stage: str, message: str, trace: tuple[str, ...], key: str) -> Report:
+        return Report(self._name, "skipped", stage, message, key, trace, parameters=self._parameters)
+
+    def _raised(self, outcome: Outcome) -> Raised:
+        assert outcome.error is not None
+        return raised(outcome.error, self._recipe_dir)
 
 
 _STAGES = (ITEMS, COLLATE, FORWARD)
@@ -256,7 +264,9 @@ def _has_shape(parameter: Any) -> bool:
 
 
 def _after_guess(found: Raised, place: tuple[str, int]) -> str:
-    return f"it reads a value at {Path(place[0]).name}:{place[1]}, and there are no values here; after that: {found.text}"
+    return (
+        f"it reads a value at {Path(place[0]).name}:{place[1]}, and there are no values here; after that: {found.text}"
+    )
 
 
 def _line(error: BaseException) -> str:

@@ -50,7 +50,7 @@ class NotComputable(NotImplementedError):
     """What the model does has no meaning without numbers. The message completes "the model …"."""
 
 
-class Shapes(TorchDispatchMode):
+class Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Computes shapes. A model that is built inside has unknown weights and needs no memory for them.
 
     Args:
@@ -62,7 +62,7 @@ class Shapes(TorchDispatchMode):
     """
 
     def __init__(self, answer: bool = False, *, strict_types: bool = True) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.answer = answer
         self.strict_types = strict_types
         self.guessed: tuple[str, int] | None = None
@@ -90,11 +90,14 @@ class Shapes(TorchDispatchMode):
             return kept[id(value)][1]
 
         def buffer(module: Any, name: str, value: torch.Tensor | None) -> torch.Tensor | None:
-            return _meta(value) if _is_measured(value) else None
+            return _meta(value) if value is not None and _is_measured(value) else None
 
+        # torch's types do not say that a hook may give another tensor.
+        for_parameters: Any = parameter
+        for_buffers: Any = buffer
         hooks: list[Any] = [
-            register_module_parameter_registration_hook(parameter),
-            register_module_buffer_registration_hook(buffer),
+            register_module_parameter_registration_hook(for_parameters),
+            register_module_buffer_registration_hook(for_buffers),
         ]
         try:
             with self:
@@ -163,7 +166,7 @@ class Shapes(TorchDispatchMode):
     # -- unknown tensors --------------------------------------------------------------------------------------------------
 
     def _is_unknown(self, tensor: torch.Tensor) -> bool:
-        return tensor.is_meta or bool(self._spoilt) and _storage(tensor) in self._spoilt
+        return tensor.is_meta or (bool(self._spoilt) and _storage(tensor) in self._spoilt)
 
     def _of_unknown(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if func in _READS:
@@ -225,7 +228,9 @@ class Shapes(TorchDispatchMode):
                 return tensor
             unknown.append(tensor)
             if not self._small(tensor):
-                raise NotComputable(f"calls `{func}` on a tensor of {tuple(tensor.shape)}, which only tells when it computes")
+                raise NotComputable(
+                    f"calls `{func}` on a tensor of {tuple(tensor.shape)}, which only tells when it computes"
+                )
             return torch.full(tensor.shape, tensor.dtype is torch.bool, dtype=tensor.dtype)
 
         real_args, real_options = _map(real, args), _map(real, options)

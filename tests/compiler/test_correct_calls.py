@@ -6,7 +6,6 @@ installed library has.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from esp3c.disk import DiskWorld, read_recipe
 from esp3c.pipeline import compile
+from support.packages import SEARCH, readable
 
 CALLS = Path(__file__).parent.parent / "fixtures" / "calls"
 RECIPES = sorted(CALLS.glob("*.esp"))
@@ -23,15 +23,15 @@ CALL = re.compile(r"\b[A-Za-z_]\w*(?:\.\w+)+\(")
 
 
 def skip_without(library: str) -> None:
-    if library in ("transformers", "speechbrain") and importlib.util.find_spec(library) is None:
-        pytest.skip(f"{library} is not installed")
+    if library in ("transformers", "speechbrain") and not readable(library):
+        pytest.skip(f"the sources of {library} are not installed")
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
 def test_correct_calls_have_no_diagnostic(path: Path) -> None:
     skip_without(path.stem)
 
-    result = compile(read_recipe(path, path.name), DiskWorld(CALLS))
+    result = compile(read_recipe(path, path.name), DiskWorld(CALLS, SEARCH))
 
     said = [
         f"{path.name}:{each.primary.span.source.line_of(each.primary.span.start)}: {each.code.id} {each.message}"

@@ -52,9 +52,7 @@ MODULES = {
     "torch.utils.data.dataset": "class Dataset: ...\nclass IterableDataset(Dataset): ...\n",
     "lightning.pytorch.callbacks.callback": "class Callback: ...\n",
     "src.callbacks": "from lightning.pytorch.callbacks.callback import Callback\nclass Own(Callback): ...\n",
-    "src.model": (
-        "from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"
-    ),
+    "src.model": ("from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"),
     "src.text": _CALLED.format("CharTokens"),
     "src.transforms": _CALLED.format("RandomGain"),
     "src.inference": _CALLED.format("Recognizer") + "def build_output(data, model_output, idx): ...\n",
@@ -68,8 +66,10 @@ MODULES = {
     "dataset.dataset": (
         _CLASS.format("SpokenDigits") + "    def __len__(self): ...\n    def __getitem__(self, index): ...\n"
     ),
-    "dataset.builder": "class SpokenDigitsBuilder:\n" + "".join(
-        f"    def {name}(self, **kwargs): ...\n" for name in ("is_source_prepared", "prepare_source", "is_built", "build")
+    "dataset.builder": "class SpokenDigitsBuilder:\n"
+    + "".join(
+        f"    def {name}(self, **kwargs): ...\n"
+        for name in ("is_source_prepared", "prepare_source", "is_built", "build")
     ),
     "os": "def system(command): ...\ndef popen(cmd): ...\n",
     "subprocess": "def run(*popenargs, **kwargs): ...\n",

@@ -1,6 +1,6 @@
 """The text of a Python module in which everything says what it takes, for fixtures about calls."""
 
-SIZED = '''\
+SIZED = """\
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Literal, Sequence, TypedDict
@@ -80,4 +80,4 @@ def load(split): ...
 def collate(items, pad): ...
 def export_one(config): ...
 def export_two(training_config, export_config): ...
-'''
+"""

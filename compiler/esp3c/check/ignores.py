@@ -40,6 +40,9 @@ _FIRM = frozenset(
     )
 )  # fmt: skip
 
+# What is found only when it is asked for (`check --shapes`): whether an ignore of it does anything is not known before.
+_ASKED_FOR = frozenset({"ESP0550", "ESP0551", "ESP0552"})
+
 
 @record
 class Ignored:
@@ -97,7 +100,7 @@ def apply_ignores(
         done = {_key(each, source) for each in diagnostics}
         unsure = {source.line_of(span.start) for span in doubtful if span.source is source}
         for entry in entries:
-            if (entry.line, entry.code) not in done and entry.line not in unsure:
+            if (entry.line, entry.code) not in done and entry.line not in unsure and entry.code not in _ASKED_FOR:
                 said.append(
                     useless_ignore(
                         entry.span,

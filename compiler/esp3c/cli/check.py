@@ -37,13 +37,18 @@ examples:
   esp3c check --fix                                     make the changes that are certain
   esp3c check --fix --diff                              only show them
   esp3c check --watch                                   check again whenever something changes
+  esp3c check --shapes                                  then try each training with one batch of shapes
   esp3c check --select targets,ESP03 --ignore ESP0205   some codes, by family, beginning or number
   esp3c check --format github                           annotations in GitHub Actions
   esp3c check --format sarif > esp3c.sarif              for code scanning
   esp3c check - < recipe.esp                            from standard input
 
-Nothing of the recipe is imported or run. Exit code 1 where there is an error; warnings alone give 0, and so does an error
-that is not selected. A comment `# esp: ignore[ESP0301]` on a line of the recipe ignores a code there for good.
+Nothing of the recipe is imported or run, but with --shapes: where nothing else is wrong, that builds the model and takes
+one batch of made-up items (as `sample` declares them) through it, on shapes alone, in a process of its own that has no GPU
+and no network and may write no file. Values are not checked.
+
+Exit code 1 where there is an error; warnings alone give 0, and so does an error that is not selected. A comment
+`# esp: ignore[ESP0301]` on a line of the recipe ignores a code there for good.
 """
 
 STDIN = "-"
@@ -74,6 +79,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--fix", action="store_true", help="make the changes that are certain")
     parser.add_argument("--diff", action="store_true", help="with --fix: show the changes and write nothing")
     parser.add_argument("--watch", action="store_true", help="check again whenever a file changes, until Ctrl-C")
+    parser.add_argument("--shapes", action="store_true", help="run one batch of shapes through each training")
+    parser.add_argument(
+        "--shapes-timeout", type=float, default=120.0, metavar="SECONDS", help="the time for that (default: 120)"
+    )
     parser.add_argument("--unchecked", action="store_true", help="list the values that could not be checked, and why")
     parser.set_defaults(run=run)
 
@@ -111,6 +120,8 @@ def _refuse(args: argparse.Namespace) -> None:
         raise Failure("--fix writes the file, and standard input is none; --fix --diff shows the changes", 2)
     if args.watch and (piped or args.fix):
         raise Failure(f"--watch does not go with {'standard input' if piped else '--fix'}", 2)
+    if not args.shapes_timeout > 0:
+        raise Failure("--shapes-timeout is a number of seconds greater than 0", 2)
     if args.unchecked and args.format in {"github", "sarif"}:
         raise Failure(f"--unchecked is for --format text; json has the list in any case, {args.format} has none", 2)
 
@@ -131,6 +142,8 @@ def _once(args: argparse.Namespace, chosen: Selection, places: set[str]) -> int:
         except Failure as failure:
             code = max(code, fail(failure))
             continue
+        if args.shapes and each.result.ok:
+            each = _with_shapes(args, name, each, chosen)
         checked.append(each)
         code = max(code, int(not each.ok or changed))
     _print(args, checked)
@@ -174,6 +187,16 @@ def _checked(args: argparse.Namespace, name: str, chosen: Selection, places: set
             title = each.fix.title if each.fix is not None else ""
             print(printable(f"fixed {each.primary.span}: {each.code.id}: {title}"), file=out)
     return Checked.of(printable(name), fixed.source, fixed.result, chosen, len(fixed.done)), False
+
+
+def _with_shapes(args: argparse.Namespace, name: str, checked: Checked, chosen: Selection) -> Checked:
+    from esp3c.cli.shapes import with_shapes
+
+    folder = Path.cwd() if name == STDIN else recipe_path(name).resolve().parent
+    found, lines = with_shapes(checked, folder, chosen, args.shapes_timeout)
+    if args.format == "text" and not args.diff:
+        print("\n".join(lines), end="\n" if lines else "")
+    return found
 
 
 def _piped() -> tuple[Source, Path]:

@@ -117,7 +117,7 @@ def chosen(recipe: Recipe, asked: list[str]) -> list[str]:
     return found
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Asks Linux to end this process when `esp3c` is killed, so that no run goes on that nobody sees."""
     import ctypes
 
@@ -127,7 +127,7 @@ def _end_with_parent() -> None:
 
 def stream(command: list[str]) -> int:
     """Runs a command on this terminal and returns 0, 1 or, where it was interrupted, 130."""
-    process = subprocess.Popen(command, preexec_fn=_end_with_parent if sys.platform == "linux" else None)
+    process = subprocess.Popen(command, preexec_fn=end_with_parent if sys.platform == "linux" else None)
     try:
         code = process.wait()
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import ast
 from typing import TypeAlias
 
 from esp3c.python.model import Attribute, Class, Parameter
-from esp3c.python.reader import Reader
+from esp3c.python.reader import STOPS, Reader
 from esp3c.python.stored import named
 from esp3c.record import record
 from esp3c.world import Module
@@ -19,6 +19,8 @@ _ATTRS = {
 _NAMED_TUPLE = {"typing.NamedTuple", "typing_extensions.NamedTuple"}
 _TYPED_DICT = {"typing.TypedDict", "typing_extensions.TypedDict"}
 _PYDANTIC = {"pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.main.BaseSettings"}
+
+_TRANSFORM = "dataclass_transform"
 
 Field: TypeAlias = tuple[Parameter, Module, str]
 
@@ -66,6 +68,8 @@ def fields_of(reader: Reader, order: tuple[str, ...], node: Class, module: Modul
             opened = "its configuration may allow more fields"
     if "init=False" in decorator.replace(" ", ""):
         return None
+    if decorator.startswith(_TRANSFORM):
+        opened = "the base that makes its fields may take more"
     if kind == "pydantic":
         opened = opened or "a pydantic model leaves out what it does not know"
     return Made((*found.values(), *behind.values()), opened)
@@ -81,6 +85,9 @@ def kind_of(reader: Reader, order: tuple[str, ...], node: Class, module: Module)
         if path in _ATTRS or path.startswith(("attr.", "attrs.", "attr._make", "attr._next_gen")):
             return "attrs", text
     for path in order[1:]:
+        transform = _transform(reader, path)
+        if transform is not None:
+            return "dataclass", transform
         if path in _NAMED_TUPLE:
             return "namedtuple", ""
         if path in _TYPED_DICT:
@@ -88,6 +95,15 @@ def kind_of(reader: Reader, order: tuple[str, ...], node: Class, module: Module)
         if path in _PYDANTIC:
             return "pydantic", ""
     return None, ""
+
+
+def _transform(reader: Reader, path: str) -> str | None:
+    """The decorator of a base that makes dataclasses of all that extend it (PEP 681), as a dataclass's own."""
+    base = reader.find(path) if path not in STOPS else None
+    for text in base.definition.decorators if base is not None and isinstance(base.definition, Class) else ():
+        if text.partition("(")[0].rpartition(".")[2] == "dataclass_transform":
+            return f"{_TRANSFORM}(kw_only={'kw_only_default=True' in text.replace(' ', '')})"
+    return None
 
 
 def _path(reader: Reader, module: Module, head: str) -> str:

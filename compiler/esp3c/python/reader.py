@@ -22,6 +22,9 @@ from esp3c.world import Module, ModuleKind, World
 MOST_STEPS = 400
 """How many definitions one question may lead through, before its answer is that it cannot be known."""
 
+MOST_CHARACTERS = 1_500_000
+"""How much text may be read anew for one question: about a second on a slow machine, and once only."""
+
 ALIASES = {
     "torch.nn.Module": "torch.nn.modules.module.Module",
     "torch.utils.data.Dataset": "torch.utils.data.dataset.Dataset",
@@ -90,7 +93,7 @@ class Reader:
         self._contents: dict[str, Contents | None] = {}
         self._found: dict[str, Found] = {}
         self._bases: dict[str, Bases] = {}
-        self._steps = 0
+        self._steps = self._characters = 0
         self._busy: set[str] = set()
 
     # -- modules ----------------------------------------------------------------------------------------------------
@@ -111,6 +114,7 @@ class Reader:
         source = self.world.source(module)
         if source is None:
             return None
+        self._characters += len(source.text)
         package = module.place.replace("\\", "/").rpartition("/")[2].startswith("__init__.")
         contents = contents_of(module.name, source.text, package=package)
         if contents.lazy and contents.error is None:
@@ -152,7 +156,7 @@ class Reader:
         if path not in self._found:
             outermost = not self._busy
             if outermost:
-                self._steps = 0
+                self._steps = self._characters = 0
             if path in self._busy:
                 return Found(path, None, None, why="modules import each other in a ring")
             self._busy.add(path)
@@ -168,7 +172,7 @@ class Reader:
 
     def _find(self, path: str) -> Found:
         self._steps += 1
-        if self._steps > MOST_STEPS:
+        if self._steps > MOST_STEPS or self._characters > MOST_CHARACTERS:
             return Found(path, None, None, why="too many modules on the way")
         parts = path.split(".")
         module: Module | None = None
@@ -242,7 +246,7 @@ class Reader:
             return Found(path, module, None, why=doubt)
         if not bound and self._surely_absent(module, name, rest):
             return Found(path, module, None)
-        for star in contents.stars:
+        for star in sorted(contents.stars, key=lambda each: not _hints_at(each, name)):
             handed_on = self._through_star(star, name, rest)
             if handed_on is not None:
                 return handed_on
@@ -446,6 +450,11 @@ class Reader:
         before = len(text.encode("utf-8")[:column].decode("utf-8", "ignore"))
         start = source.line_start(line) + before
         return Span(source, start, min(start + length, source.line_start(line) + len(text)))
+
+
+def _hints_at(star: str, name: str) -> bool:
+    """Whether a module's name is a part of a wanted one: `models.whisper` of `WhisperConfig`. Of hundreds, it comes first."""
+    return star.rpartition(".")[2].replace("_", "") in name.lower()
 
 
 def _only_builtin(bases: Bases, reader: Reader) -> bool:

@@ -24,7 +24,6 @@ an expected line, and with the right cause if that one is also of an accepted fa
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import re
 import shutil
 import sys
@@ -40,6 +39,9 @@ from esp3c.source import Source
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from support.packages import SEARCH, readable  # noqa: E402
+
 NEEDED = 0.95
 
 _CHARACTER = re.compile(r"<U\+([0-9A-F]{4,6})>")
@@ -79,7 +81,7 @@ class Mistake:
     @property
     def possible(self) -> bool:
         """Whether the package that it needs is installed."""
-        return not self.needs or importlib.util.find_spec(self.needs) is not None
+        return not self.needs or readable(self.needs)
 
 
 @dataclass
@@ -145,7 +147,7 @@ class Bench:
         else:
             with tempfile.TemporaryDirectory(prefix="esp3c-bench-") as folder:
                 copy = write(mistake, Path(folder))
-                world = DiskWorld(copy.parent, store=self._store)
+                world = DiskWorld(copy.parent, SEARCH, store=self._store)
                 diagnostics = compile(Source(recipe.name, text), world).diagnostics
         alarms = {(each.code.id, each.message) for each in self.original(mistake.base)}
         placed = [(line_of(each), each) for each in diagnostics if (each.code.id, each.message) not in alarms]
@@ -153,7 +155,7 @@ class Bench:
 
     def _world(self, folder: Path) -> DiskWorld:
         if folder not in self._worlds:
-            self._worlds[folder] = DiskWorld(folder, store=self._store)
+            self._worlds[folder] = DiskWorld(folder, SEARCH, store=self._store)
         return self._worlds[folder]
 
 
