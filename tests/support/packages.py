@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 READ = Path(sys.prefix) / "read"
-SEARCH = [*(path for path in sys.path if path), str(READ)]
+TESTS = Path(__file__).resolve().parent.parent
+SEARCH = [*(path for path in sys.path if path and Path(path).resolve() != TESTS), str(READ)]
 """Where a world of the tests looks for modules."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping, Sequence
 
-from esp3c.python.body_branches import Branches, bound_anew, later
+from esp3c.python.body_branches import Branches, later
 from esp3c.python.body_calls import parameters
 from esp3c.python.body_expressions import Reading, TooLong, text_in
 from esp3c.python.body_kinds import operator_kind
@@ -91,7 +91,7 @@ def interpret_local(returned: Returned, scope: Scope) -> Outcome:
 
 def _read(node: ast.FunctionDef, scope: Scope, env: Env) -> Outcome:
     reading = _Body(scope)
-    reading.env = env
+    reading.env, reading.root = env, node
     try:
         reading.run(node.body)
     except (TooLong, RecursionError):
@@ -137,6 +137,7 @@ class _Body(Branches):
         mark = _CALLER.format(self.depth)
         kept = {mark + name: value for name, value in outer.items()}
         ends, left, exits, certain = self.ends, self.left, self.exits, self.certain
+        root, self.root = self.root, node
         self.ends, self.left = [], []
         self.env = {**kept, **({} if alone else outer), **own}
         self.depth += 1
@@ -149,6 +150,7 @@ class _Body(Branches):
             if self.env is not None:
                 states.append({**self.env, _RESULT: NONE})
         self.depth -= 1
+        self.root = root
         self.ends, self.left, self.exits, self.certain = ends, left, exits, certain
         after = join(states)
         if after is None:
@@ -199,7 +201,7 @@ class _Body(Branches):
                 self.run_perhaps(orelse)
             case ast.While(test=test, body=body, orelse=orelse):
                 self.perhaps(test)
-                self.loop(lambda: self.run(body), sure=False, anew=bound_anew(body))
+                self.loop(lambda: self.run(body), sure=False, anew=self.own_names(body))
                 self.run_perhaps(orelse)
             case ast.With(items=items, body=body):
                 self.with_block(items, body)
@@ -257,6 +259,8 @@ class _Body(Branches):
                     held.whole = False
                     self.share(value)
                 else:
+                    if isinstance(value, Dict) or held is UNKNOWN:
+                        self.others_run()
                     self.bind(name, operator_kind(held, node.op, value))
             case ast.Subscript(value=owner, slice=index):
                 held = self.value(owner)
@@ -266,6 +270,8 @@ class _Body(Branches):
                     held.put(key, operator_kind(before, node.op, value), weak=self.weak)
                 elif isinstance(held, Dict):
                     held.loosen()
+                else:
+                    self.others_run()
             case _:
                 self.share(value)
 
@@ -281,6 +287,8 @@ class _Body(Branches):
                     held.havoc()
                 elif isinstance(held, Listing):
                     held.whole = False
+                else:
+                    self.others_run()
             case ast.Name(id=name):
                 self.bind(name, UNKNOWN)
             case _:

@@ -24,12 +24,14 @@ class Branches(Calls):
     """The state of one reading. `env` is None where the walk cannot come.
 
     `left` are the states in which a loop was left or its turn cut short; `exits` counts those and every `return`.
+    `root` is the function that is read.
     """
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self.left: list[Env] = []
         self.exits = 0
+        self.root: ast.AST | None = None
 
     def run(self, body: Sequence[ast.stmt]) -> None:
         raise NotImplementedError
@@ -121,8 +123,16 @@ class Branches(Calls):
             self.unpack(target, looped(again)[0])
             self.run(body)
 
-        bound = {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
-        self.loop(turn, sure=looped(value)[1], anew=bound | bound_anew(body))
+        self.loop(turn, sure=looped(value)[1], anew=self.own_names([target, *body]))
+
+    def own_names(self, loop: Sequence[ast.AST]) -> set[str]:
+        """The names that are a loop's alone: each turn binds them before it uses them, and nothing else has them."""
+        inside = [each.id for part in loop for each in ast.walk(part) if isinstance(each, ast.Name)]
+        found = bound_anew(loop) - self.names().keys()
+        if not found or self.root is None:
+            return set()
+        everywhere = [each.id for each in ast.walk(self.root) if isinstance(each, ast.Name)]
+        return {name for name in found if inside.count(name) == everywhere.count(name)}
 
     def loop(self, turn: Callable[[], None], *, sure: bool, anew: set[str]) -> None:
         """Any number of turns: until the state no longer changes, or nothing is known of it.
@@ -221,14 +231,17 @@ def _binds(statement: ast.stmt, name: str) -> bool:
     )
 
 
-def bound_anew(body: Sequence[ast.stmt]) -> set[str]:
-    """The names that a body binds before it uses them."""
+def bound_anew(loop: Sequence[ast.AST]) -> set[str]:
+    """The names that the turns of a loop bind before they use them: its target's, and those of plain assignments."""
     used: set[str] = set()
     bound: set[str] = set()
-    for statement in body:
-        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else statement
+    for part in loop:
+        if isinstance(part, ast.expr):
+            bound |= {each.id for each in ast.walk(part) if isinstance(each, ast.Name)}
+            continue
+        value = part.value if isinstance(part, ast.Assign | ast.AnnAssign) else part
         used |= {each.id for each in ast.walk(value) if isinstance(each, ast.Name)} if value is not None else set()
-        match statement:
+        match part:
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 if name not in used:
                     bound.add(name)

@@ -10,7 +10,7 @@ import ast
 
 from esp3c.python.body_expressions import Expressions, looped, text_in
 from esp3c.python.body_kinds import NUMBER, call_kind, dotted, method_kind
-from esp3c.python.body_values import NONE, UNKNOWN, Callee, Dict, Leaf, Listing, Local, Several, Value, join_values
+from esp3c.python.body_values import NONE, UNKNOWN, Callee, Dict, Leaf, Listing, Local, Several, Value
 from esp3c.record import record
 
 MOST_DEPTH = 4
@@ -123,7 +123,7 @@ class Calls(Expressions):
                 default = given.values[1] if len(given.values) > 1 else NONE
                 if entry is None:
                     return UNKNOWN
-                return entry.value if entry.sure else join_values(entry.value, default)
+                return entry.value if entry.sure else self.either(entry.value, default)
             case "pop" if key is not None:
                 entry = held.fields.get(key)
                 value = self.read(held, key, node) if len(given.values) == 1 and given.whole else UNKNOWN
@@ -178,6 +178,7 @@ class Calls(Expressions):
         if name in _LOGS:
             return NONE
         if name in _KEEPS:
+            self.others_run()
             for each in given.all:
                 self.share(each)
             return UNKNOWN

@@ -101,7 +101,7 @@ class Expressions:
 
     def bind(self, name: str, value: Value) -> None:
         env = self.names()
-        env[name] = join_values(env[name], value) if self.weak and name in env else value
+        env[name] = self.either(env[name], value) if self.weak and name in env else value
 
     def unpack(self, target: ast.expr, value: Value) -> None:
         """Binds the names of an assignment's left side."""
@@ -138,6 +138,7 @@ class Expressions:
             held.whole = False
             self.share(value)
         else:
+            self.others_run()
             self.share(value)
 
     # -- what others may do -------------------------------------------------------------------------------------------
@@ -175,6 +176,7 @@ class Expressions:
                 return
 
     def others_run(self) -> None:
+        """Something that is not known is changed, which may be what others hold too."""
         for value in self.names().values():
             if isinstance(value, Dict) and value.shared:
                 value.havoc()
@@ -269,9 +271,13 @@ class Expressions:
     def either(self, left: Value, right: Value) -> Value:
         """One of two values. What is done to it later is not seen in the two, so nothing is known of them any more."""
         joined = join_values(left, right)
+        held = any(value is each for value in self.names().values() for each in (left, right))
         for each in (left, right):
             if each is not joined:
                 self.escape(each)
+        if held and joined is not left:
+            # Nor is what is done to the two seen in this one.
+            self.escape(joined)
         return joined
 
     def item(self, held: Value, index: ast.expr, node: ast.expr) -> Value:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import deque
 from collections.abc import Iterable
-from weakref import WeakKeyDictionary
 
 from esp3c.python.contents import contents_of, names_of
 from esp3c.python.model import Class, Contents, Function, Imported, Value
@@ -21,6 +21,9 @@ from esp3c.world import Module, ModuleKind, World
 
 MOST_STEPS = 400
 """How many definitions one question may lead through, before its answer is that it cannot be known."""
+
+DEEPEST = 60
+"""How many definitions may lead to each other in a row: Python's own stack is not endless."""
 
 MOST_CHARACTERS = 1_500_000
 """How much text may be read anew for one question: about a second on a slow machine, and once only."""
@@ -74,14 +77,16 @@ class Method:
     overloads: tuple[Function, ...] = ()
 
 
-_READERS: WeakKeyDictionary[World, Reader] = WeakKeyDictionary()
+# The last ones only: a reader holds its world, and `check --watch` makes a world for each check.
+_READERS: deque[Reader] = deque(maxlen=8)
 
 
 def reader(world: World) -> Reader:
     """The reader of a world. One for each, so that a module is read once."""
-    found = _READERS.get(world)
+    found = next((each for each in _READERS if each.world is world), None)
     if found is None:
-        found = _READERS[world] = Reader(world)
+        found = Reader(world)
+        _READERS.append(found)
     return found
 
 
@@ -172,7 +177,7 @@ class Reader:
 
     def _find(self, path: str) -> Found:
         self._steps += 1
-        if self._steps > MOST_STEPS or self._characters > MOST_CHARACTERS:
+        if self._steps > MOST_STEPS or self._characters > MOST_CHARACTERS or len(self._busy) > DEEPEST:
             return Found(path, None, None, why="too many modules on the way")
         parts = path.split(".")
         module: Module | None = None
@@ -353,7 +358,8 @@ class Reader:
         found = self.find(path)
         if found.path in stop:
             return Bases((found.path,), True)
-        if not isinstance(found.definition, Class) or found.module is None or found.path in above:
+        unknown = not isinstance(found.definition, Class) or found.path in above or len(above) > DEEPEST
+        if unknown or not isinstance(found.definition, Class) or found.module is None:
             return Bases((found.path,), path in {"builtins.object", "object"})
         order: list[str] = []
         complete = True

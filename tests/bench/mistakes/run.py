@@ -39,8 +39,11 @@ from esp3c.source import Source
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
+# Not for longer than needed: beside `support` stands a folder `espnet3`, of tests.
 sys.path.insert(0, str(ROOT / "tests"))
 from support.packages import SEARCH, readable  # noqa: E402
+
+sys.path.remove(str(ROOT / "tests"))
 
 NEEDED = 0.95
 
