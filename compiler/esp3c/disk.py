@@ -96,6 +96,14 @@ class DiskWorld:
         there = module.place.endswith(".py") and self.looks.is_file(place)
         return Module(module.name, ModuleKind.SOURCE, place, module.local) if there else None
 
+    def has(self, path: str) -> bool | None:
+        whole = os.path.join(self.recipe_dir, path)
+        return self.looks.is_file(whole) or self.looks.is_folder(whole)
+
+    def beside(self, path: str) -> list[str]:
+        folder = os.path.dirname(os.path.join(self.recipe_dir, path))
+        return [name for name, _ in self.looks.entries(folder)]
+
     def recall(self, module: Module) -> str | None:
         kept = self._store.get("module", _identity(self.looks, module)) if self._store is not None else None
         return kept.decode("utf-8", "replace") if kept is not None else None

@@ -6,7 +6,7 @@ text alone, and nothing in the compiler opens a file by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -43,6 +43,12 @@ class World(Protocol):
     def submodules(self, name: str) -> list[str]:
         """The names of the modules directly inside a package; of top-level modules for the empty name."""
 
+    def has(self, path: str) -> bool | None:
+        """Whether a file or folder is there, seen from the recipe's folder; None where that cannot be known."""
+
+    def beside(self, path: str) -> list[str]:
+        """The names of what stands in the same folder as a path, seen from the recipe's folder."""
+
     def recall(self, module: Module) -> str | None:
         """What `remember` was told of this module, if its text is still the same."""
 
@@ -51,9 +57,13 @@ class World(Protocol):
 
 
 class MemoryWorld:
-    """A world of modules given as text, `{"src.model": "class M: ..."}`. Parent packages are there by themselves."""
+    """A world of modules given as text, `{"src.model": "class M: ..."}`. Parent packages are there by themselves.
 
-    def __init__(self, modules: Mapping[str, str] | None = None) -> None:
+    `files` are the other files of the recipe's folder; without them, nothing is known of files.
+    """
+
+    def __init__(self, modules: Mapping[str, str] | None = None, files: Collection[str] | None = None) -> None:
+        self._files = files
         self._modules = dict(modules or {})
         self._sources: dict[str, Source] = {}
         self._parents = {
@@ -81,6 +91,17 @@ class MemoryWorld:
 
     def stub(self, module: Module) -> Module | None:
         return None
+
+    def has(self, path: str) -> bool | None:
+        if self._files is None:
+            return None
+        there = [*self._files, *(name.replace(".", "/") + ".py" for name in self._modules)]
+        return any(each == path or each.startswith(path + "/") for each in there)
+
+    def beside(self, path: str) -> list[str]:
+        folder = path.rpartition("/")[0]
+        there = [*(self._files or ()), *(name.replace(".", "/") + ".py" for name in self._modules)]
+        return [each.rpartition("/")[2] for each in there if each.rpartition("/")[0] == folder]
 
     def recall(self, module: Module) -> str | None:
         return None

@@ -27,6 +27,14 @@ MODULES = {
     "signs before signs": "x = " + "-" * 5_000 + "1" + CLASS,
     "a long sum": "x = " + "1+" * 20_000 + "1" + CLASS,
     "a long chain of attributes": "x = a" + ".a" * 20_000 + CLASS,
+    "hundreds of signs": "x = " + "-" * 500 + "1" + CLASS,
+    "hundreds of texts": "x = " + "'a' + " * 500 + "'b'" + CLASS,
+    "hundreds of conditions": "if a: pass\n" + "elif b: x = 1\n" * 900 + CLASS,
+    "hundreds of optional things": "def C(a: " + "O[" * 190 + "int" + "]" * 190 + "): ...\n",
+    "hundreds of attributes": "C = a" + ".a" * 900 + "\n",
+    "hundreds of names for a class": "".join(f"A{number} = A{number + 1}\n" for number in range(900))
+    + "A900 = int\nC = A0\n",
+    "hundreds of bases": "class C(C0): ...\n" + "".join(f"class C{each}(C{each + 1}): ...\n" for each in range(900)),
     "blocks in blocks": "".join("    " * depth + "if 1:\n" for depth in range(95)) + "    " * 95 + "pass\n" + CLASS,
     "NUL characters": "x = '\0'" + CLASS,
     "half of a pair": "x = '\\ud800'" + CLASS,
@@ -72,6 +80,12 @@ def test_the_time_for_a_module_grows_with_its_length() -> None:
     once, fourfold = min(cost(1_500) for _ in range(3)), min(cost(6_000) for _ in range(3))
 
     assert fourfold < 12 * once
+
+
+def test_a_module_with_a_long_sum_is_read() -> None:
+    world = MemoryWorld({"here": MODULES["hundreds of texts"]})
+
+    assert [each.name for each in signature(reader(world), "here.C").parameters] == ["a"]
 
 
 def test_six_hundred_modules_that_take_over_each_other(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ MODULES = {
 MODULES.update(FLOW)
 MODULES.update(PROVIDERS)
 
-WORLD = MemoryWorld(MODULES)
+WORLD = MemoryWorld(MODULES, files=("README.md", "data/lm/words.txt", "tools/any.py"))
 
 _EXPECTED = re.compile(r'### (?P<code>ESP\d{4})(?:@(?P<offset>-?\d+))? "(?P<part>(?:[^"\\]|\\.)*)"')
 

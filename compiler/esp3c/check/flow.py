@@ -6,8 +6,8 @@ cannot be known makes all that comes after it unknown, which is silent here and 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from weakref import WeakKeyDictionary
 
 from esp3c.check.account import Unchecked
 from esp3c.check.flow_base import Flow
@@ -22,21 +22,23 @@ from esp3c.ir import Recipe
 from esp3c.python.reader import reader
 from esp3c.world import World
 
-_KNOWN: WeakKeyDictionary[World, Flow] = WeakKeyDictionary()
+# The last one only: it holds its world.
+_LATEST: deque[Flow] = deque(maxlen=1)
 
 
 def flow_of(recipe: Recipe, world: World) -> Flow:
     """All that is known of the flow of a recipe's data. It is followed once, for all the rules."""
-    flow = _KNOWN.get(world)
-    if flow is None or flow.recipe is not recipe:
-        flow = Flow(recipe, reader(world))
+    reading = reader(world)
+    flow = next((each for each in _LATEST if each.recipe is recipe and each.reader is reading), None)
+    if flow is None:
+        flow = Flow(recipe, reading)
         datasets = Datasets(flow)
         for name in recipe.datasets:
             datasets.items(name)
         training_flow(flow, datasets)
         logged_flow(flow)
         metrics_flow(flow, inference_flow(flow, datasets))
-        _KNOWN[world] = flow
+        _LATEST.append(flow)
     return flow
 
 

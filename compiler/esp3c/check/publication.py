@@ -144,6 +144,10 @@ def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             )
 
 
+_MADE = frozenset({"conf", "run.py", "system.py", "recipe_data", "data", "exp", ".esp3c"})
+"""What a build or a stage writes into the recipe's folder."""
+
+
 def _elsewhere(recipe: Recipe) -> bool:
     roots = [recipe.settings, *(config.root for config in recipe.configs.values())]
     return any(root.get(key) is not None for root in roots for key in ("exp_dir", "recipe_dir"))
@@ -244,24 +248,23 @@ def bundle_lists(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 @explained("ESP0906", "a file to pack that will not be there", Severity.WARNING)
 def file_not_there(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`pack_model` takes a file of the recipe's Python that is not there, or a tokenizer of another kind than is trained.
+    """`pack_model` takes a file of the recipe's folder that is not there, or a tokenizer of another kind than is trained.
 
         training { tokenizer { model_type = "bpe"  save_path = "${data_dir}/tokenizer" } }
         publication { pack_model { include = ["src/modle.py"]  files { t = "${data_dir}/tokenizer/unigram.model" } } }
 
-    `train_tokenizer` names the model's file after `model_type`. Other files are not looked for: a stage may make them.
+    `train_tokenizer` names the model's file after `model_type`. Only plain paths are looked for, outside of what a build
+    or a stage writes.
     """
     config = recipe.configs.get("publication")
     packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
     if config is None or not isinstance(packed, MapNode):
         return
     for node in _files(config.root, packed):
-        path = written_out(recipe, config.root, node) or ""
-        name = path.rpartition("/")[2]
-        folder = world.module(path.rpartition("/")[0].replace("/", "."))
-        if path.endswith(".py") and folder is not None and folder.local and _no_module(world, path):
-            near = nearest(name.removesuffix(".py"), world.submodules(folder.name))
-            label = f"did you mean `{near[0]}.py`?" if near else "no such file in this folder"
+        path = _plain_file(recipe, node)
+        if path is not None and world.has(path) is False:
+            near = nearest(path.rpartition("/")[2], world.beside(path))
+            label = f"did you mean `{near[0]}`?" if near else "no such file in the recipe's folder"
             yield Diagnostic(code_of(file_not_there), f"there is no `{path}`", Label(node.span, label))
         written = _tokenizer_file(recipe, config, node)
         kind = _tokenizer_kind(recipe)
@@ -273,9 +276,16 @@ def file_not_there(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 _KINDS = frozenset({"bpe", "unigram", "char", "word"})
 
 
-def _no_module(world: World, path: str) -> bool:
-    dotted = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    return all(part.isidentifier() for part in dotted.split(".")) and world.module(dotted) is None
+def _plain_file(recipe: Recipe, node: Node) -> str | None:
+    """A path inside the recipe's folder that is written out, and that no build and no stage writes."""
+    value = strip(node)
+    text = value.value if isinstance(value, Scalar) else None
+    if not isinstance(text, str) or text.startswith(("/", "~")) or set(text) & set("*?["):
+        return None
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if not parts or ".." in parts or parts[0] in _MADE or not _all_known(recipe):
+        return None
+    return "/".join(parts)
 
 
 def _tokenizer_kind(recipe: Recipe) -> str | None:

@@ -9,7 +9,7 @@ from esp3c.check.calls import of_wrong_kind, verdicts
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import CallNode, Dataset, Node, PythonNode, Recipe, strip
-from esp3c.python.contents import TOO_LONG
+from esp3c.python.contents import NOT_READ
 from esp3c.python.find import Lookup, Status
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import STOPS, Found, Reader, reader
@@ -237,7 +237,7 @@ def broken_module(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if module is None or not module.local or module.name in told or not lookup.rest:
             continue
         contents = reading.contents(module)
-        if contents is None or contents.error is None or contents.error[2] == TOO_LONG:
+        if contents is None or contents.error is None or contents.error[2] in NOT_READ:
             continue
         told.add(module.name)
         line, column, reason = contents.error

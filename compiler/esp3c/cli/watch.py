@@ -44,6 +44,13 @@ class RecordingWorld:
     def stub(self, module: Module) -> Module | None:
         return self._world.stub(module)
 
+    def has(self, path: str) -> bool | None:
+        self.places.add(os.path.join(self._world.recipe_dir, path))
+        return self._world.has(path)
+
+    def beside(self, path: str) -> list[str]:
+        return self._world.beside(path)
+
     def submodules(self, name: str) -> list[str]:
         return self._world.submodules(name)
 

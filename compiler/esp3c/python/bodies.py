@@ -251,6 +251,8 @@ class _Body(Branches):
         match node.target:
             case ast.Name(id=name):
                 held = self.names().get(name, UNKNOWN)
+                if isinstance(held, Dict):
+                    self.touch(held)
                 if isinstance(held, Dict) and isinstance(value, Dict):
                     held.absorb(value, weak=self.weak)
                 elif isinstance(held, Dict):
@@ -265,6 +267,8 @@ class _Body(Branches):
             case ast.Subscript(value=owner, slice=index):
                 held = self.value(owner)
                 key = text_in(self.value(index))
+                if isinstance(held, Dict):
+                    self.touch(held)
                 if isinstance(held, Dict) and key is not None:
                     before = self.read(held, key, node.target)
                     held.put(key, operator_kind(before, node.op, value), weak=self.weak)
@@ -280,6 +284,8 @@ class _Body(Branches):
             case ast.Subscript(value=owner, slice=index):
                 held = self.value(owner)
                 key = text_in(self.value(index))
+                if isinstance(held, Dict):
+                    self.touch(held)
                 if isinstance(held, Dict) and key is not None:
                     self.read(held, key, target)
                     held.remove(key, weak=self.weak)

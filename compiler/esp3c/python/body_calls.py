@@ -117,6 +117,8 @@ class Calls(Expressions):
     def dict_method(self, held: Dict, name: str, node: ast.Call) -> Value:
         given = self.given(node)
         key = text_in(given.values[0]) if given.values else None
+        if name not in {"get", "copy", "keys", "items", "values"}:
+            self.touch(held)
         match name:
             case "get":
                 entry = held.fields.get(key) if key is not None else None

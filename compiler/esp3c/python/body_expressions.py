@@ -130,6 +130,7 @@ class Expressions:
     def put(self, held: Value, index: ast.expr, value: Value) -> None:
         key = text_in(self.value(index))
         if isinstance(held, Dict):
+            self.touch(held)
             if key is None:
                 held.loosen()
             else:
@@ -174,6 +175,11 @@ class Expressions:
                         self.escape(held)
             case _:
                 return
+
+    def touch(self, held: Dict) -> None:
+        """A dict is about to be changed, and with it perhaps others."""
+        if held.shared:
+            self.others_run()
 
     def others_run(self) -> None:
         """Something that is not known is changed, which may be what others hold too."""

@@ -46,7 +46,8 @@ class Entry:
 class Dict:
     """A dict. `origin` names the parameters that its keys came from.
 
-    `summary`: it stands for each item of a list, so a change is a change of some. `shared`: others may hold it too.
+    `summary`: it stands for each item of a list, so a change is a change of some. `shared`: there may be other ways to
+    it, so that a change of another shared one may be a change of it.
     """
 
     fields: dict[str, Entry]
@@ -273,6 +274,7 @@ class _Joining:
 def _lose(value: Value) -> None:
     if isinstance(value, Dict):
         value.havoc()
+        value.shared = True
     elif isinstance(value, Listing):
         value.whole = False
 

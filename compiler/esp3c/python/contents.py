@@ -26,6 +26,11 @@ MOST_COMMAS = 60_000
 
 TOO_LONG = "it is longer than is read while checking"
 
+TOO_DEEP = "it is nested deeper than is read while checking"
+
+NOT_READ = frozenset({TOO_LONG, TOO_DEEP})
+"""Reasons of `Contents.error` that say nothing against the module."""
+
 _SHORT = 2_000
 
 
@@ -33,6 +38,13 @@ def contents_of(name: str, text: str, *, package: bool) -> Contents:
     """What the module `name` holds. `package`: its text is that of an `__init__.py`."""
     if len(text) > MOST_CHARACTERS or text.count(",") > MOST_COMMAS:
         return Contents((), (), None, True, (1, 0, TOO_LONG))
+    try:
+        return _contents_of(name, text, package)
+    except RecursionError:
+        return Contents((), (), None, True, (1, 0, TOO_DEEP))
+
+
+def _contents_of(name: str, text: str, package: bool) -> Contents:
     tree = parse(text)
     if isinstance(tree, tuple):
         return Contents((), (), None, True, tree)
@@ -58,8 +70,10 @@ def parse(text: str) -> ast.Module | tuple[int, int, str]:
             return ast.parse(text)
     except SyntaxError as error:
         return error.lineno or 1, max(0, (error.offset or 1) - 1), error.msg
-    except (ValueError, RecursionError, MemoryError) as error:
-        return 1, 0, f"the parser gave up ({type(error).__name__})"
+    except (RecursionError, MemoryError):
+        return 1, 0, TOO_DEEP
+    except ValueError as error:
+        return 1, 0, str(error)
 
 
 class _Reading:
@@ -242,7 +256,11 @@ def _short(node: ast.expr) -> str | None:
         return "..."
     if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) > _SHORT:
         return "..."
-    text = text_of(node)
+    try:
+        text = text_of(node)
+    except RecursionError:
+        # A sum of hundreds of texts.
+        return "..."
     return text if len(text) <= _SHORT else "..."
 
 

@@ -358,8 +358,8 @@ class Reader:
         found = self.find(path)
         if found.path in stop:
             return Bases((found.path,), True)
-        unknown = not isinstance(found.definition, Class) or found.path in above or len(above) > DEEPEST
-        if unknown or not isinstance(found.definition, Class) or found.module is None:
+        endless = found.path in above or len(above) > DEEPEST
+        if not isinstance(found.definition, Class) or found.module is None or endless:
             return Bases((found.path,), path in {"builtins.object", "object"})
         order: list[str] = []
         complete = True
