@@ -7,9 +7,10 @@ can be the cause: torch refused two sizes that do not come from the made-up ones
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, TracebackType
-from typing import Any
 
 from espnet3.components.modeling.forward_result import ForwardResultError
 from espnet3.utils.errors import UserError
@@ -48,6 +49,7 @@ _ARTEFACTS = re.compile(
 )
 _BY_PYTHON = (TypeError, AttributeError, NameError, KeyError, ValueError)
 _FRAMEWORK = ("espnet3", "lightning", "torch")
+_VALUES = "espnet3.shapes.values"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Raised:
 def raised(error: BaseException, recipe_dir: str) -> Raised:
     """What an error says, and where."""
     first = _cause(error)
-    frames = list(_frames(first))
+    frames = _frames(first)
     lines = [line.strip() for line in str(first).strip().splitlines() if line.strip()]
     name = type(first).__name__
     text = f"{name}: {lines[0][:400]}" if lines else name
@@ -136,6 +138,30 @@ def fitting_size(first: Raised, other: Raised) -> int | None:
     return fixed[0] if len(fixed) == 1 else None
 
 
+@contextmanager
+def without_own_frames(error: BaseException | None) -> Iterator[None]:
+    """Lets an error end where the recipe called torch, and not in the computation of shapes that stands in for torch."""
+    if error is None:
+        yield
+        return
+    whole = error.__traceback__
+    frames = _frames(error)
+    while frames and (_module(frames[-1]) == _VALUES or _module(frames[-1]).partition(".")[0] == "torch"):
+        frames.pop()
+    short: TracebackType | None = None
+    for each in reversed(frames):
+        short = TracebackType(short, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    error.__traceback__ = short
+    try:
+        yield
+    finally:
+        error.__traceback__ = whole
+
+
+def _module(trace: TracebackType) -> str:
+    return str(trace.tb_frame.f_globals.get("__name__", ""))
+
+
 def _cause(error: BaseException) -> BaseException:
     """The error that came first; hydra and the framework tell of it in words of their own."""
     seen = error
@@ -153,11 +179,10 @@ def _by(error: BaseException, frames: list[TracebackType]) -> str:
     if not frames:
         return "code"
     last = frames[-1]
-    top = str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    top = _module(last).partition(".")[0]
     if top in _FRAMEWORK:
         # The computation of shapes speaks for torch.
-        shapes = str(last.tb_frame.f_globals.get("__name__", "")) == "espnet3.shapes.values"
-        return "torch" if top == "torch" or shapes else "framework"
+        return "torch" if top == "torch" or _module(last) == _VALUES else "framework"
     if _is_raise(last.tb_frame.f_code, last.tb_lasti):
         return "code"
     return "torch" if isinstance(error, RuntimeError | IndexError) else "python"
@@ -170,8 +195,8 @@ def _is_raise(code: CodeType, place: int) -> bool:
     return opcode.opname[code.co_code[place]] in ("RAISE_VARARGS", "RERAISE")
 
 
-def _frames(error: BaseException) -> list[Any]:
-    found = []
+def _frames(error: BaseException) -> list[TracebackType]:
+    found: list[TracebackType] = []
     trace = error.__traceback__
     while trace is not None:
         found.append(trace)

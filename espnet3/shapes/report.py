@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from espnet3.shapes.faults import Raised, fitting_size, is_certain, raised
+from espnet3.shapes.faults import Raised, fitting_size, is_certain, raised, without_own_frames
 from espnet3.shapes.items import Field, Making, Unmakeable, names_of, sample_items, texts_for
 from espnet3.shapes.trial import COLLATE, FORWARD, ITEMS, Outcome, Sample, Trial
 from espnet3.shapes.values import Shapes
@@ -216,7 +216,8 @@ class _Examination:
     # -- reports ----------------------------------------------------------------------------------------------------------
 
     def _key(self, error: BaseException | None, stage: str) -> str:
-        fault = fault_of(error, {self._name: self._config}) if error is not None else None
+        with without_own_frames(error):
+            fault = fault_of(error, {self._name: self._config}) if error is not None else None
         key = fault.key if fault is not None and fault.key else _KEYS[stage]
         # The first words of a message may look like a key.
         return key if key.partition(".")[0].partition("[")[0] in self._config else _KEYS[stage]

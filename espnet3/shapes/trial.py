@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.utils.rnn import PackedSequence
 
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule
 from espnet3.shapes.items import Making
@@ -132,7 +133,9 @@ def described(value: Any) -> str:
         return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype}{list(value.shape)}"
-    if isinstance(value, tuple | list) and any(isinstance(each, torch.Tensor) for each in value):
+    if isinstance(value, PackedSequence):
+        return f"packed {described(value.data)}"
+    if isinstance(value, tuple) and value:
         return ", ".join(described(each) for each in value)
     return type(value).__name__
 

@@ -142,7 +142,9 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Try]:
 # -- what fits, and what does not -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("model", "head"), [(LSTM, 128), (TRANSFORMER, 64), (CONVOLUTIONS, 64)], ids=["lstm", "tr", "conv"])
+@pytest.mark.parametrize(
+    ("model", "head"), [(LSTM, 128), (TRANSFORMER, 64), (CONVOLUTIONS, 64)], ids=["lstm", "tr", "conv"]
+)
 def test_a_model_that_fits_is_followed_to_its_loss(tried: Try, model: str, head: int) -> None:
     report = tried(model.format(head=head))
 
@@ -151,7 +153,9 @@ def test_a_model_that_fits_is_followed_to_its_loss(tried: Try, model: str, head:
     assert report.trace[-1].startswith("Model.forward → loss float32[]")
 
 
-@pytest.mark.parametrize(("model", "head"), [(LSTM, 64), (TRANSFORMER, 32), (CONVOLUTIONS, 32)], ids=["lstm", "tr", "conv"])
+@pytest.mark.parametrize(
+    ("model", "head"), [(LSTM, 64), (TRANSFORMER, 32), (CONVOLUTIONS, 32)], ids=["lstm", "tr", "conv"]
+)
 def test_a_hidden_size_that_does_not_fit_is_told(tried: Try, model: str, head: int) -> None:
     report = tried(model.format(head=head))
 
@@ -160,7 +164,9 @@ def test_a_hidden_size_that_does_not_fit_is_told(tried: Try, model: str, head: i
     assert report.function == "Model.forward"
 
 
-@pytest.mark.parametrize(("model", "head"), [(LSTM, 128), (TRANSFORMER, 64), (CONVOLUTIONS, 64)], ids=["lstm", "tr", "conv"])
+@pytest.mark.parametrize(
+    ("model", "head"), [(LSTM, 128), (TRANSFORMER, 64), (CONVOLUTIONS, 64)], ids=["lstm", "tr", "conv"]
+)
 def test_another_number_of_mel_bands_is_told(tried: Try, model: str, head: int) -> None:
     report = tried(model.format(head=head), "n_mels: 40")
 
@@ -327,21 +333,22 @@ def test_a_size_that_is_only_named_is_found(tried: Try) -> None:
 
 
 def test_items_that_only_go_together_if_they_are_equally_long(tried: Try) -> None:
-    report = tried(
-        """
+    python = """
     class Model(nn.Module):
         def __init__(self, n_mels):
             super().__init__()
 
         def forward(self, feats, **batch):
             return feats.mean()
-    """,
-        loader="{train: {batch_size: 4}}",
-    )
-    alone = tried(Path(f"{report and next(Path().glob('tried_*.py'))}").read_text(), loader="{train: {batch_size: 1}}")
+    """
 
-    assert report.status == "ok"
+    report = tried(python, loader="{train: {batch_size: 4}}")
+    alone = tried(python, loader="{train: {batch_size: 1}}")
+
+    assert (report.status, report.stage) == ("skipped", "collate")
+    assert "a batch goes through only where all items have one length" in report.message
     assert alone.status == "ok"
+    assert "feats float32[1, 157, 80]" in alone.trace[2]
 
 
 @pytest.mark.parametrize(
@@ -349,12 +356,14 @@ def test_items_that_only_go_together_if_they_are_equally_long(tried: Try) -> Non
     [
         ("open('weights.pt')", "FileNotFoundError"),
         ("import flash_attention_of_nowhere", "ModuleNotFoundError"),
-        ("self.to('cuda')", "CUDA"),
+        ("self.head = nn.Linear(3, 3).to('cuda')", "CUDA"),
         ("assert torch.isfinite(nn.Linear(3, 3).weight).all() and self.size", "reads a value"),
     ],
 )  # fmt: skip
 def test_a_model_that_needs_more_than_shapes_is_not_called_wrong(tried: Try, init: str, part: str) -> None:
-    report = tried(f"class Model(nn.Module):\n    def __init__(self, n_mels):\n        super().__init__()\n        {init}\n")
+    report = tried(
+        f"class Model(nn.Module):\n    def __init__(self, n_mels):\n        super().__init__()\n        {init}\n"
+    )
 
     assert (report.status, report.stage) == ("skipped", "build model"), report
     assert part in report.message
@@ -397,7 +406,7 @@ def test_a_preprocessor_whose_file_is_not_there_yet_is_the_reason(tried: Try) ->
     report = tried(TEXT_MODEL, "size: 9", SPEECH, "preprocessor: {_target_: MODULE.Tokens, file: tokens.txt}")
 
     assert (report.status, report.stage) == ("skipped", "items")
-    assert report.key == "dataset.preprocessor"
+    assert report.key == "dataset.preprocessor.file"
     assert "tokens.txt" in report.message
 
 
@@ -538,7 +547,8 @@ def test_the_process_answers_with_one_document_whatever_the_recipe_prints(tmp_pa
 )  # fmt: skip
 def test_the_process_leaves_nothing_behind(tmp_path: Path, act: str, part: str) -> None:
     report = _request(
-        tmp_path, f"class Model(nn.Module):\n    def __init__(self, n_mels):\n        super().__init__()\n        {act}\n"
+        tmp_path,
+        f"class Model(nn.Module):\n    def __init__(self, n_mels):\n        super().__init__()\n        {act}\n",
     )
 
     assert report["status"] == "skipped", report

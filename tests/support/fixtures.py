@@ -71,6 +71,7 @@ MODULES = {
         f"    def {name}(self, **kwargs): ...\n"
         for name in ("is_source_prepared", "prepare_source", "is_built", "build")
     ),
+    "operator": "class itemgetter: ...\n",
     "os": "def system(command): ...\ndef popen(cmd): ...\n",
     "subprocess": "def run(*popenargs, **kwargs): ...\n",
     "shutil": "def rmtree(path): ...\n",

@@ -107,6 +107,7 @@ RULES: tuple[Rule, ...] = (
     safety.unsafe_load,
     safety.remote_code,
     safety.leaves_folder,
+    safety.refused_by_hydra,
 )
 
 

@@ -10,7 +10,7 @@ from esp3c.check.targets_used import literal, objects_of, paths_of, values_of
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import CallNode, Entry, MapNode, Node, Recipe, Scalar, strip
 from esp3c.schema.blocks import INFERENCE_DATASET, TRAINING_DATASET
-from esp3c.schema.safety import FINDERS, OPENERS, OUTPUTS, PICKLED, harm
+from esp3c.schema.safety import FINDERS, OPENERS, OUTPUTS, PICKLED, REFUSED_BY_HYDRA, harm
 from esp3c.source import Span
 from esp3c.world import World
 
@@ -177,3 +177,20 @@ def _names_of_folders(recipe: Recipe) -> Iterator[tuple[Span, str, str]]:
             sets = strip(tests) if tests is not None else None
             for entry in sets.entries if isinstance(sets, MapNode) else ():
                 yield entry.key_span, entry.name, "a test set"
+
+
+@explained("ESP1005", "a target that Hydra refuses")
+def refused_by_hydra(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A call names a function that Hydra does not call from a config, since a config could do harm with it.
+
+        preprocessor = operator.itemgetter(_args_ = ["speech"])
+
+    Write a small function in the recipe's own Python, and name that.
+    """
+    for node in values_of(recipe):
+        if isinstance(node, CallNode) and node.target.path in REFUSED_BY_HYDRA and harm(node.target.path) is None:
+            yield Diagnostic(
+                code_of(refused_by_hydra),
+                f"Hydra does not call `{node.target.path}` from a config",
+                Label(node.head, "write a function of the recipe's own, and name that"),
+            )

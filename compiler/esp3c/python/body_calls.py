@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 
-from esp3c.python.body_expressions import Expressions, looped, text_in
+from esp3c.python.body_comprehensions import Comprehensions
+from esp3c.python.body_expressions import looped, text_in
 from esp3c.python.body_kinds import NUMBER, call_kind, dotted, method_kind
 from esp3c.python.body_values import NONE, UNKNOWN, Callee, Dict, Leaf, Listing, Local, Several, Value
 from esp3c.record import record
@@ -43,7 +44,7 @@ class Given:
         return [*self.values, *self.named.values(), *self.rest]
 
 
-class Calls(Expressions):
+class Calls(Comprehensions):
     def call_function(self, callee: Callee, arguments: dict[str, Value]) -> Value:
         raise NotImplementedError
 

@@ -29,6 +29,20 @@ EXECUTES: dict[str, str] = {
 }  # fmt: skip
 """Targets by their path, and what they do."""
 
+REFUSED_BY_HYDRA = frozenset(
+    {
+        "operator.attrgetter", "operator.getitem", "operator.itemgetter", "operator.methodcaller", "operator.setitem",
+        "builtins.map", "builtins.filter", "builtins.vars", "builtins.property", "builtins.staticmethod",
+        "builtins.classmethod", "builtins.exit", "functools.cache", "functools.cached_property", "functools.lru_cache",
+        "functools.partialmethod", "functools.reduce", "functools.singledispatch", "functools.wraps",
+        "itertools.accumulate", "itertools.groupby", "itertools.starmap", "itertools.takewhile", "logging.Formatter",
+        "contextlib.contextmanager", "dataclasses.make_dataclass", "types.MethodType", "types.FunctionType",
+        "typing.get_type_hints", "unittest.mock.Mock", "unittest.mock.MagicMock", "os.chdir", "os.chmod", "os.kill",
+        "os.putenv", "os.rename",
+    }
+)  # fmt: skip
+"""Targets that Hydra itself (1.3.8) will not call from a config, of those that a person may come upon."""
+
 EXECUTING_MODULES: dict[str, str] = {
     "subprocess": _SHELL,
     "popen2": _SHELL,
