@@ -17,7 +17,7 @@ import torch
 # is tried with the next.
 _SIZES = {
     "wave": (15_973, 50_021, 80_051),
-    "frames": (157, 1_031, 1_543),
+    "frames": (101, 307, 1_543),
     "tokens": (11, 23, 37),
     "constant": (3, 7, 11),
 }

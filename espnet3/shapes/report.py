@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,30 +133,27 @@ class _Examination:
 
     def _made(self, trial: Trial) -> tuple[Making, Outcome]:
         """How items are made so that they come furthest, and how far they come."""
-        best: tuple[Making, Outcome] | None = None
-        for making in self._makings(trial):
-            outcome = trial.run(making)
-            if best is None or _STAGES.index(outcome.stage) > _STAGES.index(best[1].stage):
-                best = making, outcome
-            if outcome.ok or outcome.stage == FORWARD:
-                return making, outcome
-        assert best is not None
-        return best
+        base = Making(text=self._text(trial))
+        first = trial.run(base)
+        if first.ok or first.stage == FORWARD:
+            return base, first
+        # Nothing says whether a dataset gives arrays or tensors.
+        others = replace(base, tensors=True)
+        other = trial.run(others)
+        further = _STAGES.index(other.stage) > _STAGES.index(first.stage)
+        return (others, other) if other.ok or further else (base, first)
 
-    def _makings(self, trial: Trial) -> Iterator[Making]:
+    def _text(self, trial: Trial) -> tuple[str, ...]:
+        """A text that the preprocessor takes; if it takes none, the first."""
         settings = OmegaConf.to_container(self._config.dataset, resolve=True)
-        text: tuple[str, ...] = ()
-        for text in texts_for(settings.get("preprocessor") if isinstance(settings, dict) else None):
+        texts = list(texts_for(settings.get("preprocessor") if isinstance(settings, dict) else None))
+        for text in texts:
             outcome = trial.run(Making(text=text), until=ITEMS)
-            if outcome.error is None or raised(outcome.error, self._recipe_dir).is_artefact:
+            if outcome.error is None:
+                return text
+            if raised(outcome.error, self._recipe_dir).is_artefact:
                 break
-        base = Making(text=text)
-        yield base
-        yield replace(base, tensors=True)
-        if any(field["optional"] for sample in self._samples for field in sample or ()):
-            yield replace(base, optional=False)
-        yield replace(base, equal=True)
-        yield replace(base, equal=True, tensors=True)
+        return texts[0]
 
     def _judge(self, trial: Trial, making: Making, first: Outcome) -> Report:
         """What an error of the collate function or of the model proves: it is tried again in other ways."""
@@ -175,14 +172,16 @@ class _Examination:
             return self._ok(again, making) if again.ok else self._doubt(first, _after_guess(one, first.guessed))
         if one.is_artefact:
             return self._doubt(first, one.text)
-        ways = {
-            "without the optional fields": replace(making, optional=False),
-            "where all items have one length": replace(making, equal=True),
-        }
+        certain = is_certain(one, two, strict_types=self._strict_types)
+        if certain and one.pair is not None and one.pair == two.pair:
+            return self._failed(first, one)
+        ways = {"where all items have one length": replace(making, equal=True)}
+        if any(field["optional"] for sample in self._samples for field in sample or ()):
+            ways["without the optional fields"] = replace(making, optional=False)
         for words, way in ways.items():
-            if way != making and trial.run(way).ok:
+            if trial.run(way).ok:
                 return self._doubt(first, f"a batch goes through only {words}; else {one.text}")
-        if is_certain(one, two, strict_types=self._strict_types):
+        if certain:
             return self._failed(first, one)
         fitting = self._fitting(trial, making, one, two)
         if fitting is not None:
@@ -200,10 +199,10 @@ class _Examination:
                 if size is None or name in taking:
                     continue
                 sized = replace(making, sizes={**taking, name: size})
-                first, other = trial.run(sized), trial.run(replace(sized, scale=1))
-                for outcome in (first, other):
-                    if outcome.ok:
-                        return self._ok(outcome, sized)
+                first = trial.run(sized)
+                other = first if first.ok else trial.run(replace(sized, scale=1))
+                if other.ok:
+                    return self._ok(other, sized)
                 further = self._raised(first), self._raised(other)
                 if further[0].text != one.text and fitting_size(*further) is not None:
                     # It came further; the next size is missing now.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -133,7 +134,7 @@ class Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     # -- tensors from nothing ---------------------------------------------------------------------------------------------
 
     def _made(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        if "device" not in {argument.name for argument in func._schema.arguments}:
+        if not _makes_on_device(func):
             return func(*args, **options)
         shape = func(*args, **{**options, "device": torch.device("meta")})
         if not isinstance(shape, torch.Tensor):
@@ -209,10 +210,8 @@ class Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _spoil(self, func: Any, args: tuple[Any, ...], options: dict[str, Any]) -> torch.Tensor | None:
         """Notes which known tensors something unknown is written into; the one that is given back."""
         kept = None
-        for place, argument in enumerate(func._schema.arguments):
-            value = args[place] if place < len(args) else options.get(argument.name)
-            if not (argument.alias_info and argument.alias_info.is_write):
-                continue
+        for place, name in _written(func):
+            value = args[place] if place < len(args) else options.get(name)
             for tensor in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(tensor, torch.Tensor) and not tensor.is_meta:
                     self._spoilt[_storage(tensor)] = tensor
@@ -324,14 +323,24 @@ def _storage(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+@cache
+def _makes_on_device(func: Any) -> bool:
+    return any(argument.name == "device" for argument in func._schema.arguments)
+
+
+@cache
 def _views(func: Any) -> bool:
     return any(argument.alias_info is not None for argument in func._schema.arguments)
 
 
-def _written(func: Any) -> bool:
-    return any(argument.alias_info and argument.alias_info.is_write for argument in func._schema.arguments)
+@cache
+def _written(func: Any) -> tuple[tuple[int, str], ...]:
+    """The arguments that a function writes into: place and name."""
+    arguments = enumerate(func._schema.arguments)
+    return tuple((place, each.name) for place, each in arguments if each.alias_info and each.alias_info.is_write)
 
 
+@cache
 def _counts_values(func: Any) -> bool:
     """Whether the shape of what a function gives depends on values, whatever its arguments are."""
     if func in (_ATEN.index.Tensor, _ATEN.index_put.default, _ATEN.index_put_.default):

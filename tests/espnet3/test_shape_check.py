@@ -149,7 +149,7 @@ def test_a_model_that_fits_is_followed_to_its_loss(tried: Try, model: str, head:
     report = tried(model.format(head=head))
 
     assert (report.status, report.message) == ("ok", "")
-    assert report.trace[0] == "utt_id str, feats float32[157, 80], labels int64[11]"
+    assert report.trace[0] == "utt_id str, feats float32[101, 80], labels int64[11]"
     assert report.trace[-1].startswith("Model.forward → loss float32[]")
 
 
@@ -174,15 +174,15 @@ def test_another_number_of_mel_bands_is_told(tried: Try, model: str, head: int) 
     assert len(report.sizes) == 2
     if model is not TRANSFORMER:
         assert set(report.sizes) == {40, 80}
-    assert "float32[2, " in report.trace[-1]
+    assert "was given " in report.trace[-1]
 
 
 def test_the_message_is_the_one_that_a_training_ends_with(tried: Try) -> None:
     report = tried(LSTM.format(head=100))
 
-    assert report.message == "RuntimeError: mat1 and mat2 shapes cannot be multiplied (314x128 and 100x20)"
+    assert report.message == "RuntimeError: mat1 and mat2 shapes cannot be multiplied (202x128 and 100x20)"
     assert report.trace[-1] == (
-        "`head`, Linear(in_features=100, out_features=20, bias=True), was given float32[2, 157, 128]"
+        "`head`, Linear(in_features=100, out_features=20, bias=True), was given float32[2, 101, 128]"
     )
 
 
@@ -348,7 +348,7 @@ def test_items_that_only_go_together_if_they_are_equally_long(tried: Try) -> Non
     assert (report.status, report.stage) == ("skipped", "collate")
     assert "a batch goes through only where all items have one length" in report.message
     assert alone.status == "ok"
-    assert "feats float32[1, 157, 80]" in alone.trace[2]
+    assert "feats float32[1, 101, 80]" in alone.trace[2]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,11 @@ class Unchecked:
 
 @record
 class Account:
-    """How many values were compared with what is known of their place, and which could not be."""
+    """How many values were compared with what is known of their place, and which could not be.
+
+    `links` are the steps of the data's way that were followed: a field that is read is one that is there.
+    """
 
     proved: int = 0
     unchecked: tuple[Unchecked, ...] = ()
+    links: int = 0

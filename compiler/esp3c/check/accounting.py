@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from esp3c.check.account import Account, Unchecked
 from esp3c.check.blocks import all_values, walk_blocks
 from esp3c.check.calls import Verdict, verdicts
+from esp3c.check.flow import proved_links, unchecked_links
 from esp3c.check.targets import short
 from esp3c.ir import CallNode, DatasetNode, MapNode, Node, PythonNode, Recipe, strip
 from esp3c.python.find import Status
@@ -26,14 +27,16 @@ def account(recipe: Recipe, world: World) -> Account:
     """What is proved of a recipe's values, and what is not."""
     proved: set[tuple[int, int, int]] = set()
     unchecked: dict[tuple[int, int, int], Unchecked] = {}
-    for span, what, why in (*_settings(recipe), *_calls(recipe, world)):
+    for span, what, why in (*_calls(recipe, world), *_settings(recipe)):
         place = (id(span.source), span.start, span.end)
         if why:
             unchecked.setdefault(place, Unchecked(span, what, why))
         else:
             proved.add(place)
     listed = [each for place, each in unchecked.items() if place not in proved]
-    return Account(len(proved), tuple(sorted(listed, key=lambda each: (each.span.source.path, each.span.start))))
+    listed += unchecked_links(recipe, world)
+    in_order = tuple(sorted(listed, key=lambda each: (each.span.source.path, each.span.start)))
+    return Account(len(proved), in_order, proved_links(recipe, world))
 
 
 def _settings(recipe: Recipe) -> Iterator[tuple[Span, str, str]]:

@@ -29,7 +29,7 @@ from esp3c.ir import (
 )
 from esp3c.python import types as p
 from esp3c.python.find import Status
-from esp3c.python.model import Class
+from esp3c.python.model import Class, Function
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
 from esp3c.record import record
@@ -188,8 +188,16 @@ def _call_verdict(call: Call, reading: Reader) -> Verdict:
         if positional is None or (number < positional and bound.parameter.kind in {"plain", "positional"}):
             continue
         missing.append(bound)
-    absent = () if node.partial or made.why else tuple(missing)
+    later = node.partial or _made_later(call, reading)
+    absent = () if later or made.why else tuple(missing)
     return Verdict(node.head, node.target.path, made, arguments, absent, call)
+
+
+def _made_later(call: Call, reading: Reader) -> bool:
+    """Whether ESPnet3 makes a partial function of a call: of a transform that is a function, in the data of training."""
+    if call.role is None or not call.role.made_later or call.config is None or call.config.kind != "training":
+        return False
+    return isinstance(reading.find(call.node.target.path).definition, Function)
 
 
 def _positional(node: CallNode) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from esp3c.check.flow_functions import Target, outcome_of
 from esp3c.diagnostics import Label
 from esp3c.ir import (
     CallNode,
@@ -21,6 +22,7 @@ from esp3c.ir import (
     at,
     strip,
 )  # fmt: skip
+from esp3c.python.bodies import Outcome
 from esp3c.python.body_values import Dict, fork
 from esp3c.python.reader import Reader
 from esp3c.record import field, mutable, record
@@ -91,6 +93,14 @@ class Flow:
     findings: dict[tuple[str, int, int], Finding] = field(default_factory=dict)
     unknown: dict[tuple[int, int, str], Unknown] = field(default_factory=dict)
     proved: int = 0
+    outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
+
+    def outcome(self, target: Target) -> Outcome:
+        """What a function does when nothing is known of its arguments; read once."""
+        place = (target.module.place, target.function.line)
+        if place not in self.outcomes:
+            self.outcomes[place] = outcome_of(self.reader, target, {})
+        return self.outcomes[place]
 
     def say(
         self, rule: str, message: str, primary: Label, secondary: Iterable[Label] = (), help: Iterable[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from esp3c.check.flow_base import Flow, block_in, configs_of, follow, hint, listed, runs_in, stock, text_of
-from esp3c.check.flow_functions import label_at, outcome_of, place_of
+from esp3c.check.flow_functions import label_at, place_of
 from esp3c.check.flow_training import forward_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, ListNode, MapNode, Node
@@ -58,7 +58,9 @@ def _compare(flow: Flow, what: str, name: str, span: Span, logged: _Logged) -> N
 def _meant(name: str, known: list[str]) -> str:
     """`valid/loss` for what Lightning's own examples call `val_loss`."""
     split, _, stat = name.replace("/", "_").partition("_")
-    split = {"val": "valid", "dev": "valid", "eval": "valid", "validation": "valid", "training": "train"}.get(split, split)
+    split = {"val": "valid", "dev": "valid", "eval": "valid", "validation": "valid", "training": "train"}.get(
+        split, split
+    )
     for each in (f"{split}/{stat}", f"valid/{name}"):
         if each in known and each != name:
             return f"; did you mean `{each}`?"
@@ -104,7 +106,7 @@ def _logged(flow: Flow, config: Config) -> _Logged:
     target = forward_of(flow, model) if isinstance(model, CallNode) else None
     if target is None or config.root.get("optimizers") is not None:
         return _Logged((), False)
-    outcome = outcome_of(flow.reader, target, {})
+    outcome = flow.outcome(target)
     if outcome.why or not outcome.returned:
         return _Logged((), False)
     found = [_stats(each.value) for each in outcome.returned]

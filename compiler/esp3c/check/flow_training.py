@@ -257,7 +257,7 @@ def _say_lacking(
 
 def _result(flow: Flow, model: CallNode, target: Target) -> None:
     """What `forward` gives: a loss, `(loss, stats, weight)`, a dict with `loss`, or a list of steps."""
-    outcome = outcome_of(flow.reader, target, {})
+    outcome = flow.outcome(target)
     if outcome.why or not outcome.returned:
         return
     faults = [_fault(each.value) for each in outcome.returned]

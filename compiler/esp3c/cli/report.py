@@ -52,6 +52,7 @@ def further(checked: Sequence[Checked]) -> dict[str, Any]:
     return {
         "ignored": sum(len(each.result.ignored) for each in checked),
         "proved": sum(account.proved for account in accounts),
+        "links": sum(account.links for account in accounts),
         "unchecked": [
             {**span_data(each.span), "what": each.what, "why": each.why}
             for account in accounts
@@ -87,7 +88,8 @@ def _last_line(checked: Checked, *, alone: bool, unchecked: bool) -> str:
         head = f"{checked.name}: " + ("nothing of what is selected found" if checked.hidden else "no problems found")
         notes.append(f"{_count(len(recipe.stages), 'stage')}, {_count(len(recipe.configs), 'config')}")
     if account.proved or account.unchecked:
-        known = f"{_count(account.proved, 'value')} proved"
+        links = f" and {_count(account.links, 'link')} of the data" if account.links else ""
+        known = f"{_count(account.proved, 'value')}{links} proved"
         if account.unchecked:
             known += f", {len(account.unchecked)} unchecked" + ("" if unchecked else ": --unchecked lists them")
         notes.append(known)

@@ -252,7 +252,7 @@ class _Body(Branches):
             case ast.Name(id=name):
                 held = self.names().get(name, UNKNOWN)
                 if isinstance(held, Dict):
-                    self.touch(held)
+                    self.before_change(held)
                 if isinstance(held, Dict) and isinstance(value, Dict):
                     held.absorb(value, weak=self.weak)
                 elif isinstance(held, Dict):
@@ -268,7 +268,7 @@ class _Body(Branches):
                 held = self.value(owner)
                 key = text_in(self.value(index))
                 if isinstance(held, Dict):
-                    self.touch(held)
+                    self.before_change(held)
                 if isinstance(held, Dict) and key is not None:
                     before = self.read(held, key, node.target)
                     held.put(key, operator_kind(before, node.op, value), weak=self.weak)
@@ -285,7 +285,7 @@ class _Body(Branches):
                 held = self.value(owner)
                 key = text_in(self.value(index))
                 if isinstance(held, Dict):
-                    self.touch(held)
+                    self.before_change(held)
                 if isinstance(held, Dict) and key is not None:
                     self.read(held, key, target)
                     held.remove(key, weak=self.weak)

@@ -119,7 +119,7 @@ class Calls(Comprehensions):
         given = self.given(node)
         key = text_in(given.values[0]) if given.values else None
         if name not in {"get", "copy", "keys", "items", "values"}:
-            self.touch(held)
+            self.before_change(held)
         match name:
             case "get":
                 entry = held.fields.get(key) if key is not None else None

@@ -135,7 +135,7 @@ class Expressions:
     def put(self, held: Value, index: ast.expr, value: Value) -> None:
         key = text_in(self.value(index))
         if isinstance(held, Dict):
-            self.touch(held)
+            self.before_change(held)
             if key is None:
                 held.loosen()
             else:
@@ -181,7 +181,7 @@ class Expressions:
             case _:
                 return
 
-    def touch(self, held: Dict) -> None:
+    def before_change(self, held: Dict) -> None:
         """A dict is about to be changed, and with it perhaps others."""
         if held.shared:
             self.others_run()

@@ -88,23 +88,29 @@ class _Reading:
         self.lazy = False
 
     def body(self, statements: list[ast.stmt]) -> None:
-        for definition in self.definitions(statements):
-            self.bind(definition)
+        for statement in statements:
+            found: dict[str, list[Definition]] = {}
+            for each in self.definitions([statement]):
+                if each not in found.setdefault(each.name, []):
+                    found[each.name].append(each)
+            for name, definitions in found.items():
+                self.bind(name, definitions, always=not _may_be_passed_over(statement))
 
-    def bind(self, definition: Definition) -> None:
-        if definition.name == "__getattr__":
-            self.lazy = True
-        before = self.bound.get(definition.name)
-        if before is None:
-            self.bound[definition.name] = [definition]
-        elif definition not in before:
-            if isinstance(definition, Function) and any(overloaded(each) for each in before):
-                before.append(definition)
-            elif isinstance(definition, Value) and definition.text is not None and not isinstance(before[-1], Value):
-                # `Model = register(Model)`: what it is now, only running it would tell.
-                self.bound[definition.name] = [definition]
-            else:
-                before.append(definition)
+    def bind(self, name: str, found: list[Definition], always: bool) -> None:
+        """Takes over what a statement binds a name to. `always`: it does so whatever happens."""
+        self.lazy = self.lazy or name == "__getattr__"
+        before, last = self.bound.get(name, []), found[-1]
+        declared = isinstance(last, Value) and last.text is None and last.annotation is not None
+        submodule = isinstance(last, Imported) and last.path == f"{self.name}.{name}"
+        if not before or any(map(overloaded, before)):
+            self.bound[name] = [*before, *found]
+        elif all(isinstance(each, Value) for each in before):
+            self.bound[name] = [*before, *found] if isinstance(last, Value) or not always else found
+        elif declared or submodule or all(any(_same(each, other) for other in before) for each in found):
+            return
+        else:
+            # `Model = register(Model)`, or another one under a condition: what it is now, only running it would tell.
+            self.bound[name] = found if always else [Value(name, None, None, last.line, last.column)]
 
     def definitions(self, statements: list[ast.stmt]) -> Iterator[Definition]:
         for node in statements:
@@ -191,6 +197,17 @@ class _Reading:
                 self.exported = None
             case _:
                 return
+
+
+def _may_be_passed_over(statement: ast.stmt) -> bool:
+    """Whether it depends on the machine what a statement binds."""
+    match statement:
+        case ast.If(test=test):
+            return _known_condition(test) is None
+        case ast.Try() | ast.For() | ast.While():
+            return True
+        case _:
+            return False
 
 
 def overloaded(definition: Definition) -> bool:

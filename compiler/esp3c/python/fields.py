@@ -154,6 +154,9 @@ def _parameter(attribute: Attribute, kind: str, names_only: bool, decorator: str
             default = "..."
         if kind == "pydantic" and default is None and call[2] and call[2][0] != "...":
             default = call[2][0]
+    if kind == "pydantic":
+        # A model makes of a value what the field wants: of the text "1" the number.
+        annotation, default = None, default and "..."
     return Parameter(
         name,
         "keyword" if names_only or kind in {"pydantic", "typeddict"} else "plain",

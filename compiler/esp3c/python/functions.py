@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from esp3c.python.model import Function, Handing, Parameter
+from esp3c.record import changed
 
 
 def text_of(node: ast.expr) -> str:
@@ -86,14 +87,20 @@ def _where_it_goes(
     handings: list[Handing] = []
     pops: list[str] = []
     accounted: set[int] = set()
-    unconditional = {id(call) for statement in node.body for call in _calls_of(statement)}
-    for each in ast.walk(node):
+    unconditional = set(map(id, _always_called(node.body)))
+    inside = list(_inside(node, kwargs))
+    local = {each.arg for each in ast.walk(node.args) if isinstance(each, ast.arg)} - {"self", "cls"}
+    local |= {each.id for each in inside if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    for each in inside:
         match each:
             case ast.Call(keywords=keywords):
                 for keyword in keywords:
                     if keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == kwargs:
                         accounted.add(id(keyword.value))
-                        handings.append(_handing(each, id(each) in unconditional))
+                        handed = _handing(each, id(each) in unconditional)
+                        # What a name of the function itself stands for is known when it runs.
+                        named = handed.callee.partition(".")[0] not in local
+                        handings.append(handed if named else changed(handed, callee="", always=False))
                 match each.func:
                     case ast.Attribute(value=ast.Name(id=name) as held, attr="pop" | "get" | "setdefault"):
                         if name == kwargs and each.args and isinstance(each.args[0], ast.Constant):
@@ -120,13 +127,26 @@ def _where_it_goes(
                     pops.append(key)
             case _:
                 continue
-    refusals = [each for each in ast.walk(node) if isinstance(each, ast.If) and _refuses(each, kwargs)]
+    refusals = [each for each in inside if isinstance(each, ast.If) and _refuses(each, kwargs)]
     accounted.update(id(inner) for refusal in refusals for inner in ast.walk(refusal))
-    for each in ast.walk(node):
+    for each in inside:
         if isinstance(each, ast.Name) and each.id == kwargs and id(each) not in accounted:
             handings.append(Handing(""))
             break
     return tuple(dict.fromkeys(handings)), tuple(dict.fromkeys(pops)), bool(refusals)
+
+
+def _inside(node: ast.FunctionDef | ast.AsyncFunctionDef, kwargs: str) -> Iterator[ast.AST]:
+    """Everything in a function but inner functions that have a parameter of that name themselves."""
+    found: list[ast.AST] = [node]
+    for each in found:
+        yield each
+        for child in ast.iter_child_nodes(each):
+            own = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and any(
+                isinstance(inner, ast.arg) and inner.arg == kwargs for inner in ast.walk(child.args)
+            )
+            if not own:
+                found.append(child)
 
 
 def _spreads(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, Handing]]:
@@ -145,14 +165,15 @@ def _refuses(node: ast.If, kwargs: str) -> bool:
     return tested and any(isinstance(each, ast.Raise) for each in node.body)
 
 
-def _calls_of(statement: ast.stmt) -> Iterator[ast.Call]:
-    """The calls of a statement that are made whenever it is reached."""
-    match statement:
-        case ast.Expr(value=ast.Call() as call) | ast.Return(value=ast.Call() as call):
-            yield call
-        case ast.Assign(value=ast.Call() as call) | ast.AnnAssign(value=ast.Call() as call):
-            yield call
-        case _:
+def _always_called(body: list[ast.stmt]) -> Iterator[ast.Call]:
+    """The calls of a function's body that are made whatever it is given."""
+    for statement in body:
+        match statement:
+            case ast.Expr(value=ast.Call() as call) | ast.Return(value=ast.Call() as call):
+                yield call
+            case ast.Assign(value=ast.Call() as call) | ast.AnnAssign(value=ast.Call() as call):
+                yield call
+        if any(isinstance(each, ast.Return) for each in ast.walk(statement)):
             return
 
 
@@ -163,6 +184,7 @@ def _handing(call: ast.Call, always: bool) -> Handing:
         text, arguments = text_of(arguments[0]), arguments[1:]
         always = False
     starred = any(isinstance(each, ast.Starred) for each in arguments)
+    starred = starred or sum(keyword.arg is None for keyword in call.keywords) > 1
     return Handing(
         text,
         tuple(keyword.arg for keyword in call.keywords if keyword.arg),

@@ -8,7 +8,7 @@ has a reason in `why` where nothing is known at all.
 from __future__ import annotations
 
 from esp3c.python.contents import overloaded
-from esp3c.python.decorators import unwrapped
+from esp3c.python.decorators import replaced, unwrapped
 from esp3c.python.fields import fields_of
 from esp3c.python.model import Class, Function, Handing, Parameter, Value
 from esp3c.python.reader import STOPS, Reader
@@ -71,9 +71,11 @@ def signature(reader: Reader, path: str) -> Signature:
             assert found.module is not None
             following = _Following(reader)
             bound = bool(found.owner) and "classmethod" in function.decorators
-            owner = found.owner if bound else ""
+            # `cls` is the class that was asked, which may extend the one that has the method.
+            order = reader.bases(found.path.rpartition(".")[0]).paths if bound else ()
+            number = order.index(found.owner) if found.owner in order else 0
             options = found.overloads or (function,)
-            made = following.of_functions(options, found.module, found.path, (owner,) if owner else (), 0, bound)
+            made = following.of_functions(options, found.module, found.path, order, number, bound)
             return changed(made, path=found.path)
         case Value(text=text) if text is not None and _is_callable_text(text):
             return Signature(why=f"`{found.path}` is made by a call", path=found.path)
@@ -101,6 +103,9 @@ class _Following:
 
     def construct(self, order: tuple[str, ...], start: int, path: str) -> Signature:
         """How a class is made by the first of its bases from `start` on that says so."""
+        remade = self.remade_by(order) if start == 0 else ""
+        if remade:
+            return Signature(why=remade)
         for number in range(start, len(order)):
             owner = order[number]
             if owner in TAKES_NOTHING:
@@ -112,10 +117,13 @@ class _Following:
             if not isinstance(node, Class) or module is None:
                 reason = found.why or f"its base `{owner}` is not readable"
                 return Signature(why=reason)
-            if self.metaclass_calls(module, node):
-                return Signature(why=f"`{owner}` has a metaclass of its own")
+            reason = replaced(self.reader, module, node)
+            if reason:
+                return Signature(why=reason)
             for maker in ("__init__", "__new__"):
                 defined = node.defined(maker)
+                if any(each.name == maker for each in node.attributes):
+                    return Signature(why=f"what `{owner}.{maker}` is, is decided when it runs")
                 if not defined:
                     continue
                 made = self.of_functions(tuple(defined), module, owner, order, number, True)
@@ -130,7 +138,24 @@ class _Following:
                     Bound(each, where, whose, each.default is None) for each, where, whose in fields.parameters
                 )
                 return Signature(bound, fields.open, place=(module, node.line, node.column, node.name))
+            if any(self.reader.named(module, base) is None for base in node.bases):
+                return Signature(why=f"`{owner}` has a base that is made by a call")
         return Signature()
+
+    def remade_by(self, order: tuple[str, ...]) -> str:
+        """Why another thing than `__init__` may decide how a class is made: a metaclass, or a base that changes its heirs."""
+        inherits = True
+        for number, owner in enumerate(order):
+            found = self.reader.find(owner) if owner not in STOPS else None
+            if found is None or not isinstance(found.definition, Class) or found.module is None:
+                continue
+            if self.metaclass_calls(found.module, found.definition):
+                return f"`{owner}` has a metaclass of its own"
+            if number == 0:
+                inherits = not found.definition.defined("__init__")
+            elif inherits and found.definition.defined("__init_subclass__"):
+                return f"`{owner}` may change the classes that extend it"
+        return ""
 
     def metaclass_calls(self, module: Module, node: Class) -> bool:
         text = dict(node.keywords).get("metaclass", "ABCMeta")
