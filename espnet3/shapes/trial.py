@@ -73,9 +73,11 @@ class Trial:
         try:
             module = ESPnetLightningModule(self._model, self._with_items(making))
             dataset: Any = module.organizer.train
-            trace.append(described(dataset.datasets[0][0]))
+            trace.append(f"an item: {described(dataset.datasets[0][0])}")
             done = [dataset[index] for index in range(len(dataset))]
-            trace.append(f"{_steps(dataset)}{described(done[0])}")
+            steps = _steps(dataset)
+            if steps:
+                trace.append(f"{steps}{described(done[0])}")
             if until == ITEMS:
                 return Outcome(stage, tuple(trace))
             stage = COLLATE
@@ -84,12 +86,14 @@ class Trial:
             trace.append(f"{_called(collate) if collate else 'default_collate'} → {described(batch)}")
             stage = FORWARD
             name = f"{type(self._model).__qualname__}.forward"
+            before = len(trace)
             with _calls(self._model) as calls, self._shapes.running():
                 try:
                     result = module._call_model(self._shapes.unknown(batch))
                 finally:
                     trace.extend(calls.deepest())
-            del trace[3:]
+            # All of its modules have ended: what was running is of no interest.
+            del trace[before:]
             stats = ", ".join(result.stats)
             trace.append(f"{name} → loss {described(result.total)}" + (f", stats {stats}" if stats != "loss" else ""))
         except Exception as error:  # noqa: BLE001 - the recipe's code may raise anything, and that is what is looked for

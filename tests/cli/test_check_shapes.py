@@ -114,7 +114,7 @@ def test_a_training_that_fits_shows_its_shapes_and_leaves_nothing(
 
     assert code == 0, out
     assert out.startswith(
-        "recipe.esp: the shapes of `training` fit (5,769 weights):\n  utt_id str, feats float32[101, 80]"
+        "recipe.esp: the shapes of `training` fit (5,769 weights):\n  an item: utt_id str, feats float32[101, 80]"
     )
     assert "CommonCollateFn → feats float32[2, 101, 80], feats_lengths int64[2]" in out
     assert "Tagger.forward → loss float32[]\nrecipe.esp: no problems found" in out
@@ -131,7 +131,8 @@ def test_a_size_that_does_not_fit_is_told_where_it_stands(folder: Path, capsys: 
         "error[ESP0550]: the shapes do not fit: mat1 and mat2 shapes cannot be multiplied (202x80 and 40x64)\n" in out
     )
     assert "--> recipe.esp:10:11\n" in out
-    assert "^^^^^^^^^^^^^^^^ the batch does not go through this model" in out
+    assert "^^^^^^^^^^^^^^^^          -- `n_mels` is 40\n" in out
+    assert "  the batch does not go through this model\n" in out
     assert "-- `n_mels` is 40" in out
     assert "`feats` has 80" in out
     assert "::: src/model.py:12:9" in out and "raised here, in `Tagger.forward`" in out
@@ -145,7 +146,7 @@ def test_a_hidden_size_and_an_override(folder: Path, capsys: pytest.CaptureFixtu
     assert code == 1
     assert found["code"] == "ESP0550"
     assert "(2x32 and 64x9)" in found["message"]
-    assert any("`size` is 32" in label["text"] for label in found["secondary"])
+    assert any("`size` is 32" in label["label"] for label in found["secondary"])
 
 
 @pytest.mark.parametrize("format", ["github", "sarif"])

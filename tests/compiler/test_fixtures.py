@@ -8,6 +8,7 @@ import pytest
 
 from esp3c.check import RULES
 from esp3c.check.limits import LIMITS
+from esp3c.check.shapes import SHAPES
 from esp3c.diagnostics import FAMILIES, code_of
 from esp3c.pipeline import codes
 from esp3c.render.text import TextRenderer, summary
@@ -84,7 +85,7 @@ def test_every_fixture_earns_the_code_that_it_is_named_after() -> None:
 
 
 def test_codes_are_unique_and_in_the_family_of_their_module() -> None:
-    functions = (*RULES, *SYNTAX_ERRORS, *LIMITS)
+    functions = (*RULES, *SYNTAX_ERRORS, *LIMITS, *SHAPES)
     ids = [code_of(function).id for function in functions]
 
     assert len(ids) == len(set(ids)) == len(codes())

@@ -11,7 +11,7 @@ from esp3c.world import MemoryWorld
 OTHERS = {
     "torch.nn": "from torch.nn.modules.module import Module\n",
     "torch.nn.modules.module": "class Module: ...\n",
-    "pydantic.main": "class BaseModel(metaclass=Meta): ...\n",
+    "pydantic.main": "class Meta(type): ...\nclass BaseModel(metaclass=Meta): ...\n",
     "pydantic": "from pydantic.main import BaseModel\n",
     "dataclasses": "def dataclass(cls=None, /, **kw): ...\ndef field(**kw): ...\nKW_ONLY = 1\n",
     "attr": "def s(**kw): ...\ndef ib(**kw): ...\n",
@@ -156,6 +156,79 @@ CASES = {
     "a value": ("it = 3", "? `src.here.it` is a value"),
     "made by a call": ("it = make()", "? `src.here.it` is made by a call"),
     "defined twice": ("def it(a): ...\ndef it(b): ...", "b!"),
+    "a class defined twice": (
+        "class it:\n    def __init__(self, a): ...\nclass it:\n    def __init__(self, b): ...",
+        "b!",
+    ),
+    "extends what it is named after": (
+        "from far import Base\nclass Base(Base):\n    def __init__(self, a): ...\nit = Base",
+        "a!",
+    ),
+    "an import behind a definition": ("def it(a): ...\nfrom far import Base as it", "size! rate …"),
+    "defined again under a condition": (
+        "import sys\ndef it(a): ...\nif sys.platform == 'x':\n    def it(b): ...",
+        "? what `src.here.it` is, is decided when it runs",
+    ),
+    "imported, if it is there": (
+        "def it(a): ...\ntry:\n    from far import Base as it\nexcept ImportError:\n    pass",
+        "? what `src.here.it` is, is decided when it runs",
+    ),
+    "handed to a parameter": ("def made(b): ...\ndef it(made, **kwargs):\n    return made(**kwargs)", "made! …"),
+    "handed to a local name": (
+        "def made(b): ...\ndef it(a, **kwargs):\n    made = MADE[a]\n    return made(**kwargs)",
+        "a! …",
+    ),
+    "an inner function's own keywords": (
+        "def made(b): ...\ndef it(a, **kwargs):\n    def inner(**kwargs):\n        return made(**kwargs)",
+        "a! …",
+    ),
+    "handed on with more of it": (
+        "def made(b, c): ...\ndef it(a, **kwargs):\n    return made(**MORE, **kwargs)",
+        "a! b c",
+    ),
+    "handed on, if it comes to that": (
+        "def made(b): ...\ndef it(a, **kwargs):\n    if a:\n        return None\n    return made(**kwargs)",
+        "a! b",
+    ),
+    "a wrapper that renames": (
+        "from functools import wraps\ndef renamed(f):\n    @wraps(f)\n    def g(**kwargs):\n"
+        "        kwargs['a'] = kwargs.pop('b')\n        return f(**kwargs)\n    return g\n@renamed\ndef it(a): ...",
+        "? it is decorated with `renamed`",
+    ),
+    "a class behind a decorator that is not read": (
+        "@registry.add\nclass it:\n    def __init__(self, a): ...",
+        "? it is decorated with `registry.add`",
+    ),
+    "a class that its decorator gives back": (
+        "def add(name):\n    def inner(cls):\n        KNOWN[name] = cls\n        return cls\n    return inner\n"
+        "@add('x')\nclass it:\n    def __init__(self, a): ...",
+        "a!",
+    ),
+    "a class that its decorator fits out": (
+        "def fields(cls):\n    cls.__init__ = made(cls)\n    return cls\n@fields\nclass it:\n    a: int",
+        "? it is decorated with `fields`",
+    ),
+    "__init__ is assigned": (
+        "class it:\n    __init__ = made()",
+        "? what `src.here.it.__init__` is, is decided when it runs",
+    ),
+    "__init__ under a condition": (
+        "class it:\n    if x:\n        def __init__(self, a): ...\n    else:\n        def __init__(self, b): ...",
+        "? what `src.here.it.__init__` is, is decided when it runs",
+    ),
+    "a base that is made by a call": (
+        "from collections import namedtuple\nclass it(namedtuple('it', 'a b')): ...",
+        "? `src.here.it` has a base that is made by a call",
+    ),
+    "a base with a metaclass": (
+        "class M(type):\n    def __call__(cls, **k): ...\nclass B(metaclass=M): ...\n"
+        "class it(B):\n    def __init__(self, a): ...",
+        "? `src.here.B` has a metaclass of its own",
+    ),
+    "a base that changes its heirs": (
+        "class B:\n    def __init_subclass__(cls): ...\nclass it(B):\n    a: int",
+        "? `src.here.B` may change the classes that extend it",
+    ),
     "a branch that depends on the machine": (
         "import sys\nif sys.platform == 'x':\n    def it(a): ...\nelse:\n    def it(b): ...",
         "? what `src.here.it` is, is decided when it runs",

@@ -9,11 +9,15 @@ Also with a constant of the module, of another module, or of the class in the pl
 from __future__ import annotations
 
 import ast
+import re
 
 from esp3c.python.functions import text_of
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import Reader
 from esp3c.world import Module
+
+_FILLED = r"\b{}\s*(\[[^\]]*\]\s*=[^=]|\.(add|append|extend|insert|pop|remove|setdefault|update)\b|[|+]=)"
+"""Where values are put into a collection, or taken out, behind the line in which it is written."""
 
 
 def choices(reader: Reader, module: Module, function: Function, owner: str) -> dict[str, tuple[object, ...]]:
@@ -38,8 +42,9 @@ def choices(reader: Reader, module: Module, function: Function, owner: str) -> d
                     values = _values(reader, module, owner, allowed)
                     if values is not None:
                         found[name] = values
-            case _:
-                continue
+        if any(isinstance(each, ast.Return) for each in ast.walk(statement)):
+            # What comes behind is not always reached.
+            break
     return found
 
 
@@ -70,7 +75,12 @@ def _values(reader: Reader, module: Module, owner: str, node: ast.expr) -> tuple
     if not text:
         return None
     found = reader.resolve(module, text)
-    return _parsed(found.definition.text) if isinstance(found.definition, Value) else None
+    if not isinstance(found.definition, Value) or found.module is None:
+        return None
+    source = reader.world.source(found.module)
+    if source is None or re.search(_FILLED.format(re.escape(found.definition.name)), source.text):
+        return None
+    return _parsed(found.definition.text)
 
 
 def _parsed(text: str | None) -> tuple[object, ...] | None:

@@ -18,7 +18,7 @@ _ATTRS = {
 }  # fmt: skip
 _NAMED_TUPLE = {"typing.NamedTuple", "typing_extensions.NamedTuple"}
 _TYPED_DICT = {"typing.TypedDict", "typing_extensions.TypedDict"}
-_PYDANTIC = {"pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.main.BaseSettings"}
+PYDANTIC = {"pydantic.BaseModel", "pydantic.main.BaseModel", "pydantic_settings.main.BaseSettings"}
 
 _TRANSFORM = "dataclass_transform"
 
@@ -92,7 +92,7 @@ def kind_of(reader: Reader, order: tuple[str, ...], node: Class, module: Module)
             return "namedtuple", ""
         if path in _TYPED_DICT:
             return "typeddict", ""
-        if path in _PYDANTIC:
+        if path in PYDANTIC:
             return "pydantic", ""
     return None, ""
 
@@ -100,10 +100,13 @@ def kind_of(reader: Reader, order: tuple[str, ...], node: Class, module: Module)
 def _transform(reader: Reader, path: str) -> str | None:
     """The decorator of a base that makes dataclasses of all that extend it (PEP 681), as a dataclass's own."""
     base = reader.find(path) if path not in STOPS else None
-    for text in base.definition.decorators if base is not None and isinstance(base.definition, Class) else ():
-        if text.partition("(")[0].rpartition(".")[2] == "dataclass_transform":
-            return f"{_TRANSFORM}(kw_only={'kw_only_default=True' in text.replace(' ', '')})"
-    return None
+    text = transforms(base.definition) if base is not None and isinstance(base.definition, Class) else ""
+    return f"{_TRANSFORM}(kw_only={'kw_only_default=True' in text.replace(' ', '')})" if text else None
+
+
+def transforms(node: Class) -> str:
+    """The decorator by which a class says that its heirs are dataclasses, or nothing."""
+    return next((text for text in node.decorators if text.partition("(")[0].rpartition(".")[2] == _TRANSFORM), "")
 
 
 def _path(reader: Reader, module: Module, head: str) -> str:

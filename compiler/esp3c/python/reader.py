@@ -360,7 +360,7 @@ class Reader:
             return Bases((found.path,), True)
         endless = found.path in above or len(above) > DEEPEST
         if not isinstance(found.definition, Class) or found.module is None or endless:
-            return Bases((found.path,), path in {"builtins.object", "object"})
+            return Bases((found.path,), path in {"builtins.object", "object", "builtins.type", "type"})
         order: list[str] = []
         complete = True
         for text in found.definition.bases:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from esp3c.python.contents import overloaded
 from esp3c.python.decorators import replaced, unwrapped
-from esp3c.python.fields import fields_of
+from esp3c.python.fields import PYDANTIC, fields_of, transforms
 from esp3c.python.model import Class, Function, Handing, Parameter, Value
 from esp3c.python.reader import STOPS, Reader
 from esp3c.record import changed, record
@@ -146,14 +146,14 @@ class _Following:
         """Why another thing than `__init__` may decide how a class is made: a metaclass, or a base that changes its heirs."""
         inherits = True
         for number, owner in enumerate(order):
-            found = self.reader.find(owner) if owner not in STOPS else None
+            found = self.reader.find(owner) if owner not in STOPS and owner not in PYDANTIC else None
             if found is None or not isinstance(found.definition, Class) or found.module is None:
                 continue
             if self.metaclass_calls(found.module, found.definition):
                 return f"`{owner}` has a metaclass of its own"
             if number == 0:
                 inherits = not found.definition.defined("__init__")
-            elif inherits and found.definition.defined("__init_subclass__"):
+            elif inherits and found.definition.defined("__init_subclass__") and not transforms(found.definition):
                 return f"`{owner}` may change the classes that extend it"
         return ""
 
