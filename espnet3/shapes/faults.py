@@ -45,7 +45,8 @@ _TYPES = re.compile(r"type|[Dd]ouble|[Ff]loat(?:16|32|64)")
 
 # Raised because there are no numbers here, or no such machine: not by the recipe.
 _ARTEFACTS = re.compile(
-    r"\bmeta\b|unallocated storage|data_ptr|not allocated|FakeTensor|CUDA|cuda|NVIDIA|HIP|\bMPS\b|set_data|__torch_dispatch__"
+    r"\bmeta\b|unallocated storage|data_ptr|not allocated|FakeTensor|CUDA|cuda|\bGPUs?\b|NVIDIA|HIP|\bMPS\b"
+    r"|process group|set_data|__torch_dispatch__"
 )
 _BY_PYTHON = (TypeError, AttributeError, NameError, KeyError, ValueError)
 _FRAMEWORK = ("espnet3", "lightning", "torch")

@@ -339,3 +339,10 @@ def test_too_large_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     assert cache.get("kind", "fits") == b"x" * 100
     assert cache.get("kind", "large") is None
+
+
+def test_a_package_whose_files_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Cache(str(tmp_path)).put("kind", "key", b"data")
+    monkeypatch.setattr(module, "_PACKAGE", str(tmp_path / "esp3c.zip"))
+
+    assert Cache(str(tmp_path)).get("kind", "key") is None

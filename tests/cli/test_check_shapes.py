@@ -135,7 +135,7 @@ def test_a_size_that_does_not_fit_is_told_where_it_stands(folder: Path, capsys: 
     assert "  the batch does not go through this model\n" in out
     assert "-- `n_mels` is 40" in out
     assert "`feats` has 80" in out
-    assert "::: src/model.py:12:9" in out and "raised here, in `Tagger.forward`" in out
+    assert "::: src/model.py:13:9" in out and "raised here, in `Tagger.forward`" in out
     assert "= help: `front`, Linear(in_features=40, out_features=64, bias=True), was given float32[2, 101, 80]" in out
 
 

@@ -6,6 +6,8 @@ import ast
 import hashlib
 import json
 
+import pytest
+
 from esp3c.emit.files import Layout
 from esp3c.pipeline import compile
 from esp3c.source import Source
@@ -63,6 +65,13 @@ def test_where_a_target_may_stand() -> None:
     assert targets(SYSTEM + text) == [
         "src.inference.build_output", M, "src.stages.export_onnx", "src.tasks.Task", "torch.optim.AdamW",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ["get_class", "get_method", "get_object", "get_static_method"])
+def test_of_a_look_up_what_it_gives_is_listed(function: str) -> None:
+    made = f'config own {{ part = hydra.utils.{function}(path = "src.text.CharTokens") }}\n'
+
+    assert "src.text.CharTokens" in targets(SYSTEM + made + "stages { go requires own runs src.stages.export_onnx }")
 
 
 def test_what_is_set_for_a_run_is_named_too() -> None:

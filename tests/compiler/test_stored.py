@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import typing
+from pathlib import Path
 
 import pytest
 
+from esp3c.disk import DiskWorld
 from esp3c.python import stored
 from esp3c.python.contents import contents_of
+from esp3c.python.reader import reader
+from esp3c.python.signature import signature
 from esp3c.python.stored import Stored, named, pack, unpack
 
 TEXTS = {
@@ -79,3 +84,25 @@ def test_another_form_of_the_records_is_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(stored, "FORMAT", stored.FORMAT + 1)
 
     assert unpack(whole) is None
+
+
+def test_a_changed_stub_is_read_again(tmp_path: Path) -> None:
+    kept: dict[str, bytes] = {}
+
+    class Kept:
+        def get(self, kind: str, key: str) -> bytes | None:
+            return kept.get(kind + key)
+
+        def put(self, kind: str, key: str, data: bytes) -> None:
+            kept[kind + key] = data
+
+    def names(stub: str) -> list[str]:
+        (tmp_path / "here.pyi").write_text(stub, encoding="utf-8")
+        os.utime(tmp_path / "here.pyi", (1, len(stub)))
+        return [each.name for each in signature(reader(DiskWorld(tmp_path, [], Kept())), "here.C").parameters]
+
+    (tmp_path / "here.py").write_text("def __getattr__(name): ...\n", encoding="utf-8")
+    os.utime(tmp_path / "here.py", (1, 1))
+
+    assert names("def C(a): ...\n") == ["a"]
+    assert names("def C(a, b): ...\n") == ["a", "b"]

@@ -83,6 +83,10 @@ MODULES = {
     "hub_models": "def load(name, **kwargs): ...\n",
     "elsewhere": "from nowhere.at_all import *\n",
     "src.sized": SIZED,
+    "src.systems": (
+        "from espnet3.systems.asr.system import ASRSystem\nclass Own(ASRSystem):\n"
+        "    def average_weights(self, count): ...\n    def prepare_list(self, size=3): ...\n"
+    ),
     "src.reading": (
         "def write_model(training_config, config):\n"
         "    path = config.path\n    size = config.get('size', 3)\n    tag = training_config.exp_tag\n"

@@ -77,6 +77,7 @@ RULES: tuple[Rule, ...] = (
     stages.runs_and_workload,
     stages.same_folder,
     stages_functions.function_key,
+    stages_functions.method_arguments,
     *providers.FORWARD_RULES,
     *providers_setup.SETUP_RULES,
     *providers_hooks.HOOK_RULES,

@@ -29,7 +29,7 @@ from esp3c.ir import (
 )
 from esp3c.python import types as p
 from esp3c.python.find import Status
-from esp3c.python.model import Class, Function
+from esp3c.python.model import Class
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
 from esp3c.record import record
@@ -188,16 +188,8 @@ def _call_verdict(call: Call, reading: Reader) -> Verdict:
         if positional is None or (number < positional and bound.parameter.kind in {"plain", "positional"}):
             continue
         missing.append(bound)
-    later = node.partial or _made_later(call, reading)
-    absent = () if later or made.why else tuple(missing)
+    absent = () if node.partial or made.why else tuple(missing)
     return Verdict(node.head, node.target.path, made, arguments, absent, call)
-
-
-def _made_later(call: Call, reading: Reader) -> bool:
-    """Whether ESPnet3 makes a partial function of a call: of a transform that is a function, in the data of training."""
-    if call.role is None or not call.role.made_later or call.config is None or call.config.kind != "training":
-        return False
-    return isinstance(reading.find(call.node.target.path).definition, Function)
 
 
 def _positional(node: CallNode) -> int | None:
@@ -363,7 +355,7 @@ def _of_default(text: str | None, *, exactly: bool = False) -> p.Type:
                 return p.Basic("int" if isinstance(value, int) else "float")
             numbers = p.union(p.Basic("float"), none)
             # `kernel = 3` may be `[3, 5]` as well.
-            return p.union(numbers, p.Items(p.Unknown("any item fits"), "list"))
+            return p.union(numbers, p.Fixed((p.Basic("float"),) * 2), p.Fixed((p.Basic("float"),) * 3))
         case str():
             return p.Basic("str") if exactly else p.union(p.Basic("str"), none, p.Callable())
         case _:

@@ -58,6 +58,19 @@ _NOUNS = ("alignment", "alignments", "tokenizer", "stats", "statistics", "infere
           "export", "exporter", "preparation", "conversion", "model", "dataset", "labels", "features")  # fmt: skip
 _VERBS = frozenset({"export", "prepare", "train", "convert", "extract", "build", "create", "infer", "measure", "collect", "pack",
                     "upload", "download", "evaluate", "check", "split", "merge", "compute", "generate", "make", "write"})  # fmt: skip
+
+
+def _verb_of(word: str) -> str | None:
+    """The verb that a word is a form of: `export` of `exported` and `exporting`."""
+    for ending in ("ed", "ing", "d", "er", "s"):
+        stem = word.removesuffix(ending)
+        if stem != word and word not in _VERBS:
+            for each in (stem, stem + "e"):
+                if each in _VERBS:
+                    return each
+    return None
+
+
 _RESERVED = ("exp_dir", "stage_log_dirs", "all", "run_with_config")
 
 
@@ -105,7 +118,10 @@ def stage_is_verb(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """
     for stage in recipe.stages:
         words = stage.name.split("_")
-        if stage.name in _NOUNS:
+        verb = _verb_of(words[0])
+        if verb is not None:
+            better = "_".join((verb, *words[1:]))
+        elif stage.name in _NOUNS:
             better = f"prepare_{stage.name}"
         elif len(words) > 1 and words[-1] in _VERBS and words[0] not in _VERBS:
             better = "_".join((words[-1], *words[:-1]))
@@ -190,14 +206,21 @@ def stage_order(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     Nothing infers before it trains, or measures before it infers.
     """
-    position = {stage.name: index for index, stage in enumerate(recipe.stages)}
-    for stage in recipe.stages:
-        known = KNOWN_STAGES.get(stage.name)
-        if known is None or not isinstance(stage.runs, Use | None):
-            continue
-        late = [name for name in known.after if position.get(name, -1) > position[stage.name]]
+    places: dict[str, list[int]] = {}
+    for index, stage in enumerate(recipe.stages):
+        name = _built_in(stage)
+        if name is not None:
+            places.setdefault(name, []).append(index)
+    for index, stage in enumerate(recipe.stages):
+        known = KNOWN_STAGES.get(_built_in(stage) or "")
+        # With several trainings, one that comes before is enough.
+        late = [
+            name
+            for name in (known.after if known is not None else ())
+            if name in places and all(place > index for place in places[name])
+        ]
         if late:
-            other = next(each for each in recipe.stages if each.name == late[0])
+            other = recipe.stages[places[late[0]][0]]
             yield Diagnostic(
                 code_of(stage_order),
                 f"`{stage.name}` runs before {all_of(late)}",
@@ -343,7 +366,7 @@ def same_folder(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             if folder is None:
                 continue
             before = folders.setdefault(folder, stage)
-            if before is not stage and before.needs[:1] != stage.needs[:1]:
+            if before is not stage:
                 yield Diagnostic(
                     code_of(same_folder),
                     f"`{before.name}` and `{stage.name}` write the same experiment folder",

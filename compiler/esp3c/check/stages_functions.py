@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from itertools import permutations
 
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Label, code_of, explained
-from esp3c.ir import CallNode, Config, LinkNode, MapNode, Node, PythonNode, Recipe, Stage, at, strip
+from esp3c.ir import CallNode, Config, LinkNode, MapNode, Node, PythonNode, Recipe, Stage, Use, at, strip
 from esp3c.python.find import Status
 from esp3c.python.model import Function
-from esp3c.python.reader import Reader, reader
+from esp3c.python.reader import Found, Reader, reader
+from esp3c.record import changed
 from esp3c.schema.blocks import CONFIGS, OWN, SCAFFOLD_NAMES
 from esp3c.source import Span
-from esp3c.suggest import did_you_mean
+from esp3c.suggest import all_of, did_you_mean
 from esp3c.world import Module, World
+
+MOST_SWAPPED = 4
+"""Of how many configs every order is tried."""
+
+DEEPEST = 3
+"""How many functions deep a config is followed that is handed on."""
 
 _TOLERANT = frozenset({"get", "pop", "setdefault", "keys", "items", "values", "copy", "update"})
 
@@ -32,6 +40,15 @@ def function_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     reading = reader(world)
     for stage in recipe.stages:
         told: set[tuple[str, ...]] = set()
+        better = _better_order(recipe, stage, reading)
+        if better is not None:
+            yield Diagnostic(
+                code_of(function_key),
+                f"stage `{stage.name}` reads of each config what another one has",
+                Label(stage.requires[0].span.to(stage.requires[-1].span), f"write `requires {', '.join(better)}`"),
+                help=("the function gets its configs in the order of `requires`",),
+            )
+            continue
         for config, keys, label in _reads(recipe, stage, reading):
             missing = _missing(config, keys)
             if missing is None or keys[:missing] in told:
@@ -46,6 +63,20 @@ def function_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(span, near or "missing in this block"),
                 secondary=(Label(stage.name_span, "this stage reads it"), *((label,) if label is not None else ())),
             )
+
+
+def _better_order(recipe: Recipe, stage: Stage, reading: Reader) -> tuple[str, ...] | None:
+    """Another order of a stage's configs in which its function finds all that it reads, where this one has none of it."""
+    given = tuple(use.name for use in stage.requires)
+    if not 2 <= len(given) <= MOST_SWAPPED or _lacking(recipe, stage, reading, given) < 1:
+        return None
+    others = [each for each in permutations(given) if each != given and not _lacking(recipe, stage, reading, each)]
+    return others[0] if len(others) == 1 else None
+
+
+def _lacking(recipe: Recipe, stage: Stage, reading: Reader, order: tuple[str, ...]) -> int:
+    swapped = changed(stage, requires=tuple(Use(name, stage.name_span) for name in order))
+    return sum(_missing(config, keys) is not None for config, keys, _ in _reads(recipe, swapped, reading))
 
 
 def _reads(recipe: Recipe, stage: Stage, reading: Reader) -> Iterator[tuple[Config, tuple[str, ...], Label | None]]:
@@ -71,10 +102,65 @@ def _reads(recipe: Recipe, stage: Stage, reading: Reader) -> Iterator[tuple[Conf
         roots = {("self", f"{name}_config"): name for name in recipe.configs}
     else:
         return
-    for keys, config, node in _chains(reading, module, function, roots):
-        if config in recipe.configs:
-            span = reading.span(module, node.lineno, node.col_offset, (node.end_col_offset or 0) - node.col_offset)
+    made = {each.name for each in recipe.stages if each.workload is not None}
+    for keys, config, node, where in _followed(reading, module, function, roots, 0):
+        if config in recipe.configs and keys[0] not in made:
+            span = reading.span(where, node.lineno, node.col_offset, (node.end_col_offset or 0) - node.col_offset)
             yield recipe.configs[config], keys, Label(span, "read here") if span is not None else None
+
+
+def _followed(
+    reading: Reader, module: Module, function: Function, roots: dict[tuple[str, ...], str], depth: int
+) -> Iterator[tuple[tuple[str, ...], str, ast.expr, Module]]:
+    """What a function reads of its configs, and what the functions read that it hands them on to, whole."""
+    for keys, config, node in _chains(reading, module, function, roots):
+        yield keys, config, node, module
+    body = reading.body(module, function) if depth < DEEPEST else None
+    if body is None:
+        return
+    for call in ast.walk(body):
+        if not isinstance(call, ast.Call):
+            continue
+        handed = [(position, _parts(each)) for position, each in enumerate(call.args)]
+        named = [(each.arg, _parts(each.value)) for each in call.keywords if each.arg]
+        if not any(parts in roots for _, parts in (*handed, *named)):
+            continue
+        found = _called(reading, module, body, call.func)
+        if found is None:
+            continue
+        inner_module, inner = found
+        names = [each.name for each in inner.parameters if each.kind in {"plain", "positional"}]
+        inside: dict[tuple[str, ...], str] = {}
+        for position, parts in handed:
+            if parts in roots and position < len(names):
+                inside[(names[position],)] = roots[parts]
+        for name, parts in named:
+            if parts in roots and name is not None:
+                inside[(name,)] = roots[parts]
+        yield from _followed(reading, inner_module, inner, inside, depth + 1)
+
+
+def _called(
+    reading: Reader, module: Module, body: ast.FunctionDef | ast.AsyncFunctionDef, callee: ast.expr
+) -> tuple[Module, Function] | None:
+    """The function of the recipe's own that a call in a function means, also where it is imported inside."""
+    parts = _parts(callee)
+    if parts is None or parts[0] == "self":
+        return None
+    path = ".".join(parts)
+    for each in ast.walk(body):
+        if isinstance(each, ast.ImportFrom) and not each.level and each.module:
+            for alias in each.names:
+                if (alias.asname or alias.name) == parts[0]:
+                    return _own(reading.find(".".join((each.module, alias.name, *parts[1:]))))
+    return _own(reading.resolve(module, path))
+
+
+def _own(found: Found) -> tuple[Module, Function] | None:
+    """A function of the recipe's own Python."""
+    if not isinstance(found.definition, Function) or found.module is None or not found.module.local or found.owner:
+        return None
+    return found.module, found.definition
 
 
 def _chains(
@@ -153,8 +239,7 @@ def _missing(config: Config, keys: tuple[str, ...]) -> int | None:
             return None
         node = inside.get(key)
         if node is None:
-            # `self.training_config.name`, of a well-known config: ESPnet3 may bring a default that is not known here.
-            return position if position or not config.kind else None
+            return position
     return None
 
 
@@ -168,3 +253,35 @@ def _block(config: Config, keys: tuple[str, ...]) -> tuple[MapNode, Span]:
             break
         block, span = inside, entry.key_span
     return block, span
+
+
+@explained("ESP0611", "a stage's method takes arguments")
+def method_arguments(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A stage is a method of the recipe's own System, and takes more than `self`.
+
+        class DigitsSystem(ASRSystem):
+            def average_weights(self, count): ...
+
+    Stages are called with nothing. What they need is in their configs: `self.training_config.average_weights.count`.
+    """
+    reading = reader(world)
+    for stage in recipe.stages:
+        if stage.runs is not None or stage.workload is not None or recipe.system is None:
+            continue
+        method = reading.method(recipe.system.path, stage.name)
+        if method is None or not method.module.local or method.function.decorators:
+            continue
+        needed = [
+            each
+            for each in method.function.parameters[1:]
+            if each.default is None and each.kind in {"plain", "keyword"}
+        ]
+        if needed:
+            first = needed[0]
+            span = reading.span(method.module, first.line, first.column, len(first.name))
+            yield Diagnostic(
+                code_of(method_arguments),
+                f"stage `{stage.name}` is called without arguments, and its method takes {all_of(each.name for each in needed)}",
+                Label(stage.name_span, "a stage reads its settings from its configs"),
+                secondary=(Label(span, "its parameter"),) if span is not None else (),
+            )

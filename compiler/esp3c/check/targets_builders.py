@@ -96,11 +96,12 @@ def _against_methods(reading: Reader, found: Found, head: Span, arguments: MapNo
         if method is None or method.owner == BUILDER:
             continue
         parameters = [each for each in method.function.parameters if each.name != "self"]
-        if any(each.kind == "kwargs" for each in parameters) or method.function.decorators:
+        if method.function.decorators:
             continue
+        takes_all = any(each.kind == "kwargs" for each in parameters)
         names = [each.name for each in parameters if each.kind in {"plain", "keyword"}]
         for entry in arguments.entries:
-            if entry.name in names or entry.name in reported:
+            if takes_all or entry.name in names or entry.name in reported:
                 continue
             reported.add(entry.name)
             near = nearest(entry.name, [each for each in names if each not in given])
@@ -121,7 +122,7 @@ def _against_methods(reading: Reader, found: Found, head: Span, arguments: MapNo
             needed = each.default is None and each.kind in {"plain", "keyword"} and each.name not in _ADDED
             if needed and each.name not in given and each.name not in reported:
                 reported.add(each.name)
-                if any(nearest(entry, [each.name]) for entry in given if entry not in names):
+                if any(nearest(entry, [each.name]) for entry in given if entry not in names) and not takes_all:
                     continue
                 span = reading.span(method.module, each.line, each.column, len(each.name))
                 yield Diagnostic(

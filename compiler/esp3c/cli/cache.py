@@ -51,10 +51,10 @@ class Cache:
                 entry = handle.read(MAX_ENTRY + 1000)
                 if time.time() - os.fstat(handle.fileno()).st_mtime > PRUNE_SECONDS:
                     os.utime(handle.fileno())
+            head, _, data = entry.partition(b"\n")
+            return data if head == self._head(kind, key, data) else None
         except (OSError, ValueError):
             return None
-        head, _, data = entry.partition(b"\n")
-        return data if head == self._head(kind, key, data) else None
 
     def put(self, kind: str, key: str, data: bytes) -> None:
         """Keeps bytes under a kind, which is a plain word, and a key, which is any text. May silently do nothing."""

@@ -8,13 +8,13 @@ than before is left out. The file is replaced as a whole, with its mode, and onl
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esp3c.cli.common import Failure
+from esp3c.cli.replacing import put
 from esp3c.diagnostics import Diagnostic, Edit, Severity
 from esp3c.record import record
 from esp3c.source import Source
@@ -76,30 +76,12 @@ def replace(path: Path, before: str, after: str) -> None:
     Raises:
         Failure: the file does not hold `before` any more, or cannot be written.
     """
-    import tempfile
-
-    target = Path(os.path.realpath(path))
     try:
-        data = target.read_bytes()
+        data = path.read_bytes()
         mark = _MARK if data.startswith(_MARK) else b""
-        if data.removeprefix(_MARK) != before.encode("utf-8"):
+        same = data.removeprefix(_MARK) == before.encode("utf-8")
+        if not same or not put(path, mark + after.encode("utf-8"), data):
             raise Failure(f"{path} was changed while it was checked; nothing was written")
-        descriptor, beside = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".new", dir=target.parent)
-        try:
-            with open(descriptor, "wb") as handle:
-                handle.write(mark + after.encode("utf-8"))
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.chmod(beside, target.stat().st_mode & 0o7777)
-            os.replace(beside, target)
-        except BaseException:
-            os.unlink(beside)
-            raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from esp3c.cli.common import Failure, fail, printable, show, wants_color
+from esp3c.cli.replacing import put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -144,9 +143,11 @@ def _file(path: str, check: bool, diff: bool) -> bool:
         print(printable(f"would format {path}"))
     else:
         try:
-            _replace(target, path, data, text.encode("utf-8"))
+            written = put(target, text.encode("utf-8"), data)
         except OSError as error:
             raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
+        if not written:
+            raise Failure(f"{path} was changed by somebody else meanwhile, and was left as it is; run esp3c fmt again")
         print(printable(f"formatted {path}"))
     return True
 
@@ -208,28 +209,3 @@ def _show_diff(old: str, new: str, shown: str, stream: TextIO) -> None:
         stream.write(line + "\n")
         if not whole:
             stream.write("\\ No newline at end of file\n")
-
-
-def _replace(target: Path, shown: str, old: bytes, new: bytes) -> None:
-    """Puts the new text in the place of the old one: both are never gone, whenever the process ends."""
-    status = target.stat()
-    if not status.st_mode & 0o222 or not os.access(target, os.W_OK):
-        raise Failure(f"{shown} is write-protected")
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(new)
-            stream.flush()
-            os.fchmod(stream.fileno(), stat.S_IMODE(status.st_mode))
-            os.fsync(stream.fileno())
-        if target.read_bytes() != old:
-            raise Failure(f"{shown} was changed by somebody else meanwhile, and was left as it is; run esp3c fmt again")
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

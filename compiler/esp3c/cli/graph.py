@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esp3c.cli.common import Failure, add_recipe, add_set, fail, load, show
+from esp3c.cli.replacing import put
 
 if TYPE_CHECKING:
     from esp3c.graph.model import Graph
@@ -115,18 +114,7 @@ def _write(path: Path, data: bytes) -> None:
     Raises:
         Failure: the disk refused.
     """
-    name = ""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
+        put(path, data)
     except OSError as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
         raise Failure(f"cannot write {path}: {error.strerror or error}") from error

@@ -42,7 +42,10 @@ class RecordingWorld:
         return self._world.source(module)
 
     def stub(self, module: Module) -> Module | None:
-        return self._world.stub(module)
+        found = self._world.stub(module)
+        if found is not None:
+            self.places.add(found.place)
+        return found
 
     def has(self, path: str) -> bool | None:
         self.places.add(os.path.join(self._world.recipe_dir, path))

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from esp3c.emit.nodes import YList, YMap, YNode, YScalar
 from esp3c.ir import CallNode, CarriedNode, DatasetNode, ListNode, MapNode, Node, ParallelNode, PythonNode, Recipe
 
-LOOKUPS = frozenset({"hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object"})
+LOOKUPS = frozenset(
+    f"hydra.utils.{name}" for name in ("get_class", "get_method", "get_object", "get_static_method")
+)  # fmt: skip
 
 _NAMING = frozenset({"_target_", "data_src", "func", "output_fn", "provider", "runner", "task"})
 """Keys whose text is a path that ESPnet3 imports."""

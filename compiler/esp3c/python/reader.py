@@ -110,6 +110,18 @@ class Reader:
         return self._contents[module.name]
 
     def _read(self, module: Module) -> Contents | None:
+        contents = self._written(module)
+        if contents is None or not contents.lazy or contents.error is not None:
+            return contents
+        # A module that makes its names when it runs may say in a stub beside it what they are.
+        stub = self.world.stub(module)
+        described = self._written(stub) if stub is not None else None
+        if described is None or described.error is not None:
+            return contents
+        return changed(described, lazy=False)
+
+    def _written(self, module: Module) -> Contents | None:
+        """What stands in one file."""
         if module.kind is not ModuleKind.SOURCE:
             return None
         kept = self.world.recall(module)
@@ -122,19 +134,8 @@ class Reader:
         self._characters += len(source.text)
         package = module.place.replace("\\", "/").rpartition("/")[2].startswith("__init__.")
         contents = contents_of(module.name, source.text, package=package)
-        if contents.lazy and contents.error is None:
-            contents = self._from_stub(module, contents, package)
         self.world.remember(module, pack(contents))
         return contents
-
-    def _from_stub(self, module: Module, contents: Contents, package: bool) -> Contents:
-        """A module that makes its names when it runs may say in a stub beside it what they are."""
-        stub = self.world.stub(module)
-        source = self.world.source(stub) if stub is not None else None
-        described = contents_of(module.name, source.text, package=package) if source is not None else None
-        if described is None or described.error is not None:
-            return contents
-        return changed(described, lazy=False)
 
     def names(self, module: Module) -> list[str]:
         """The names that a module has, with those that it takes over by `from x import *`."""
@@ -325,9 +326,31 @@ class Reader:
                     if each.name == rest[0]:
                         value = Value(each.name, each.annotation, each.value, each.line, each.column)
                         return Found(path, found.module, value, base)
-        if not bases.complete or bases.paths[-1] in STOPS or node.decorators or node.keywords:
+        if not bases.complete or node.decorators or node.keywords or self._in_a_stop(bases, rest[0]):
             return Found(path, module, None, why=f"`{owner}` may get `{rest[0]}` when it runs")
         return Found(path, module, None)
+
+    def _in_a_stop(self, bases: Bases, name: str) -> bool:
+        """Whether a base that is known by name only has a member, or is not there to be asked."""
+        for path in bases.paths:
+            if path not in STOPS or path in {
+                "object",
+                "builtins.object",
+                "abc.ABC",
+                "typing.Generic",
+                "typing.Protocol",
+            }:
+                continue
+            found = self.find(path)
+            if not isinstance(found.definition, Class):
+                return True
+            members = {
+                *(each.name for each in found.definition.methods),
+                *(each.name for each in found.definition.attributes),
+            }
+            if name in members or found.definition.keywords or found.definition.decorators:
+                return True
+        return False
 
     def resolve(self, module: Module, text: str) -> Found:
         """What a dotted name means inside a module."""

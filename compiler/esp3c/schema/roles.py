@@ -11,7 +11,6 @@ class Role:
 
     `kinds` are the classes of which it must be one (none: anything); `supplied` the arguments that ESPnet3 hands over
     itself; `called`: the object is called later, so that a function made ready by `partial` stands here as well.
-    `made_later`: a call of a function is turned into a partial one where training makes its data.
     `ahead` is how many arguments ESPnet3 gives it by position. `inner` names arguments that hold more of a role: a
     scheduler of schedulers hands its optimizer to each.
     """
@@ -20,7 +19,6 @@ class Role:
     kinds: tuple[str, ...] = ()
     supplied: tuple[str, ...] = ()
     called: bool = False
-    made_later: bool = False
     ahead: int = 0
     inner: tuple[tuple[str, str], ...] = ()
 
@@ -52,8 +50,8 @@ ROLES = {
         Role("a model for inference", called=True),
         Role("a metric", (METRIC,)),
         Role("a DatasetBuilder", (BUILDER,)),
-        Role("a transform", called=True, made_later=True),
-        Role("a preprocessor", called=True, made_later=True),
+        Role("a transform", called=True),
+        Role("a preprocessor", called=True),
         Role("a collate function", called=True),
         Role("a runner", supplied=("provider",), ahead=1),
         Role("a provider", ahead=2),
