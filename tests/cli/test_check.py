@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from esp3c import pipeline
 from esp3c.check.account import Account, Unchecked
 from esp3c.cli.check import EPILOG
 from esp3c.cli.fixing import Fixed, fix_all
@@ -29,7 +30,7 @@ from esp3c.pipeline import Result
 from esp3c.record import changed
 from esp3c.source import Source, Span
 from esp3c.syntax.errors import unexpected
-from support.fixtures import compile_text
+from support.fixtures import WORLD, compile_text
 
 ESP3C = [sys.executable, "-m", "esp3c.cli.main"]
 GOOD = """\
@@ -282,6 +283,14 @@ def test_a_fix_after_which_the_text_parses_worse_is_left_out() -> None:
 
     assert fixed.source.text == "bad two"
     assert [each.message for each in fixed.done] == ["one"]
+
+
+def test_a_fix_that_does_not_help_is_not_made_again_and_again() -> None:
+    text = 'let a = [\n  [1, cer", "min"],  # "quoted"\n  ["cer", 3],\n]\n'
+
+    fixed = fix_all(Source("r.esp", text), lambda source: pipeline.compile(source, WORLD), lambda _: True)
+
+    assert fixed.source.text.count(",") <= text.count(",") + 2
 
 
 def test_fixes_that_overlap_take_turns_and_two_that_undo_each_other_end() -> None:

@@ -11,7 +11,8 @@ import pytest
 from esp3c.emit.files import Layout
 from esp3c.pipeline import compile
 from esp3c.source import Source
-from support.fixtures import FIXTURES, WORLD
+from esp3c.world import MemoryWorld
+from support.fixtures import FIXTURES, MODULES, WORLD
 
 WHOLE = (FIXTURES / "ok" / "whole_language.esp").read_text(encoding="utf-8")
 SYSTEM = "recipe r { system = espnet3.systems.asr.system.ASRSystem }\n"
@@ -69,9 +70,15 @@ def test_where_a_target_may_stand() -> None:
 
 @pytest.mark.parametrize("function", ["get_class", "get_method", "get_object", "get_static_method"])
 def test_of_a_look_up_what_it_gives_is_listed(function: str) -> None:
+    world = MemoryWorld({**MODULES, "hydra.utils": f"def {function}(path): ...\n"})
     made = f'config own {{ part = hydra.utils.{function}(path = "src.text.CharTokens") }}\n'
+    source = Source("recipe.esp", SYSTEM + made + "stages { go requires own runs src.stages.export_onnx }")
 
-    assert "src.text.CharTokens" in targets(SYSTEM + made + "stages { go requires own runs src.stages.export_onnx }")
+    result = compile(source, world, (), Layout("recipe.esp"))
+
+    [run] = [each.text for each in result.files if each.path == "run.py"]
+    assert "src.text.CharTokens" in run
+    assert "hydra.utils" not in run
 
 
 def test_what_is_set_for_a_run_is_named_too() -> None:

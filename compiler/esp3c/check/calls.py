@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from esp3c.check.blocks import all_values, walk_blocks
+from esp3c.check.sources import written_entries
 from esp3c.check.values import Comparing, Doubt, Misfit
 from esp3c.ir import (
     CallNode,
@@ -32,7 +33,7 @@ from esp3c.python.find import Status
 from esp3c.python.model import Class
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
-from esp3c.record import record
+from esp3c.record import changed, record
 from esp3c.schema import types as t
 from esp3c.schema.roles import LIFECYCLE, MODULE, ROLES, Role
 from esp3c.source import Span
@@ -97,6 +98,9 @@ def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
         verdict = _dataset_verdict(recipe, config, use, reading)
         if verdict is not None:
             yield verdict
+    for config, module, span, arguments in written_entries(recipe):
+        if isinstance(reading.find(f"{module}.Dataset").definition, Class):
+            yield _class_verdict(f"{module}.Dataset", span, arguments, config, reading)
     for dataset in recipe.datasets.values():
         verdict = _builder_verdict(dataset, reading)
         if verdict is not None:
@@ -211,18 +215,18 @@ def _dataset_verdict(recipe: Recipe, config: Config, use: DatasetNode, reading: 
     found = reading.find(target.target.path)
     if not isinstance(found.definition, Class):
         return None
-    made = signature(reading, target.target.path)
+    verdict = _class_verdict(target.target.path, use.head, use.arguments, config, reading)
+    return changed(verdict, missing=()) if use.positional else verdict
+
+
+def _class_verdict(path: str, head: Span, given: MapNode, config: Config, reading: Reader) -> Verdict:
+    """Arguments that reach a dataset's class as they stand in the YAML."""
+    made = signature(reading, path)
     comparing = Comparing(reading, _follow(config), paths_are_text=True)
-    arguments = tuple(
-        _argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in use.arguments.entries
-    )
-    given = {entry.name for entry in use.arguments.entries}
-    missing = tuple(
-        bound
-        for bound in made.parameters
-        if bound.required and bound.name not in given and not made.why and not use.positional
-    )
-    return Verdict(use.head, target.target.path, made, arguments, missing)
+    arguments = tuple(_argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in given.entries)
+    names = {entry.name for entry in given.entries}
+    missing = tuple(bound for bound in made.parameters if bound.required and bound.name not in names and not made.why)
+    return Verdict(head, path, made, arguments, missing)
 
 
 def of_wrong_kind(reading: Reader, verdict: Verdict) -> bool:

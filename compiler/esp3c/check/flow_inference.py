@@ -21,6 +21,7 @@ from esp3c.check.flow_base import (
 )
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of, plain_function
 from esp3c.check.flow_items import Datasets, TestSet
+from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import ORIGIN, Step, class_place, makes_no_dict, missing_read, said
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Scalar
@@ -187,14 +188,14 @@ def _call_model(flow: Flow, model: CallNode, keys: list[tuple[str, Span]]) -> No
 
 def _called(flow: Flow, model: CallNode) -> Target | None:
     """What calling the model runs: its `__call__`, or the `forward` of a torch module."""
-    found = flow.reader.find(model.target.path)
-    if not isinstance(found.definition, Class):
+    made = made_by(flow.reader, model.target.path)
+    if not made:
         return None
-    if flow.reader.is_a(found.path, (MODULE,)):
-        method = flow.reader.method(found.path, "__call__")
+    if flow.reader.is_a(made, (MODULE,)):
+        method = flow.reader.method(made, "__call__")
         if method is None or method.owner == MODULE:
-            return method_of(flow.reader, found.path, "forward")
-    return method_of(flow.reader, found.path, "__call__")
+            return method_of(flow.reader, made, "forward")
+    return method_of(flow.reader, made, "__call__")
 
 
 # -- outputs ------------------------------------------------------------------------------------------------------------

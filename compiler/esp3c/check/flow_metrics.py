@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from esp3c.check.flow_base import (
     Flow,
@@ -203,22 +203,32 @@ def _own_fields(flow: Flow, path: str) -> dict[str, str | None]:
     node = flow.reader.body(target.module, target.function)
     if node is None or _sets(node, "inputs") or flow.reader.method(path, "inputs") is not None:
         return {}
-    kept: set[str] = set()
-    for statement in node.body:
-        match statement:
-            case ast.Assign(
-                targets=[ast.Attribute(value=ast.Name(id="self"), attr=attribute)], value=ast.Name(id=name)
-            ):
-                if attribute == name and name.endswith("_key") and _sets(node, name) == 1:
-                    kept.add(name)
-            case _:
-                continue
+    kept = {name for name in _kept(node) if name.endswith("_key") and _sets(node, name) == 1}
     found: dict[str, str | None] = {}
     for each in target.parameters:
         if each.name in kept:
             default = ast.literal_eval(each.default) if each.default is not None and each.default[:1] in "'\"" else None
             found[each.name] = default if isinstance(default, str) else None
     return found
+
+
+def _kept(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """The parameters that become attributes of their own name: `self.a = a`, also several at once."""
+    for statement in node.body:
+        pairs: list[tuple[ast.expr, ast.expr]] = []
+        match statement:
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                pairs = list(zip(targets, values, strict=False)) if len(targets) == len(values) else []
+            case ast.Assign(targets=[target], value=value) | ast.AnnAssign(target=target, value=ast.expr() as value):
+                pairs = [(target, value)]
+            case _:
+                continue
+        for target, value in pairs:
+            match target, value:
+                case ast.Attribute(value=ast.Name(id="self"), attr=attribute), ast.Name(id=name) if attribute == name:
+                    yield name
+                case _:
+                    continue
 
 
 def _sets(node: ast.AST, name: str) -> int:

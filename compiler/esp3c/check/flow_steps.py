@@ -14,6 +14,7 @@ from esp3c.check.flow_functions import (
     place_of,
     plain_function,
 )  # fmt: skip
+from esp3c.check.flow_made import made_by
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Node
 from esp3c.python.bodies import Outcome
@@ -63,6 +64,8 @@ def step_of(flow: Flow, node: Node, role: str, counts: tuple[int, ...]) -> Step:
                 )
         case Function():
             target = _function(flow, node, definition, role)
+            made = made_by(reader, path) if target is None and isinstance(node, CallNode) and not node.partial else ""
+            target = method_of(reader, made, "__call__") if made else target
         case _:
             target = None
     if target is None:

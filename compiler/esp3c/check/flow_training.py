@@ -18,12 +18,12 @@ from esp3c.check.flow_base import (
 )
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, parameter_place, place_of
 from esp3c.check.flow_items import Datasets
+from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import ORIGIN, missing_read, no_dict, said, step_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node
 from esp3c.python.bodies import Outcome
 from esp3c.python.body_values import Dict, Entry, Kind, Leaf, Listing, Several, Value
-from esp3c.python.model import Class
 from esp3c.schema.blocks import DATALOADER, LOADER, TRAINING
 from esp3c.schema.contracts import COLLATES, COMMON_COLLATE, DEFAULT_COLLATE, Collate
 from esp3c.suggest import did_you_mean
@@ -114,7 +114,7 @@ def _default(items: Items) -> Items:
 def _collated(flow: Flow, config: Config, node: Node, items: Items) -> Items:
     """What a batch holds."""
     if isinstance(node, CallNode):
-        path = flow.reader.find(node.target.path).path
+        path = made_by(flow.reader, node.target.path) or flow.reader.find(node.target.path).path
         own = flow.reader.method(path, "__call__")
         bases = flow.reader.bases(path).paths
         known = COLLATES.get(path)
@@ -201,10 +201,8 @@ def _taken(flow: Flow, node: CallNode, items: Items, collate: Collate, batch: It
 
 def forward_of(flow: Flow, model: CallNode) -> Target | None:
     """The `forward` of a model's class."""
-    found = flow.reader.find(model.target.path)
-    if not isinstance(found.definition, Class):
-        return None
-    return method_of(flow.reader, found.path, "forward")
+    made = made_by(flow.reader, model.target.path)
+    return method_of(flow.reader, made, "forward") if made else None
 
 
 def _call_model(flow: Flow, model: CallNode, target: Target, batch: Items, *, has_collate: bool) -> None:

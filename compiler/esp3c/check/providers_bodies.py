@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from esp3c.check.flow_functions import Target
+from esp3c.check.flow_made import made_by
 from esp3c.python.body_kinds import dotted
 from esp3c.python.model import Class
 from esp3c.python.reader import Reader
@@ -51,7 +52,8 @@ def _of_the_item(call: ast.Call, names: set[str]) -> bool:
 
 def _is_model(reader: Reader, target: Target, name: str) -> bool:
     """Whether a name is a torch module that holds weights: one of the recipe's own, or a layer of torch's."""
-    found = reader.resolve(target.module, name)
+    made = made_by(reader, reader.resolve(target.module, name).path)
+    found = reader.find(made)
     if not isinstance(found.definition, Class) or found.module is None:
         return False
     if not found.module.local and not found.path.startswith(_LAYERS):

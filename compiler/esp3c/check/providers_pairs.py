@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from esp3c.check.flow_base import follow, is_null
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of, scope_of
+from esp3c.check.flow_made import made_by
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Recipe, strip
 from esp3c.python.bodies import Outcome, interpret_local
@@ -84,7 +85,7 @@ def _part(reader: Reader, config: Config | None, node: Node | None) -> Part | No
         return None
     match node:
         case CallNode(partial=False):
-            found = reader.find(node.target.path)
+            found = reader.find(made_by(reader, node.target.path) or node.target.path)
             span, settings = node.head, node.arguments
         case PythonNode():
             found = reader.find(node.target.path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from esp3c.check.sources import written_entries
 from esp3c.check.targets import short
 from esp3c.check.targets_objects import abstract_methods, definition_label
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import CallNode, MapNode, PythonNode, Recipe, strip
 from esp3c.python.find import Lookup, Status
-from esp3c.python.model import Class, Function
+from esp3c.python.model import Class, Function, Parameter
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.schema.roles import BUILDER, LIFECYCLE
 from esp3c.source import Span
@@ -86,6 +87,28 @@ def builder_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             arguments = value.arguments if isinstance(value, CallNode) else MapNode((), value.span)
             head = value.head if isinstance(value, CallNode) else value.span
             yield from _against_methods(reading, found, head, arguments)
+    yield from _written_out(recipe, reading)
+
+
+def _written_out(recipe: Recipe, reading: Reader) -> Iterator[Diagnostic]:
+    """`create_dataset { … }` as ESPnet3's YAML has it, for the builder of the one module that the entries name."""
+    training = recipe.configs.get("training")
+    named = training.root.get("create_dataset") if training is not None else None
+    settings = strip(named) if named is not None else None
+    modules = {module for _, module, _, _ in written_entries(recipe)}
+    if training is None or not isinstance(settings, MapNode) or recipe.datasets or len(modules) != 1:
+        return
+    found = reading.find(f"{modules.pop()}.DatasetBuilder")
+    entry = next(each for each in training.root.entries if each.name == "create_dataset")
+    if isinstance(found.definition, Class):
+        taken = {each.name for name in LIFECYCLE for each in _parameters(reading, found, name)}
+        own = tuple(each for each in settings.entries if each.name not in _ADDED or each.name in taken)
+        yield from _against_methods(reading, found, entry.key_span, MapNode(own, settings.span))
+
+
+def _parameters(reading: Reader, found: Found, name: str) -> tuple[Parameter, ...]:
+    method = reading.method(found.path, name)
+    return method.function.parameters if method is not None else ()
 
 
 def _against_methods(reading: Reader, found: Found, head: Span, arguments: MapNode) -> Iterator[Diagnostic]:

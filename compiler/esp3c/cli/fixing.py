@@ -2,8 +2,8 @@
 
 What may be fixed is with the rules: a `Fix` is attached only where there is no doubt of what was meant (`suggest.certain`
 says what that is for a misspelt name). Here they are put into the text: those that do not overlap at once, in the order
-of the file, then the result is checked again, until nothing changes. A fix after which the text has more syntax errors
-than before is left out. The file is replaced as a whole, with its mode, and only if nobody else changed it meanwhile.
+of the file, then the result is checked again, until nothing changes. A fix is left out that does not take away what it is
+for, or after which the text has more syntax errors than before. The file is replaced as a whole, with its mode, and only if nobody else changed it meanwhile.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def fix_all(source: Source, compile: Callable[[Source], Result], takes: Callable
         for attempt in (batch, *([each] for each in batch[:_SINGLY])):
             changed = Source(source.path, _edited(source.text, [edit for each in attempt for edit in _edits(each)]))
             after = compile(changed)
-            if changed.text != source.text and _broken(after) <= _broken(result):
+            if changed.text != source.text and _broken(after) <= _broken(result) and _helps(attempt, result, after):
                 source, result = changed, after
                 done.extend(attempt)
                 break
@@ -122,6 +122,14 @@ def _edited(text: str, edits: Sequence[Edit]) -> str:
 def _broken(result: Result) -> int:
     """How badly a text parses."""
     return sum(each.code.family == "syntax" and each.severity is Severity.ERROR for each in result.diagnostics)
+
+
+def _helps(done: Sequence[Diagnostic], before: Result, after: Result) -> bool:
+    """Whether fixes took away what they are for: a comma behind an open quote is part of the text, and never enough."""
+    names = set(map(_name, done))
+    return sum(_name(each) in names for each in after.diagnostics) < sum(
+        _name(each) in names for each in before.diagnostics
+    )
 
 
 def _name(diagnostic: Diagnostic) -> tuple[str, str]:

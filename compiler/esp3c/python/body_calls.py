@@ -82,16 +82,23 @@ class Calls(Comprehensions):
 
     def given(self, node: ast.Call) -> Given:
         """The arguments, each evaluated once."""
-        starred = [each.value for each in node.args if isinstance(each, ast.Starred)]
-        plain = [each for each in node.args if not isinstance(each, ast.Starred)]
-        values = [self.value(each) for each in plain]
+        held = [self.value(each.value if isinstance(each, ast.Starred) else each) for each in node.args]
         named = {each.arg: self.value(each.value) for each in node.keywords if each.arg is not None}
-        rest = [self.value(each) for each in (*starred, *(each.value for each in node.keywords if each.arg is None))]
-        # A call among them may have led through branches, which make their dicts anew: names are looked at again.
-        values = [self.value(a) if isinstance(a, ast.Name) else v for a, v in zip(plain, values, strict=True)]
-        for each in node.keywords:
-            if each.arg is not None and isinstance(each.value, ast.Name):
-                named[each.arg] = self.value(each.value)
+        rest = [self.value(each.value) for each in node.keywords if each.arg is None]
+        values: list[Value] = []
+        for each, value in zip(node.args, held, strict=True):
+            if isinstance(each, ast.Starred):
+                again = self.value(each.value) if isinstance(each.value, ast.Name) else value
+                if isinstance(again, Several):
+                    values += again.items
+                else:
+                    rest.append(again)
+            else:
+                # A call among them may have led through branches, which make their dicts anew: names are looked at again.
+                values.append(self.value(each) if isinstance(each, ast.Name) else value)
+        for keyword in node.keywords:
+            if keyword.arg is not None and isinstance(keyword.value, ast.Name):
+                named[keyword.arg] = self.value(keyword.value)
         return Given(values, named, rest)
 
     def unread(self, given: Given) -> Value:
