@@ -51,7 +51,8 @@ def compile(source: Source, world: World, overrides: Sequence[Source] = (), layo
         # With a bracket missing, what stands in what is a guess: nothing built on it would help.
         found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
         whole = not (syntactic or overrides)
-        counted = account(recipe, world) if errors.structure_known(syntactic) else Account()
+        wrong = [each.primary.span for each in found if each.severity is Severity.ERROR]
+        counted = account(recipe, world, wrong) if errors.structure_known(syntactic) else Account()
         unsure = [each.span for each in counted.unchecked]
         ignored = apply_ignores(source, [*syntactic, *misspelt, *found], codes, whole=whole, doubtful=unsure)
         diagnostics = tuple(in_order(ignored.kept))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from esp3c.check import (
     flow,
+    flow_paths,
     keys,
     names,
     providers,
+    providers_calls,
     providers_hooks,
     providers_setup,
     publication,
@@ -67,6 +69,7 @@ RULES: tuple[Rule, ...] = (
     targets.wrong_dimension,
     targets.hydra_option,
     *flow.FLOW_RULES,
+    *flow_paths.PATH_RULES,
     stages.unknown_stage,
     stages.stage_name,
     stages.stage_is_verb,
@@ -81,6 +84,7 @@ RULES: tuple[Rule, ...] = (
     *providers.FORWARD_RULES,
     *providers_setup.SETUP_RULES,
     *providers_hooks.HOOK_RULES,
+    *providers_calls.CALL_RULES,
     resources.devices_and_gpus,
     resources.idle_gpus,
     resources.gpus_for_cpu,

@@ -6,14 +6,25 @@ default, a definition that is really there. What is wrong counts as neither; it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from esp3c.check.account import Account, Unchecked
 from esp3c.check.blocks import all_values, walk_blocks
 from esp3c.check.calls import Verdict, verdicts
+from esp3c.check.fits import fits, is_made_at_run_time
 from esp3c.check.flow import proved_links, unchecked_links
 from esp3c.check.targets import short
-from esp3c.ir import CallNode, DatasetNode, MapNode, Node, PythonNode, Recipe, strip
+from esp3c.ir import (
+    BrokenNode,
+    CallNode,
+    DatasetNode,
+    LinkNode,
+    MapNode,
+    Node,
+    PythonNode,
+    Recipe,
+    strip,
+)  # fmt: skip
 from esp3c.python.find import Status
 from esp3c.schema import types as t
 from esp3c.source import Span
@@ -23,8 +34,8 @@ _RESOLVED = frozenset({"over", "sample"})
 """Keys of any type whose values are names that were looked up."""
 
 
-def account(recipe: Recipe, world: World) -> Account:
-    """What is proved of a recipe's values, and what is not."""
+def account(recipe: Recipe, world: World, wrong: Iterable[Span] = ()) -> Account:
+    """What is proved of a recipe's values, and what is not. `wrong` are the places of errors."""
     proved: set[tuple[int, int, int]] = set()
     unchecked: dict[tuple[int, int, int], Unchecked] = {}
     for span, what, why in (*_calls(recipe, world), *_settings(recipe)):
@@ -33,6 +44,7 @@ def account(recipe: Recipe, world: World) -> Account:
             unchecked.setdefault(place, Unchecked(span, what, why))
         else:
             proved.add(place)
+    proved -= {(id(span.source), span.start, span.end) for span in wrong}
     listed = [each for place, each in unchecked.items() if place not in proved]
     listed += unchecked_links(recipe, world)
     in_order = tuple(sorted(listed, key=lambda each: (each.span.source.path, each.span.start)))
@@ -52,14 +64,18 @@ def _settings(recipe: Recipe) -> Iterator[tuple[Span, str, str]]:
             elif isinstance(key.type, t.Anything) and entry.name not in _RESOLVED:
                 yield from _leaves(entry.value, f"`{entry.name}`", "any value may stand here")
             else:
-                yield from _compared(strip(entry.value), entry.value.span)
+                yield from _compared(strip(entry.value), key.type, entry.value.span, f"`{entry.name}`")
 
 
-def _compared(node: Node, span: Span) -> Iterator[tuple[Span, str, str]]:
+def _compared(node: Node, type: t.Type, span: Span, what: str) -> Iterator[tuple[Span, str, str]]:
     if isinstance(node, PythonNode):
         known = node.target.status is Status.FOUND
         yield span, f"`{node.target.path}`", "" if known else node.target.why or "it is not read"
-    elif not isinstance(node, CallNode | MapNode | DatasetNode):
+    elif isinstance(node, LinkNode):
+        yield span, what, "the value of another key is only compared with what that one takes"
+    elif is_made_at_run_time(node):
+        yield span, what, "its value is known when it runs"
+    elif not isinstance(node, CallNode | MapNode | DatasetNode | BrokenNode) and fits(node, type):
         yield span, "", ""
 
 

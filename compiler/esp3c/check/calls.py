@@ -114,6 +114,8 @@ def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
 def calls(recipe: Recipe) -> Iterator[Call]:
     """Every call of a recipe once, with what its place wants."""
     seen: set[int] = set()
+    # A call that a `let` holds is judged where it is used: its place knows what is handed over.
+    placed: set[int] = set()
     owners = [(config, config.root) for config in recipe.configs.values()]
     homes: dict[int, Config] = {}
     for config, root in owners:
@@ -126,13 +128,14 @@ def calls(recipe: Recipe) -> Iterator[Call]:
             for made, role in _with_roles(strip(entry.value), key.type if key is not None else t.ANY):
                 if id(made) not in seen:
                     seen.add(id(made))
+                    placed.add(made.head.start)
                     yield Call(made, role, homes.get(id(made)))
     loose: list[tuple[Config | None, Node]] = [*owners, *((None, each) for _, each in recipe.lets.values())]
     loose += [(None, dataset.settings) for dataset in recipe.datasets.values()]
     loose += [(None, stage.workload) for stage in recipe.stages if stage.workload is not None]
     for owner, root_node in loose:
         for value in all_values(root_node):
-            if isinstance(value, CallNode) and id(value) not in seen:
+            if isinstance(value, CallNode) and id(value) not in seen and (owner or value.head.start not in placed):
                 seen.add(id(value))
                 yield Call(value, None, owner)
 

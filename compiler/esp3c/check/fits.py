@@ -99,7 +99,7 @@ def fits(node: Node, type: t.Type) -> bool:
     if isinstance(node, LinkNode | BrokenNode | Resolver):
         # A link is looked at where its value stands; what is broken is reported already.
         return True
-    if isinstance(node, Text) and len(node.parts) == 1 and _gives_anything(node.parts[0]):
+    if is_made_at_run_time(node):
         return True
     if isinstance(node, CallNode) and node.target.status is Status.ABSENT and "." not in node.target.path:
         # A dataset that is not declared: that is said where it is called.
@@ -134,9 +134,13 @@ def fits(node: Node, type: t.Type) -> bool:
     return True
 
 
-def _gives_anything(part: object) -> bool:
-    """Whether a part of a text is a resolver of which the type is not known: only the environment holds nothing but text."""
-    return isinstance(part, Resolver) and not part.expression.startswith("oc.env:")
+def is_made_at_run_time(node: Node) -> bool:
+    """Whether a value is a resolver of which the type is not known: only the environment holds nothing but text."""
+    match node:
+        case Text(parts=(Resolver(expression=expression),)):
+            return not expression.startswith("oc.env:")
+        case _:
+            return False
 
 
 def _plain_fits(node: Node, kind: str) -> bool:

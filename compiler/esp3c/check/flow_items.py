@@ -8,7 +8,7 @@ from esp3c.check.flow_base import Flow, Items, block_in, clean, follow, hint, is
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of
 from esp3c.check.flow_steps import Step, applied, no_dict, said, step_of
 from esp3c.diagnostics import Label
-from esp3c.ir import CallNode, Config, Dataset, DatasetNode, ListNode, MapNode, Node, SampleField, strip
+from esp3c.ir import CallNode, Config, Dataset, DatasetNode, ListNode, MapNode, Node, PythonNode, SampleField, strip
 from esp3c.python.bodies import Outcome
 from esp3c.python.body_values import Dict, Entry, Kind, Leaf, join_values
 from esp3c.record import record
@@ -16,6 +16,10 @@ from esp3c.schema.blocks import ENTRY, INFERENCE_DATASET, TRAINING_DATASET
 from esp3c.schema.contracts import UTT_ID
 from esp3c.source import Span
 from esp3c.syntax.ast import FieldType
+
+
+OWN_MODULE = "dataset.Dataset"
+"""The class of entries without a `data_src`."""
 
 
 @record
@@ -43,7 +47,7 @@ class Datasets:
 
     def _read(self, dataset: Dataset) -> Items:
         declared = _declared(dataset)
-        found = python_path(_setting(dataset, "class"))
+        found = python_path(_setting(dataset, "class")) or _of_module(_setting(dataset, "source"))
         target = method_of(self.flow.reader, self._class(found[0]), "__getitem__") if found is not None else None
         if target is None or found is None:
             why = "its class is not readable" if found is not None else "it comes from elsewhere"
@@ -52,18 +56,42 @@ class Datasets:
         value = outcome.value
         labels = _returns(self.flow, target, outcome)
         if not isinstance(value, Dict):
-            if not outcome.why and all(no_dict(each.value) for each in outcome.returned):
-                self.flow.say(
-                    "item_is_dict",
-                    f"an item of `{dataset.name}` is no dict: `{target.name}` gives {said(value)}",
-                    Label(found[1], "a dataset of ESPnet3 gives a dict for each item"),
-                    labels,
-                )
+            if self._no_dict(dataset.name, found[1], target, outcome):
                 return Items(None, why="an item is no dict")
             return self._only_declared(dataset, declared, outcome.why or "what it returns is made when it runs")
         if declared is None:
             return Items(value, f"an item of `{dataset.name}`", labels, "")
         return self._compared(dataset, declared, value, target, labels)
+
+    def _no_dict(self, name: str, span: Span, target: Target, outcome: Outcome) -> bool:
+        """Says where items surely are no dicts."""
+        if outcome.why or not all(no_dict(each.value) for each in outcome.returned):
+            return False
+        self.flow.say(
+            "item_is_dict",
+            f"an item of `{name}` is no dict: `{target.name}` gives {said(outcome.value)}",
+            Label(span, "a dataset of ESPnet3 gives a dict for each item"),
+            _returns(self.flow, target, outcome),
+        )
+        return True
+
+    def _written_out(self, config: Config, entry: MapNode) -> Items:
+        """What an item of an entry holds that names its module itself, as a YAML of ESPnet3 does."""
+        source = entry.get("data_src")
+        node = follow(config, source)
+        found = (OWN_MODULE, entry.span) if node is None or is_null(node) else _of_module(node)
+        if found is None:
+            return Items(None, why="its module is not known")
+        name, span = found[0], source.span if source is not None else entry.span
+        target = method_of(self.flow.reader, self._class(name), "__getitem__")
+        if target is None:
+            return Items(None, why=f"`{name}` is not readable")
+        outcome = outcome_of(self.flow.reader, target, {})
+        if isinstance(outcome.value, Dict):
+            labels = _returns(self.flow, target, outcome)
+            return Items(outcome.value, f"an item of `{name.removesuffix('.Dataset')}`", labels)
+        self._no_dict(name.removesuffix(".Dataset"), span, target, outcome)
+        return Items(None, why=outcome.why or "what it returns is made when it runs")
 
     def _class(self, path: str) -> str:
         return self.flow.reader.find(path).path
@@ -164,12 +192,13 @@ class Datasets:
         return step_of(self.flow, node, "preprocessor", (1, 2))
 
     def _entry(self, config: Config, node: Node | None, preprocessor: Step | None) -> Items:
-        if not isinstance(node, DatasetNode):
+        if not isinstance(node, DatasetNode | MapNode):
             return Items(None, why="its dataset is not declared in the recipe")
-        items = self.items(node.dataset)
-        if not clean(node.extra, ENTRY):
+        extra = node.extra if isinstance(node, DatasetNode) else node
+        if not clean(extra, ENTRY):
             return Items(None, why="a key of its block is unknown")
-        transform = follow(config, node.extra.get("transform"))
+        items = self.items(node.dataset) if isinstance(node, DatasetNode) else self._written_out(config, node)
+        transform = follow(config, extra.get("transform"))
         if transform is not None and not is_null(transform):
             items = applied(self.flow, step_of(self.flow, transform, "transform", (1,)), items)
         if preprocessor is None:
@@ -210,6 +239,14 @@ def kind_of(type: FieldType) -> Kind:
             return Kind.NUMBER
         case _:
             return Kind.TENSOR
+
+
+def _of_module(node: Node | None) -> tuple[str, Span] | None:
+    """The class `Dataset` of a dataset module, which a path or a text names; None for a tag and for no module."""
+    text = node.target.path if isinstance(node, PythonNode) else text_of(node)
+    if text is None or node is None or not all(part.isidentifier() for part in text.split(".")):
+        return None
+    return f"{text}.Dataset", node.span
 
 
 def _declared(dataset: Dataset) -> Dict | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from esp3c.check.flow_base import Flow, block_in, configs_of, follow, hint, listed, runs_in, stock, text_of
+from esp3c.check.flow_base import Flow, block_in, configs_of, follow, hint, is_null, listed, runs_in, stock, text_of
+from esp3c.check.flow_callbacks import logged_by
 from esp3c.check.flow_functions import label_at, place_of
 from esp3c.check.flow_training import forward_of
 from esp3c.diagnostics import Label
@@ -13,6 +14,9 @@ from esp3c.python.body_values import Dict, Several, Value
 from esp3c.record import record
 from esp3c.schema.contracts import LOGGED
 from esp3c.source import Span
+
+_COUNTED = {"ModelCheckpoint": frozenset({"step", "epoch"})}
+"""What callbacks count themselves, beside what is logged."""
 
 
 @record
@@ -27,12 +31,16 @@ class _Logged:
 def logged_flow(flow: Flow) -> None:
     """Says where a config asks for a number that its training does not log."""
     for config in configs_of(flow.recipe, "training"):
-        if not runs_in(flow.recipe, config, "train") or not stock(flow, "train") or _own_callbacks(flow, config):
+        if not runs_in(flow.recipe, config, "train") or not stock(flow, "train"):
             continue
+        others = [logged_by(flow.reader, each.target.path) for each in _callbacks(config)]
+        if None in others or _unread_callbacks(config):
+            continue
+        beside = {name for each in others for name in each or ()}
         logged = _logged(flow, config)
         for what, node in _asked(config):
             name = text_of(follow(config, node))
-            if name is not None:
+            if name is not None and name not in beside:
                 _compare(flow, what, name, node.span, logged)
 
 
@@ -85,6 +93,9 @@ def _asked(config: Config) -> Iterator[tuple[str, Node]]:
             yield f"the scheduler `{each.name}`", inner
     for call in _callbacks(config):
         monitor = call.arguments.get("monitor")
+        own = _COUNTED.get(call.target.path.rpartition(".")[2], frozenset())
+        if monitor is not None and text_of(follow(config, monitor)) in own:
+            continue
         if monitor is not None and call.target.path.startswith(("lightning.", "pytorch_lightning.")):
             yield f"`{call.target.path.rpartition('.')[2]}`", monitor
 
@@ -96,9 +107,12 @@ def _callbacks(config: Config) -> list[CallNode]:
     return [each for each in items if isinstance(each, CallNode)]
 
 
-def _own_callbacks(flow: Flow, config: Config) -> bool:
-    """Whether a callback may log numbers itself: any that is not Lightning's."""
-    return any(not each.target.path.startswith(("lightning.", "pytorch_lightning.")) for each in _callbacks(config))
+def _unread_callbacks(config: Config) -> bool:
+    """Whether there are callbacks that are no calls, which may be anything."""
+    trainer = block_in(config, "trainer")
+    node = follow(config, trainer.get("callbacks")) if trainer is not None else None
+    items = [follow(config, each) for each in node.items] if isinstance(node, ListNode) else [node]
+    return any(each is not None and not is_null(each) and not isinstance(each, CallNode) for each in items)
 
 
 def _logged(flow: Flow, config: Config) -> _Logged:

@@ -29,6 +29,9 @@ from esp3c.schema.contracts import COLLATES, COMMON_COLLATE, DEFAULT_COLLATE, Co
 from esp3c.suggest import did_you_mean
 
 
+_NO_GRADIENT = frozenset({"torch.no_grad", "torch.inference_mode", "no_grad", "inference_mode"})
+
+
 def training_flow(flow: Flow, datasets: Datasets) -> None:
     """Follows the items of every training to the loss."""
     for config in configs_of(flow.recipe, "training"):
@@ -255,6 +258,15 @@ def _say_lacking(
 
 def _result(flow: Flow, model: CallNode, target: Target) -> None:
     """What `forward` gives: a loss, `(loss, stats, weight)`, a dict with `loss`, or a list of steps."""
+    off = next((each for each in target.function.decorators if each.partition("(")[0] in _NO_GRADIENT), None)
+    if off is not None:
+        flow.say(
+            "forward_result",
+            f"`{target.name}` is decorated with `{off}`, so its loss has no gradient and nothing is learnt",
+            Label(model.head, "its `forward` cannot be trained with"),
+            label_at(place_of(flow.reader, target), f"take `@{off}` away"),
+        )
+        return
     outcome = flow.outcome(target)
     if outcome.why or not outcome.returned:
         return
@@ -275,16 +287,28 @@ def _fault(value: Value) -> str:
     match value:
         case Several(items) if len(items) != 3:
             return f"a tuple of {len(items)}"
+        case Several((loss, _, _)) if isinstance(loss, Dict) or _no_tensor(loss):
+            # A list may hold the steps of several optimizers.
+            what = "a dict" if isinstance(loss, Dict) else said(loss)
+            return f"a tuple whose first part is {what} and not the loss"
+        case Several((_, _, Dict())):
+            return "a tuple whose third part is a dict and not the weight"
         case Several((_, stats, _)) if no_dict(stats) and stats != Leaf(Kind.NONE):
             return f"a tuple whose second part is {said(stats)} and not the `stats` dict"
         case Several() | Listing():
             return ""
         case Dict() if value.closed and "loss" not in value.fields:
             return f"a dict without `loss` (it has {listed(value.fields)})"
-        case Leaf(kind) if kind in {Kind.NONE, Kind.TEXT}:
-            return said(value)
+        case Dict() if "loss" in value.fields and value.fields["loss"].sure and _no_tensor(value.fields["loss"].value):
+            return f"a dict whose `loss` is {said(value.fields['loss'].value)} and no tensor"
+        case Leaf(kind) if _no_tensor(value):
+            return said(value) if kind is not Kind.NUMBER else "a plain number, which has no gradient"
         case _:
             return ""
+
+
+def _no_tensor(value: Value) -> bool:
+    return isinstance(value, Leaf) and value.kind in {Kind.NONE, Kind.TEXT, Kind.NUMBER}
 
 
 def _returns(flow: Flow, target: Target, outcome: Outcome, text: str) -> tuple[Label, ...]:

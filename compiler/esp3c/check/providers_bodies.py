@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from esp3c.check.flow_functions import Target
 from esp3c.check.flow_made import made_by
 from esp3c.python.body_kinds import dotted
-from esp3c.python.model import Class
+from esp3c.python.model import Class, Function
 from esp3c.python.reader import Reader
 from esp3c.schema.contracts import MODULE
+from esp3c.world import Module
 
 _LOADERS = frozenset({"load_from_checkpoint", "from_pretrained", "load_state_dict"})
 _MAKERS = frozenset({"hydra.utils.instantiate", "instantiate"})
@@ -18,6 +19,7 @@ _LAYERS = tuple(
     f"torch.nn.modules.{each}."
     for each in ("linear", "conv", "rnn", "transformer", "sparse", "batchnorm", "normalization")
 )
+_KEEPING = frozenset({"cache", "lru_cache", "cached"})
 _FILES = frozenset({"torch.load", "torch.jit.load"})
 
 
@@ -41,8 +43,9 @@ def built_model(reader: Reader, target: Target, node: ast.FunctionDef) -> tuple[
             return call, f"`{last}` is called for every item"
         if name in _FILES and not _of_the_item(call, own | {item}):
             return call, f"`{name}` is called for every item"
-        if name and name.partition(".")[0] not in own and _is_model(reader, target, name):
-            return call, f"a `{last}` is made for every item"
+        made = _model(reader, target, name) if name and name.partition(".")[0] not in own else ""
+        if made:
+            return call, f"a `{made.rpartition('.')[2]}` is made for every item"
     return None
 
 
@@ -50,15 +53,25 @@ def _of_the_item(call: ast.Call, names: set[str]) -> bool:
     return any(isinstance(each, ast.Name) and each.id in names for argument in call.args for each in ast.walk(argument))
 
 
-def _is_model(reader: Reader, target: Target, name: str) -> bool:
-    """Whether a name is a torch module that holds weights: one of the recipe's own, or a layer of torch's."""
-    made = made_by(reader, reader.resolve(target.module, name).path)
-    found = reader.find(made)
+def _model(reader: Reader, target: Target, name: str) -> str:
+    """The torch module with weights that a call makes: one of the recipe's own, or a layer of torch's; or empty."""
+    called = reader.resolve(target.module, name)
+    if isinstance(called.definition, Function) and _keeps(reader, called.definition, called.module):
+        return ""
+    found = reader.find(made_by(reader, called.path))
     if not isinstance(found.definition, Class) or found.module is None:
-        return False
+        return ""
     if not found.module.local and not found.path.startswith(_LAYERS):
-        return False
-    return reader.is_a(found.path, (MODULE,)) is True
+        return ""
+    return found.path if reader.is_a(found.path, (MODULE,)) else ""
+
+
+def _keeps(reader: Reader, function: Function, module: Module | None) -> bool:
+    """Whether a function may give what it made before: it is decorated so, or puts it into a global name."""
+    if any(each.partition("(")[0].rpartition(".")[2] in _KEEPING for each in function.decorators):
+        return True
+    body = reader.body(module, function) if module is not None else None
+    return body is not None and any(isinstance(each, ast.Global) for each in ast.walk(body))
 
 
 def _always(body: list[ast.stmt]) -> Iterator[ast.Call]:

@@ -142,11 +142,12 @@ def state_records(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         def init_state(cls, shard_id = 0, **env):
             return {"sum": 0.0}
 
-    The first result ends in a KeyError. Define `reduce_state` too, or begin with `super().init_state(…)`. Most runners need
+    The first result ends in a KeyError. It is the same where one of the three hooks returns nothing. Define `reduce_state` too, or begin with `super().init_state(…)`. Most runners need
     neither: without writer hooks, the results are kept as they are.
     """
     reading = reader(world)
-    for _, runner in runners(recipe, reading):
+    for pair, runner in runners(recipe, reading):
+        yield from _stateless(reading, pair, runner)
         init = own_method(reading, runner.path, "init_state")
         reduce = reading.method(runner.path, "reduce_state")
         if init is None or reduce is None or reduce.owner != BASE_RUNNER:
@@ -160,23 +161,35 @@ def state_records(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(runner.span, "define `reduce_state` too"),
                 returned_at(reading, init, outcome, "the state is made here"),
             )
-        elif outcome.returned and all(each.value == Leaf(Kind.NONE) for each in outcome.returned):
+
+
+def _stateless(reading: Reader, pair: Pair, runner: Part) -> Iterable[Diagnostic]:
+    """State hooks that give no state. What `finalize_state` gives is used where nothing is written only."""
+    kept = not pair.inference and runner.settings.get("output_dir") is None
+    for name in ("init_state", "reduce_state", *(("finalize_state",) if kept else ())):
+        hook = own_method(reading, runner.path, name)
+        outcome = outcome_of(reading, hook, {}) if hook is not None else None
+        if hook is None or outcome is None or outcome.why or not outcome.returned:
+            continue
+        if all(each.value == Leaf(Kind.NONE) for each in outcome.returned):
             yield Diagnostic(
                 code_of(state_records),
-                f"`{init.name}` returns nothing, but the state of a shard is what it returns",
-                Label(runner.span, "return a dict"),
-                label_at(place_of(reading, init), "it has no `return` with a value"),
+                f"`{hook.name}` returns nothing, but the state of a shard is what it returns",
+                Label(runner.span, "return a dict" if name == "init_state" else "return the state"),
+                label_at(place_of(reading, hook), "it has no `return` with a value"),
             )
 
 
 @explained("ESP0716", "a hook that does not take what it is given")
 def hook_parameters(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A hook of a runner has fewer parameters than the runner gives it.
+    """A hook of a runner has fewer parameters than the runner gives it, or `merge` has other ones.
 
         @staticmethod
         def write_record(writers, result): …                # it is called with `writers`, `result`, `state`
+        def merge(self): …                                  # it is called with `shard_dirs`
 
-    The first parameters are given by position, the others come from the environment by name.
+    The first parameters are given by position, the others come from the environment by name. `merge` gets the folders
+    alone, and takes the rest from `self`.
     """
     reading = reader(world)
     for _, runner in runners(recipe, reading):
@@ -192,6 +205,23 @@ def hook_parameters(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(runner.span, "this runner"),
                 label_at(place_of(reading, target), f"its first parameters are {listed(given)}"),
             )
+        yield from _merge(reading, runner)
+
+
+def _merge(reading: Reader, runner: Part) -> Iterable[Diagnostic]:
+    target = own_method(reading, runner.path, "merge")
+    if target is None:
+        return
+    needed = [each.name for each in target.required]
+    keyword = any(each.kind == "keyword" for each in target.required)
+    if len(needed) <= 1 and not keyword and (target.positional or target.has("args")):
+        return
+    yield Diagnostic(
+        code_of(hook_parameters),
+        f"`{target.name}` is called with `shard_dirs`, but it takes {listed(each.name for each in target.parameters)}",
+        Label(runner.span, "this runner"),
+        label_at(place_of(reading, target), "write `merge(self, shard_dirs)`"),
+    )
 
 
 HOOK_RULES = (hook_parameters, writers_without_folder, no_merge, hook_not_static, state_records)

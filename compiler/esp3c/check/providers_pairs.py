@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from esp3c.check.flow_base import follow, is_null
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of, scope_of
 from esp3c.check.flow_made import made_by
+from esp3c.check.providers_params import params_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Recipe, strip
 from esp3c.python.bodies import Outcome, interpret_local
@@ -27,7 +28,7 @@ from esp3c.schema.contracts import (
 from esp3c.source import Span
 
 OWN = frozenset({BASE_RUNNER, INFERENCE_RUNNER})
-_PROVIDERS = frozenset({INFERENCE_PROVIDER, PARALLEL_PROVIDER})
+OWN_PROVIDERS = frozenset({INFERENCE_PROVIDER, PARALLEL_PROVIDER})
 
 
 @record
@@ -105,7 +106,7 @@ def own_method(reader: Reader, path: str, name: str) -> Target | None:
     """A method that a class of the recipe, and not espnet3, gives itself."""
     target = method_of(reader, path, name) if path else None
     return (
-        target if target is not None and target.owner not in OWN | _PROVIDERS and not target.function.abstract else None
+        target if target is not None and target.owner not in OWN | OWN_PROVIDERS and not target.function.abstract else None
     )
 
 
@@ -138,12 +139,12 @@ def _given_by(reader: Reader, provider: Part, pair: Pair) -> Env | None:
         setup = method_of(reader, provider.path, "build_worker_setup_fn")
         if setup is not None and setup.owner != PARALLEL_PROVIDER:
             return _env_of(provider, worker_outcome(reader, setup))
-    if local.owner in _PROVIDERS:
-        method = reader.method(provider.path, "__init__")
-        if method is None or method.owner not in _PROVIDERS or not pair.inference:
-            # Its `params` may hold anything.
+    if local.owner in OWN_PROVIDERS:
+        params = params_of(reader, provider.path, provider.settings, inference=pair.inference, own=OWN_PROVIDERS)
+        if params is None:
             return None
-        return Env(tuple(sorted(INFERENCE_ENV | INFER_PARAMS)), True, f"`{provider.name}` gives")
+        names = (*sorted(INFERENCE_ENV), *(name for name in params.fields if name not in INFERENCE_ENV))
+        return Env(names, params.closed, f"`{provider.name}` gives")
     setup = method_of(reader, provider.path, "build_worker_setup_fn")
     if setup is not None and _calls_setup(reader, local):
         return _env_of(provider, worker_outcome(reader, setup))

@@ -176,6 +176,7 @@ def _chains(
     stored = set(bound) - set(stood_for)
     called = {id(each.func) for each in ast.walk(body) if isinstance(each, ast.Call)}
     guarded = {id(inner) for each in ast.walk(body) if isinstance(each, ast.Try) for inner in ast.walk(each)}
+    written = _written(body)
     for node in ast.walk(body):
         if (
             not isinstance(node, ast.Attribute | ast.Subscript)
@@ -184,7 +185,7 @@ def _chains(
         ):
             continue
         parts = _parts(node)
-        if parts is None or parts[0] in stored:
+        if parts is None or parts[0] in stored or any(parts[: len(each)] == each for each in written):
             continue
         while parts[0] in stood_for:
             parts = (*stood_for[parts[0]], *parts[1:])
@@ -195,6 +196,16 @@ def _chains(
             by_item = isinstance(node, ast.Subscript)
             if parts[: len(root)] == root and keys and not set(keys) & _TOLERANT and (by_item or not set(keys) & asked):
                 yield keys, config, node
+
+
+def _written(body: ast.FunctionDef | ast.AsyncFunctionDef) -> set[tuple[str, ...]]:
+    """`config.export.made = 1`: the keys that a function sets itself."""
+    set_here = (
+        _parts(each)
+        for each in ast.walk(body)
+        if isinstance(each, ast.Attribute | ast.Subscript) and isinstance(each.ctx, ast.Store)
+    )
+    return {parts for parts in set_here if parts is not None}
 
 
 def _stood_for(body: ast.FunctionDef | ast.AsyncFunctionDef, bound: list[str]) -> dict[str, tuple[str, ...]]:

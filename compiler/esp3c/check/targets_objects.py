@@ -13,7 +13,7 @@ from esp3c.python.contents import NOT_READ
 from esp3c.python.find import Lookup, Status
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import STOPS, Found, Reader, reader
-from esp3c.schema.roles import MODULE
+from esp3c.schema.roles import METRIC, MODULE
 from esp3c.source import Span
 from esp3c.suggest import all_of
 from esp3c.world import Module, World
@@ -204,11 +204,15 @@ def needless_partial(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     ESPnet3 would get a function instead of the model. Leave `partial` out. An optimizer and a scheduler need none
     either: what is not known before the run, ESPnet3 hands over itself.
     """
+    reading = reader(world)
     for verdict in verdicts(recipe, world):
         call = verdict.call
         if call is None or call.role is None or not call.node.partial or call.role.called:
             continue
         node = call.node
+        if METRIC in call.role.kinds and isinstance(reading.find(node.target.path).definition, Function):
+            # A metric is called, and so is what is made of a function.
+            continue
         text = node.span.text
         fix = None
         if text.startswith("partial "):

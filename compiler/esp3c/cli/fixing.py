@@ -3,7 +3,8 @@
 What may be fixed is with the rules: a `Fix` is attached only where there is no doubt of what was meant (`suggest.certain`
 says what that is for a misspelt name). Here they are put into the text: those that do not overlap at once, in the order
 of the file, then the result is checked again, until nothing changes. A fix is left out that does not take away what it is
-for, or after which the text has more syntax errors than before. The file is replaced as a whole, with its mode, and only if nobody else changed it meanwhile.
+for, or after which the text has more syntax errors than before. The file is replaced as a whole, with its mode, and only if
+nobody else changed it meanwhile.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Callable, Sequence
 
 from esp3c.python.body_calls import Calls
-from esp3c.python.body_expressions import looped
+from esp3c.python.body_expressions import looped, truthful
 from esp3c.python.body_kinds import dotted
-from esp3c.python.body_values import UNKNOWN, Dict, Env, Listing, Scope, Several, Value, fork, join, leaf, shape
+from esp3c.python.body_values import UNKNOWN, Dict, Env, Kind, Leaf, Listing, Scope, Several, Value, fork, join, leaf, shape
 
 _MOST_TURNS = 4
 # Blocks that let every error of theirs through, under their own names; those of libraries, `np.load`, do so too.
@@ -100,9 +100,13 @@ class Branches(Calls):
                 comparators=[ast.Constant(value=None)],
             ):
                 held = self.names().get(name, UNKNOWN)
+                if isinstance(held, Leaf) and held.kind is Kind.NONE:
+                    return isinstance(operator, ast.Is)
                 if isinstance(held, Dict | Listing | Several):
                     return isinstance(operator, ast.IsNot)
                 return None
+            case ast.Name(id=name):
+                return truthful(self.names().get(name, UNKNOWN))
             case _:
                 return None
 

@@ -122,8 +122,15 @@ class Calls(Comprehensions):
 
     # -- methods ------------------------------------------------------------------------------------------------------
 
+    def anew(self, function: ast.expr) -> Value:
+        """What a method hangs on, after its arguments: a call among them may have made its dicts anew."""
+        owner = function.value if isinstance(function, ast.Attribute) else function
+        return self.value(owner) if isinstance(owner, ast.Name | ast.Attribute | ast.Subscript) else UNKNOWN
+
     def dict_method(self, held: Dict, name: str, node: ast.Call) -> Value:
         given = self.given(node)
+        again = self.anew(node.func)
+        held = again if isinstance(again, Dict) else held
         key = text_in(given.values[0]) if given.values else None
         if name not in {"get", "copy", "keys", "items", "values"}:
             self.before_change(held)
@@ -167,6 +174,8 @@ class Calls(Comprehensions):
 
     def list_method(self, held: Listing, name: str, node: ast.Call) -> Value:
         given = self.given(node)
+        again = self.anew(node.func)
+        held = again if isinstance(again, Listing) else held
         if name == "append" and len(given.values) == 1:
             held.parts = [*held.parts, given.values[0]]
             held.filled = held.filled or not self.weak

@@ -14,6 +14,7 @@ from esp3c.python.body_values import (
     UNKNOWN,
     Dict,
     Env,
+    Kind,
     Leaf,
     Listing,
     Local,
@@ -99,6 +100,9 @@ class Expressions:
     def dict_comprehension(self, node: ast.DictComp) -> Value:
         raise NotImplementedError
 
+    def truth(self, test: ast.expr) -> bool | None:
+        raise NotImplementedError
+
     # -- names --------------------------------------------------------------------------------------------------------
 
     def names(self) -> Env:
@@ -178,6 +182,9 @@ class Expressions:
                 for name, held in self.names().items():
                     if name in used and not isinstance(held, Local):
                         self.escape(held)
+                for each in ast.walk(node):
+                    if isinstance(each, ast.Nonlocal):
+                        self.names().update(dict.fromkeys(each.names, UNKNOWN))
             case _:
                 return
 
@@ -229,11 +236,18 @@ class Expressions:
                 return TEXT
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 self.value(test)
+                truth = self.truth(test)
+                if truth is not None:
+                    return self.value(body if truth else orelse)
                 return self.either(self.perhaps(body), self.perhaps(orelse))
-            case ast.BoolOp(values=[first, *rest]):
+            case ast.BoolOp(op=operator, values=[first, *rest]):
                 value = self.value(first)
-                for each in rest:
-                    value = self.either(value, self.perhaps(each))
+                for number, each in enumerate(rest):
+                    truth = truthful(value)
+                    if truth is not None and truth == isinstance(operator, ast.Or):
+                        return value
+                    sure = truth is not None and number == 0
+                    value = self.value(each) if sure else self.either(value, self.perhaps(each))
                 return value
             case ast.Compare(left=left, comparators=others, ops=operators):
                 operands = [self.value(left), *(self.value(each) for each in others)]
@@ -348,6 +362,19 @@ class Expressions:
 def text_in(value: Value) -> str | None:
     """The text that a value is known to be."""
     return value.constant if isinstance(value, Leaf) and isinstance(value.constant, str) else None
+
+
+def truthful(value: Value) -> bool | None:
+    """Whether a value counts as true, where that is certain: not for numbers and texts, of which only the kind is sure."""
+    match value:
+        case Leaf(Kind.NONE):
+            return False
+        case Dict(fields=fields) if any(each.sure for each in fields.values()):
+            return True
+        case Dict(fields=fields, closed=True) if not fields:
+            return False
+        case _:
+            return None
 
 
 def looped(value: Value) -> tuple[Value, bool]:

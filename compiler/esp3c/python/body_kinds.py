@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import ast
 
-from esp3c.python.body_values import UNKNOWN, Kind, Leaf, Value
+from esp3c.python.body_values import UNKNOWN, Kind, Leaf, Listing, Several, Value
 
+# These keep the shape of an array, or at least leave it one.
+_SHAPED = frozenset({
+    "roll", "flip", "clip", "abs", "sqrt", "exp", "log", "log10", "log1p", "expm1", "square", "sign", "tanh", "round",
+    "nan_to_num", "tile", "diff", "cumsum",
+})  # fmt: skip
 _TORCH = frozenset({
     "tensor", "as_tensor", "from_numpy", "zeros", "ones", "full", "empty", "arange", "linspace", "rand", "randn",
     "randint", "randperm", "stack", "cat", "concatenate", "zeros_like", "ones_like", "full_like", "empty_like",
     "rand_like", "randn_like", "Tensor", "LongTensor", "FloatTensor", "IntTensor", "BoolTensor", "DoubleTensor",
-    "abs", "exp", "log", "sqrt", "clamp",
+    "clamp", "sigmoid", *_SHAPED,
 })  # fmt: skip
 _NUMPY = frozenset({
     "zeros", "ones", "full", "empty", "arange", "linspace", "zeros_like", "ones_like", "full_like", "float16",
     "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool_", "fromfile", "frombuffer",
 })  # fmt: skip
-_NUMPY_OF = frozenset({"array", "asarray", "ascontiguousarray", "atleast_1d", "concatenate", "stack", "pad", "copy"})
+_NUMPY_OF = frozenset({"array", "asarray", "ascontiguousarray", "atleast_1d", "concatenate", "stack", "pad", "copy", *_SHAPED})
+_SIZED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn"})
+_EXTENDED = frozenset({"arange", "linspace", "fromfile", "frombuffer", "stack", "cat", "concatenate"})
 _NUMERIC = frozenset({
     "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "long", "float", "int",
     "double", "half", "bool_", "intp",
@@ -54,17 +61,30 @@ def call_kind(name: str, arguments: list[Value], keywords: dict[str, ast.expr]) 
         if last in _NUMPY_OF:
             if isinstance(first, Leaf) and first.kind is Kind.ARRAY:
                 return first
-            return TENSOR if _numeric(keywords.get("dtype")) else UNKNOWN
+            listed = last in {"array", "asarray"} and isinstance(first, Listing)
+            if _numeric(keywords.get("dtype")):
+                return Leaf(Kind.ARRAY) if listed else TENSOR
+            return UNKNOWN
         if last in _NUMPY:
-            scalar = isinstance(first, Leaf) and first.kind is Kind.ARRAY
-            return first if scalar else TENSOR
+            return Leaf(Kind.ARRAY) if _extended(last, first) else TENSOR
     if root == "torch" and last in _TORCH:
-        return first if isinstance(first, Leaf) and first.kind is Kind.ARRAY else TENSOR
+        listed = last in {"tensor", "as_tensor"} and isinstance(first, Listing)
+        return Leaf(Kind.ARRAY) if listed or _extended(last, first) else TENSOR
     if not root and last in _NUMBERS:
         return NUMBER
     if not root and last in _TEXTS:
         return TEXT
     return UNKNOWN
+
+
+def _extended(name: str, first: Value) -> bool:
+    """Whether what numpy or torch makes surely has a dimension: of an array, of a number of items, or always."""
+    if name in _EXTENDED:
+        return True
+    if name in _SIZED:
+        sized = isinstance(first, Leaf) and first.kind is Kind.NUMBER
+        return sized or (isinstance(first, Several) and bool(first.items)) or (isinstance(first, Listing) and first.filled)
+    return isinstance(first, Leaf) and first.kind is Kind.ARRAY
 
 
 def _numeric(dtype: ast.expr | None) -> bool:
@@ -78,6 +98,8 @@ def method_kind(value: Value, name: str) -> Value:
     """What a method of a number, an array or a text gives."""
     if not isinstance(value, Leaf):
         return UNKNOWN
+    if name == "item" and value.kind is not Kind.TEXT:
+        return NUMBER
     if value.kind in {Kind.ARRAY, Kind.TENSOR} and name in _SAME:
         return Leaf(value.kind)
     if value.kind is Kind.TEXT and name in _TEXT_METHODS:

@@ -45,6 +45,8 @@ class Table:
 LARGEST = 10**12
 """Numbers beyond this are not computed with."""
 
+LONGEST_RANGE = 200
+
 _NUMBERS: dict[str, Callable[[float, float], object]] = {
     "Add": operator.add,
     "Sub": operator.sub,
@@ -60,7 +62,13 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     "GtE": operator.ge,
 }
 
-_BUILTIN = {"int": int, "float": float, "str": str, "bool": bool, "complex": complex, "bytes": bytes}
+_OF_ONE: dict[str, Callable[[float], float]] = {"abs": abs, "int": int, "float": float, "round": round}
+_OF_MANY: dict[str, Callable[[list[float]], float]] = {"min": min, "max": max, "sum": sum}
+
+_BUILTIN: dict[str, type | tuple[type, ...]] = {
+    "int": int, "float": float, "str": str, "bool": bool, "complex": complex, "bytes": bytes,
+    "Number": (int, float), "Real": (int, float), "Integral": int,
+}  # fmt: skip
 _HOLDING = frozenset({"list", "tuple", "set", "frozenset", "dict"})
 _OBJECTS = frozenset({"Tensor", "Parameter", "Module", "ndarray", "dtype", "Path"})
 """Classes of which no plain value is one, by their last names."""
@@ -174,7 +182,7 @@ def is_instance(known: Maybe, types: Iterable[str]) -> Maybe:
         if plain(value) and each in _BUILTIN:
             if isinstance(value, _BUILTIN[each]):
                 return Known(True, known.names)
-        elif isinstance(value, Row) and value.kind != "recipe" and each in _HOLDING:
+        elif isinstance(value, Row) and value.kind in _HOLDING and each in _HOLDING:
             if value.kind == each:
                 return Known(True, known.names)
         elif isinstance(value, Table) and each == "dict":
@@ -201,17 +209,21 @@ def called(name: str, given: list[Maybe]) -> Maybe:
             return Known(len(first.keys), names)
         case "len" if isinstance(first, str):
             return Known(len(first), names)
+        case "range" if len(values) == 1 and type(first) is int and first <= LONGEST_RANGE:
+            return Known(Row(tuple(Known(each) for each in range(first)), "range"), names)
         case "bool":
             return Known(truth(given[0]), names)
         case "callable" if plain(first):
             return Known(False, names)
-        case "abs" | "int" | "float" | "round" if len(values) == 1 and _number(first) and isinstance(first, int | float):
+        case "abs" | "int" | "float" | "round" if (
+            len(values) == 1 and _number(first) and isinstance(first, int | float)
+        ):
             if first != first or first in (float("inf"), float("-inf")):
                 return None
-            return Known({"abs": abs, "int": int, "float": float, "round": round}[name](first), names)
+            return Known(_OF_ONE[name](first), names)
         case "min" | "max" | "sum":
             numbers = list(_numbers(values))
-            return Known({"min": min, "max": max, "sum": sum}[name](numbers), names) if numbers else None
+            return Known(_OF_MANY[name](numbers), names) if numbers else None
         case "tuple" | "list" | "set" | "frozenset" if len(values) == 1 and isinstance(first, Row):
             return Known(Row(first.items, "set" if name == "frozenset" else name), names)
         case "tuple" | "list" | "set" | "frozenset" if len(values) == 1 and isinstance(first, Table) and first.whole:

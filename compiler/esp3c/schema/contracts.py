@@ -60,6 +60,14 @@ HOOKS: dict[str, tuple[str, ...]] = {
 }
 """Hooks of a runner, and what the runner gives them by position; their other parameters come from the environment."""
 
+PROVIDER_METHODS: dict[str, tuple[str, ...]] = {
+    "build_env_local": (),
+    "build_worker_setup_fn": (),
+    "build_dataset": ("config",),
+    "build_model": ("config",),
+}
+"""What is called of a provider, with what. `build_dataset` and `build_model` are called on the class."""
+
 RUNNER_ENV = frozenset({"shard_id", "output_dir", "shard_subdir"})
 """What the state hooks are given by name beside the environment."""
 
