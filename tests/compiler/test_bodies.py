@@ -29,6 +29,9 @@ class Nowhere:
         name = function.id if isinstance(function, ast.Name) else ""
         return Callee(self.functions[name], Nowhere(), False) if name in self.functions else None
 
+    def made(self, dotted: str, imported: str | None) -> str:
+        return ""
+
 
 def read(text: str, *, batch: bool = False) -> Outcome:
     """The last function of a text, called with `{"utt_id": text, "speech": array, "text": text}` (or a list of them)."""

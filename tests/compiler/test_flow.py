@@ -296,12 +296,12 @@ MODELS = {
     "takes all": "    def forward(self, **batch):\n        return self.loss(batch)\n",
     "defaults": (
         " "
-        "   def forward(self, speech, speech_lengths=None, text=None, text_lengths=None, speaker=None):\n        return {'loss': 1}\n"
+        "   def forward(self, speech, speech_lengths=None, text=None, text_lengths=None, speaker=None):\n        return {'loss': self.f(speech)}\n"
     ),
     "rest": "    def forward(self, speech, **rest):\n        loss = self.f(speech)\n        return {'loss': loss, 'accuracy': 1.0}\n",
     "by keyword": "    def forward(self, *, speech, speech_lengths, text, text_lengths):\n        return self.f(speech)\n",
     "a list of steps": "    def forward(self, **batch):\n        return [OptimizationStep(loss, 'generator')]\n",
-    "a tuple that is made": "    def forward(self, **batch):\n        out = (1, {}, 2)\n        return out\n",
+    "a tuple that is made": "    def forward(self, **batch):\n        out = (self.f(batch), {}, 2)\n        return out\n",
     "decorated": "    @torch.autocast('cuda')\n    def forward(self, nothing):\n        return 1, 2\n",
     "two ways": (
         "    def forward(self, **batch):\n        if not self.training:\n            return self.decode(batch), None\n"

@@ -95,6 +95,13 @@ class Scope:
             case _:
                 return None
 
+    def made(self, dotted: str, imported: str | None) -> str:
+        if imported == "":
+            return ""
+        found = self.reader.find(imported) if imported is not None else self.reader.resolve(self.module, dotted)
+        plain = isinstance(found.definition, Class) and found.module is not None and found.module.local
+        return found.path if plain else ""
+
     def _above(self, name: str) -> Target | None:
         order = self.reader.bases(self.cls)
         if not order.complete or self.owner not in order.paths:

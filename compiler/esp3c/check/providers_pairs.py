@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from esp3c.check.flow_base import follow, is_null
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of, scope_of
@@ -12,10 +12,10 @@ from esp3c.check.providers_params import params_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Recipe, strip
 from esp3c.python.bodies import Outcome, interpret_local
-from esp3c.python.body_values import Dict, Local
+from esp3c.python.body_values import Dict, Local, Value
 from esp3c.python.model import Class
 from esp3c.python.reader import Reader
-from esp3c.record import record
+from esp3c.record import field, record
 from esp3c.schema.contracts import (
     BASE_RUNNER,
     INFER_PARAMS,
@@ -58,12 +58,13 @@ class Pair:
 
 @record
 class Env:
-    """The names that a provider gives. `who` begins a sentence; `closed`: there are no others."""
+    """The names that a provider gives, and what is known of its values. `who` begins a sentence; `closed`: no others."""
 
     names: tuple[str, ...]
     closed: bool
     who: str
     labels: tuple[Label, ...] = ()
+    values: Mapping[str, Value] = field(default_factory=dict)
 
 
 def pairs(recipe: Recipe, reader: Reader) -> Iterator[Pair]:
@@ -126,7 +127,7 @@ def environment(reader: Reader, pair: Pair) -> Env | None:
     env = _given_by(reader, provider, pair)
     if env is None:
         return None
-    return Env(tuple(dict.fromkeys((*env.names, *sorted(options)))), env.closed, env.who, env.labels)
+    return Env(tuple(dict.fromkeys((*env.names, *sorted(options)))), env.closed, env.who, env.labels, env.values)
 
 
 def _given_by(reader: Reader, provider: Part, pair: Pair) -> Env | None:
@@ -170,7 +171,8 @@ def _env_of(provider: Part, outcome: Outcome | None) -> Env | None:
     value = outcome.value if outcome is not None else None
     if not isinstance(value, Dict):
         return None
-    return Env(tuple(value.fields), value.closed, f"`{provider.name}` gives")
+    values = {name: entry.value for name, entry in value.fields.items()}
+    return Env(tuple(value.fields), value.closed, f"`{provider.name}` gives", values=values)
 
 
 def worker_outcome(reader: Reader, setup: Target) -> Outcome | None:

@@ -118,8 +118,9 @@ class _Body(Branches):
                 self.escape(value)
             return UNKNOWN
         scope, self.scope = self.scope, callee.scope
+        imports, self.imports = self.imports, {}
         value = self.inside(callee.node, {**_opened(callee.node), **arguments}, alone=True)
-        self.scope = scope
+        self.scope, self.imports = scope, imports
         return value
 
     def call_local(self, function: Local, arguments: dict[str, Value]) -> Value:
@@ -237,7 +238,9 @@ class _Body(Branches):
                 self.bind(name, UNKNOWN)
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 for alias in names:
-                    self.names().pop((alias.asname or alias.name).partition(".")[0], None)
+                    name = (alias.asname or alias.name).partition(".")[0]
+                    self.names().pop(name, None)
+                    self.imports[name] = _meant(node, alias)
             case ast.Nonlocal(names=names) | ast.Global(names=names):
                 for each in names:
                     self.bind(each, UNKNOWN)
@@ -299,6 +302,13 @@ class _Body(Branches):
                 self.bind(name, UNKNOWN)
             case _:
                 return
+
+
+def _meant(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    """The path that an import binds its name to; empty for one that begins with dots."""
+    if isinstance(node, ast.Import):
+        return alias.name if alias.asname else alias.name.partition(".")[0]
+    return f"{node.module}.{alias.name}" if node.module and not node.level else ""
 
 
 def _opened(node: ast.FunctionDef | ast.Lambda) -> Env:

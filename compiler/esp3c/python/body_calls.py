@@ -11,7 +11,7 @@ import ast
 from esp3c.python.body_comprehensions import Comprehensions
 from esp3c.python.body_expressions import looped, text_in
 from esp3c.python.body_kinds import NUMBER, call_kind, dotted, method_kind
-from esp3c.python.body_values import NONE, UNKNOWN, Callee, Dict, Leaf, Listing, Local, Several, Value
+from esp3c.python.body_values import NONE, UNKNOWN, Callee, Dict, Leaf, Listing, Local, Made, Several, Value
 from esp3c.record import record
 
 MOST_DEPTH = 4
@@ -53,9 +53,20 @@ class Calls(Comprehensions):
 
     def call(self, node: ast.Call) -> Value:
         hidden = self.hidden(node.func)
-        callee = None if hidden else self.scope.callee(node.func)
+        path = dotted(node.func) or ""
+        imported = self.imports.get(path.partition(".")[0])
+        callee = None if hidden or imported is not None else self.scope.callee(node.func)
         if callee is not None:
             return self.followed(callee, node)
+        value = self.called(node, hidden=hidden)
+        if value is UNKNOWN and path and not hidden:
+            rest = path.partition(".")[2]
+            made = self.scope.made(path, ".".join(filter(None, (imported, rest))) if imported is not None else None)
+            return Made(made) if made else UNKNOWN
+        return value
+
+    def called(self, node: ast.Call, *, hidden: bool) -> Value:
+        """The value of a call whose body is not followed."""
         match node.func:
             case ast.Attribute(value=owner, attr=name):
                 held = self.value(owner)

@@ -90,6 +90,8 @@ class Expressions:
         self.steps = MOST_STEPS
         self.depth = 0
         self.readings: list[Reading] = []
+        # What imports inside the function bind; empty text where the path is not known.
+        self.imports: dict[str, str] = {}
 
     def call(self, node: ast.Call) -> Value:
         raise NotImplementedError

@@ -139,7 +139,14 @@ class Local:
     node: ast.FunctionDef | ast.Lambda
 
 
-Value: TypeAlias = Leaf | Dict | Listing | Several | Local
+@record
+class Made:
+    """An object of a class, which is known by its path."""
+
+    path: str
+
+
+Value: TypeAlias = Leaf | Dict | Listing | Several | Local | Made
 Env: TypeAlias = dict[str, Value]
 
 
@@ -154,6 +161,9 @@ class Scope(Protocol):
 
     def callee(self, function: ast.expr) -> Callee | None:
         """The function that a call leads to, where its body is the only one that can be meant."""
+
+    def made(self, dotted: str, imported: str | None) -> str:
+        """The path of the class of what calling a name gives, or empty. `imported`: the path that the name stands for here."""
 
 
 @record
@@ -184,7 +194,7 @@ def fork(env: Mapping[str, Value]) -> Env:
 
 
 def _copied(value: Value, memo: dict[int, Value]) -> Value:
-    if isinstance(value, Leaf | Local):
+    if isinstance(value, Leaf | Local | Made):
         return value
     known = memo.get(id(value))
     if known is not None:
@@ -265,7 +275,7 @@ class _Joining:
                 return Listing(merged, left.filled and right.filled, left.whole and right.whole)
             case Several(), Several() if len(left.items) == len(right.items):
                 return Several(tuple(self.values(a, b) for a, b in zip(left.items, right.items, strict=True)))
-            case Local(), Local() if left == right:
+            case (Local(), Local()) | (Made(), Made()) if left == right:
                 return left
             case _:
                 return UNKNOWN
@@ -294,7 +304,7 @@ def _shape(value: Value, depth: int) -> object:
     if depth > 4:
         return "deep"
     match value:
-        case Leaf():
+        case Leaf() | Made():
             return value
         case Dict():
             inner = tuple((key, each.sure, _shape(each.value, depth + 1)) for key, each in sorted(value.fields.items()))

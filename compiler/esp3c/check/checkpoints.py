@@ -1,0 +1,94 @@
+"""Which checkpoints a training leaves in its `exp_dir`, and which names in a recipe are none of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from esp3c.check.finding import Finding
+from esp3c.check.machines import built_in, followed
+from esp3c.check.own_code import code_may
+from esp3c.check.targets_used import values_of
+from esp3c.diagnostics import Label
+from esp3c.ir import Config, LinkNode, ListNode, Node, Recipe, Scalar, Text, strip
+from esp3c.suggest import did_you_mean
+from esp3c.world import World
+
+_NAME = re.compile(r"/+([^/]+\.(?:ckpt|pth|pt|safetensors))")
+_BEST = re.compile(r"epoch.*\.ckpt|last(-v\d+)?\.ckpt")
+_AVERAGE = re.compile(r".*\.ave_\d+best\.pth")
+
+
+def not_written(recipe: Recipe, world: World) -> Iterator[Finding]:
+    """Texts that name a checkpoint in `exp_dir` under a name that nothing gives."""
+    trained = [stage for stage in recipe.stages if built_in(stage) == "train"]
+    if not trained:
+        return
+    for config, node in _texts(recipe):
+        name = _in_exp_dir(node)
+        if name is None or _BEST.fullmatch(name):
+            continue
+        averages = _averages(recipe)
+        average = _AVERAGE.fullmatch(name) is not None
+        if average and (averages is None or name in averages):
+            continue
+        stem = name.split(".")[0]
+        if _named_elsewhere(recipe, node, stem) or code_may(recipe, world, rf"{re.escape(stem)}|\.pth?\b|\.ckpt"):
+            continue
+        names = ["last.ckpt", *(averages or ())]
+        label = did_you_mean(name, names) or "it leaves " + ", ".join(f"`{each}`" for each in names[:4])
+        yield Finding(f"no training leaves `{name}` in `exp_dir`", Label(node.span, label))
+
+
+def _texts(recipe: Recipe) -> Iterator[tuple[Config | None, Text]]:
+    for node in values_of(recipe):
+        value = strip(node)
+        if isinstance(value, Text) and value is node:
+            yield None, value
+
+
+def _in_exp_dir(node: Text) -> str | None:
+    """The name of a checkpoint in `"${exp_dir}/name.ckpt"`."""
+    if len(node.parts) != 2:
+        return None
+    folder, rest = node.parts
+    link = strip(folder) if not isinstance(folder, str) and hasattr(folder, "value") else folder  # type: ignore[arg-type]
+    named = getattr(folder, "name", "") == "exp_dir" or (isinstance(link, LinkNode) and link.place == ("exp_dir",))
+    match = _NAME.fullmatch(rest) if isinstance(rest, str) and named else None
+    return match.group(1) if match is not None else None
+
+
+def _averages(recipe: Recipe) -> list[str] | None:
+    """The averages of best checkpoints that trainings write; None where the criteria are not known."""
+    names: list[str] = []
+    for config in recipe.configs.values():
+        if config.kind != "training":
+            continue
+        criteria = followed(config.root, config.root.get("best_model_criterion"))
+        if not isinstance(criteria, ListNode):
+            return None
+        for item in criteria.items:
+            entry = followed(config.root, item)
+            parts = [followed(config.root, each) for each in entry.items] if isinstance(entry, ListNode) else []
+            values = [each.value if isinstance(each, Scalar) else None for each in parts]
+            if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], int):
+                return None
+            names.append(f"{values[0].replace('/', '.')}.ave_{values[1]}best.pth")
+    return names
+
+
+def _named_elsewhere(recipe: Recipe, node: Node, stem: str) -> bool:
+    """Whether another text of the recipe has the word, or names files by a pattern."""
+    for each in values_of(recipe):
+        value = strip(each)
+        if value is node:
+            continue
+        texts = [value.value] if isinstance(value, Scalar) else list(value.parts) if isinstance(value, Text) else []
+        for text in texts:
+            if isinstance(text, str) and (stem in text or ("{" in text and "}" in text)):
+                return not (isinstance(value, Text) and _in_exp_dir(value) == _in_exp_dir_of(node))
+    return False
+
+
+def _in_exp_dir_of(node: Node) -> str | None:
+    return _in_exp_dir(node) if isinstance(node, Text) else None
