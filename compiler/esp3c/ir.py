@@ -344,3 +344,29 @@ def child(node: Node, step: Step) -> Node | None:
             return node.settings.get(step)
         case _:
             return None
+
+
+def all_values(node: Node) -> Iterator[Node]:
+    """A value and all values inside it, in order; what a name stands for is inside it too.
+
+    Names that stand for names may be long chains: no recursion.
+    """
+    left: list[Node] = [node]
+    while left:
+        each = left.pop()
+        yield each
+        match each:
+            case MapNode(entries):
+                left.extend(entry.value for entry in reversed(entries))
+            case ListNode(items):
+                left.extend(reversed(items))
+            case CallNode():
+                left.extend(reversed(each.positional))
+                left.append(each.arguments)
+            case DatasetNode():
+                left.extend(reversed(each.positional))
+                left.extend((each.extra, each.arguments))
+            case CarriedNode():
+                left.append(each.value)
+            case _:
+                continue

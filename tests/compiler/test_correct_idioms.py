@@ -55,6 +55,22 @@ def count(data, test_name, output_dir, squared):
     return {"items": float(len(data))}
 """
 
+_FACTORIES = """
+from torch.nn import Module
+
+class Small(Module):
+    def __init__(self): ...
+
+class Maker:
+    def __new__(cls):
+        return Small()
+
+class Zoo: ...
+
+Zoo.assigned = staticmethod(Small)
+setattr(Zoo, "named", staticmethod(Small))
+"""
+
 _TRAINING = """
 training {{
   dataset {{ train = [digits(split = "a")]  valid = [digits(split = "b")] }}
@@ -86,6 +102,19 @@ IDIOMS = {
         _TRAINING.format(optimizer="torch.optim.AdamW()", callbacks="") + 'config export { path = "x.onnx" }\n',
         "train  export_onnx requires training, export runs idioms.stages.export",
     ),
+    "a class whose `__new__` makes another": (
+        _TRAINING.format(optimizer="torch.optim.AdamW()", callbacks="").replace(
+            "src.model.CTCRecognizer", "idioms.models.Maker"
+        ),
+        "train",
+    ),
+    "members that a class gets behind its body": (
+        "let first = idioms.models.Zoo.named()\n"
+        + _TRAINING.format(optimizer="torch.optim.AdamW()", callbacks="").replace(
+            "src.model.CTCRecognizer()", "idioms.models.Zoo.assigned(first = first)"
+        ),
+        "train",
+    ),
     "a metric that is a function": (
         'inference {\n  dataset { test { seen = digits(split = "c") } }\n  model = src.inference.Recognizer()\n'
         '  input_key = "speech"\n}\n'
@@ -112,6 +141,7 @@ def test_nothing_is_said_of_a_correct_recipe(name: str) -> None:
         "idioms.work": _RUNNER,
         "idioms.stages": _STAGES,
         "idioms.metric": _METRIC,
+        "idioms.models": _FACTORIES,
         "lightning.pytorch.callbacks": "from .callback import Callback\nfrom .model_checkpoint import ModelCheckpoint\n",
         "lightning.pytorch.callbacks.model_checkpoint": (
             "from .callback import Callback\nclass ModelCheckpoint(Callback):\n"

@@ -224,4 +224,117 @@ class NoProvider:
     def build(self):
         return {"dataset": load(self.config)}
 """,
+    "espnet3.parallel.inference_provider": """
+from abc import abstractmethod
+from espnet3.parallel.env_provider import EnvironmentProvider
+
+class InferenceProvider(EnvironmentProvider):
+    def __init__(self, config, params=None):
+        super().__init__(config)
+        self.params = params or {}
+    @staticmethod
+    @abstractmethod
+    def build_dataset(config): ...
+    @staticmethod
+    @abstractmethod
+    def build_model(config): ...
+    def build_env_local(self):
+        return dict(self._local_env)
+    def build_worker_setup_fn(self):
+        return self.setup
+""",
+    "work.building": """
+from espnet3.parallel.env_provider import EnvironmentProvider
+from espnet3.parallel.inference_provider import InferenceProvider
+from work.model import Labeller
+
+class Clips:
+    def __len__(self): return 1
+    def __getitem__(self, index):
+        return {"clip": f"clip_{index}", "speech": load(index)}
+
+class Builds(InferenceProvider):
+    def __init__(self, config, params=None, dim=192):
+        self.dim = dim
+        super().__init__(config, {"unit": "clip", **(params or {})})
+    @staticmethod
+    def build_dataset(config):
+        return Clips()
+    @staticmethod
+    def build_model(config):
+        return Labeller()
+
+class BuildsWithSelf(Builds):
+    def build_model(self, config):
+        return Labeller()
+
+class BuildsWithDevice(Builds):
+    @staticmethod
+    def build_model(config, device):
+        return Labeller().to(device)
+
+class NoConfig(Builds):
+    def __init__(self, params=None):
+        super().__init__(None, params)
+
+class LocalWithConfig(EnvironmentProvider):
+    def build_env_local(self, config):
+        return {"dataset": load(config), "model": build(config)}
+    def build_worker_setup_fn(self):
+        config = self.config
+        return lambda: {"dataset": load(config), "model": build(config)}
+
+class Clipped(EnvironmentProvider):
+    def build_env_local(self):
+        return self.build_worker_setup_fn()()
+    def build_worker_setup_fn(self):
+        def setup():
+            from work.building import Clips
+            return {"dataset": Clips(), "model": build()}
+        return setup
+""",
+    "work.reading": """
+from espnet3.parallel.base_runner import BaseRunner
+from work.runners import MergedTexts
+
+class Unit(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model, unit, **env):
+        return unit, model(dataset[idx]["speech"])
+
+class Beam(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model, **env):
+        return model(dataset[idx]["speech"], env["beam"])
+
+class Audio(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model):
+        return model(dataset[idx]["audio"])
+
+class OtherWriter(MergedTexts):
+    @staticmethod
+    def write_record(writers, result, state):
+        writers["texts"].write(result)
+
+class OtherResult(MergedTexts):
+    @staticmethod
+    def forward(idx, dataset, model):
+        return {"text": model(dataset[idx])}
+    @staticmethod
+    def write_record(writers, result, state):
+        writers["text"].write(result["hyp"])
+
+class MergesNothing(MergedTexts):
+    def merge(self):
+        return None
+
+class Forgets(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model):
+        return model(dataset[idx])
+    @classmethod
+    def reduce_state(cls, state, result, **env):
+        state["records"].append(result)
+""",
 }

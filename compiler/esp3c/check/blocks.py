@@ -7,7 +7,6 @@ from functools import cache
 
 from esp3c.ir import (
     CallNode,
-    CarriedNode,
     Config,
     DatasetNode,
     Entry,
@@ -20,6 +19,7 @@ from esp3c.ir import (
     at,
     strip,
 )
+from esp3c.ir import all_values as all_values
 from esp3c.schema import types as t
 from esp3c.schema.backends import BACKENDS
 from esp3c.schema.blocks import CONFIGS, DATASET, ENTRY, OWN, RECIPE, WORKLOAD
@@ -98,27 +98,6 @@ def shape_fits(node: Node, type: t.Type) -> bool:
             return isinstance(node, ParallelNode)
         case _:
             return False
-
-
-def all_values(node: Node) -> Iterator[Node]:
-    """A value and all values inside it, in order. Names that stand for names may be long chains: no recursion."""
-    left: list[Node] = [node]
-    while left:
-        each = left.pop()
-        yield each
-        match each:
-            case MapNode(entries):
-                left.extend(entry.value for entry in reversed(entries))
-            case ListNode(items):
-                left.extend(reversed(items))
-            case CallNode():
-                left.append(each.arguments)
-            case DatasetNode():
-                left.extend((each.extra, each.arguments))
-            case CarriedNode():
-                left.append(each.value)
-            case _:
-                continue
 
 
 def config_value(config: Config, dotted: str) -> Node | None:

@@ -240,7 +240,9 @@ def of_wrong_kind(reading: Reader, verdict: Verdict) -> bool:
     found = reading.find(verdict.path)
     if not isinstance(found.definition, Class) or reading.is_a(found.path, role.kinds) is not False:
         return False
-    return not _looks_like(reading, found, role.kinds)
+    made = reading.method(found.path, "__new__")
+    # A class with a `__new__` of its own may make anything.
+    return not (made is not None and made.module.local) and not _looks_like(reading, found, role.kinds)
 
 
 def _looks_like(reading: Reader, found: Found, kinds: tuple[str, ...]) -> bool:

@@ -10,50 +10,44 @@ from esp3c.check.machines import built_in, followed
 from esp3c.check.own_code import code_may
 from esp3c.check.targets_used import values_of
 from esp3c.diagnostics import Label
-from esp3c.ir import Config, LinkNode, ListNode, Node, Recipe, Scalar, Text, strip
+from esp3c.ir import CarriedNode, LinkNode, ListNode, Recipe, Scalar, Text
 from esp3c.suggest import did_you_mean
 from esp3c.world import World
 
 _NAME = re.compile(r"/+([^/]+\.(?:ckpt|pth|pt|safetensors))")
 _BEST = re.compile(r"epoch.*\.ckpt|last(-v\d+)?\.ckpt")
+_SAVING = r"torch\.save|save_checkpoint|save_file|save_pretrained|save_model|(?<![.\w])save\("
 _AVERAGE = re.compile(r".*\.ave_\d+best\.pth")
 
 
 def not_written(recipe: Recipe, world: World) -> Iterator[Finding]:
     """Texts that name a checkpoint in `exp_dir` under a name that nothing gives."""
-    trained = [stage for stage in recipe.stages if built_in(stage) == "train"]
-    if not trained:
+    if not any(built_in(stage) == "train" for stage in recipe.stages):
         return
-    for config, node in _texts(recipe):
-        name = _in_exp_dir(node)
+    texts = [each for each in values_of(recipe) if isinstance(each, Text)]
+    averages = _averages(recipe)
+    for node in texts:
+        name = in_exp_dir(node)
         if name is None or _BEST.fullmatch(name):
             continue
-        averages = _averages(recipe)
-        average = _AVERAGE.fullmatch(name) is not None
-        if average and (averages is None or name in averages):
+        if _AVERAGE.fullmatch(name) and (averages is None or name in averages):
             continue
         stem = name.split(".")[0]
-        if _named_elsewhere(recipe, node, stem) or code_may(recipe, world, rf"{re.escape(stem)}|\.pth?\b|\.ckpt"):
+        if _named_elsewhere(recipe, name, stem) or code_may(recipe, world, rf"{re.escape(stem)}|{_SAVING}"):
             continue
         names = ["last.ckpt", *(averages or ())]
         label = did_you_mean(name, names) or "it leaves " + ", ".join(f"`{each}`" for each in names[:4])
         yield Finding(f"no training leaves `{name}` in `exp_dir`", Label(node.span, label))
 
 
-def _texts(recipe: Recipe) -> Iterator[tuple[Config | None, Text]]:
-    for node in values_of(recipe):
-        value = strip(node)
-        if isinstance(value, Text) and value is node:
-            yield None, value
-
-
-def _in_exp_dir(node: Text) -> str | None:
+def in_exp_dir(node: Text) -> str | None:
     """The name of a checkpoint in `"${exp_dir}/name.ckpt"`."""
     if len(node.parts) != 2:
         return None
     folder, rest = node.parts
-    link = strip(folder) if not isinstance(folder, str) and hasattr(folder, "value") else folder  # type: ignore[arg-type]
-    named = getattr(folder, "name", "") == "exp_dir" or (isinstance(link, LinkNode) and link.place == ("exp_dir",))
+    named = (isinstance(folder, LinkNode) and folder.place == ("exp_dir",)) or (
+        isinstance(folder, CarriedNode) and folder.name == "exp_dir"
+    )
     match = _NAME.fullmatch(rest) if isinstance(rest, str) and named else None
     return match.group(1) if match is not None else None
 
@@ -64,7 +58,11 @@ def _averages(recipe: Recipe) -> list[str] | None:
     for config in recipe.configs.values():
         if config.kind != "training":
             continue
-        criteria = followed(config.root, config.root.get("best_model_criterion"))
+        written = config.root.get("best_model_criterion")
+        if written is None:
+            names.append("valid.loss.ave_3best.pth")
+            continue
+        criteria = followed(config.root, written)
         if not isinstance(criteria, ListNode):
             return None
         for item in criteria.items:
@@ -77,18 +75,13 @@ def _averages(recipe: Recipe) -> list[str] | None:
     return names
 
 
-def _named_elsewhere(recipe: Recipe, node: Node, stem: str) -> bool:
+def _named_elsewhere(recipe: Recipe, name: str, stem: str) -> bool:
     """Whether another text of the recipe has the word, or names files by a pattern."""
     for each in values_of(recipe):
-        value = strip(each)
-        if value is node:
+        if isinstance(each, Text) and in_exp_dir(each) == name:
             continue
-        texts = [value.value] if isinstance(value, Scalar) else list(value.parts) if isinstance(value, Text) else []
-        for text in texts:
+        parts = each.parts if isinstance(each, Text) else [each.value] if isinstance(each, Scalar) else []
+        for text in parts:
             if isinstance(text, str) and (stem in text or ("{" in text and "}" in text)):
-                return not (isinstance(value, Text) and _in_exp_dir(value) == _in_exp_dir_of(node))
+                return True
     return False
-
-
-def _in_exp_dir_of(node: Node) -> str | None:
-    return _in_exp_dir(node) if isinstance(node, Text) else None

@@ -157,6 +157,7 @@ def _plain_fits(node: Node, kind: str) -> bool:
         case "str":
             return isinstance(value, str)
         case "int":
-            return isinstance(value, int) and not isinstance(value, bool)
+            counted = node.dimension is None or node.dimension == "frequency"
+            return isinstance(value, int) and not isinstance(value, bool) and counted
         case _:
             return isinstance(value, int | float) and not isinstance(value, bool)

@@ -17,7 +17,6 @@ from esp3c.schema.contracts import UTT_ID
 from esp3c.source import Span
 from esp3c.syntax.ast import FieldType
 
-
 OWN_MODULE = "dataset.Dataset"
 """The class of entries without a `data_src`."""
 

@@ -28,7 +28,6 @@ from esp3c.schema.blocks import DATALOADER, LOADER, TRAINING
 from esp3c.schema.contracts import COLLATES, COMMON_COLLATE, DEFAULT_COLLATE, Collate
 from esp3c.suggest import did_you_mean
 
-
 _NO_GRADIENT = frozenset({"torch.no_grad", "torch.inference_mode", "no_grad", "inference_mode"})
 
 

@@ -52,7 +52,9 @@ def written_out(recipe: Recipe, root: MapNode, node: Node | None, deep: int = 0)
     if isinstance(value, LinkNode):
         return _linked(recipe, root, value, deep)
     if isinstance(value, Scalar):
-        return value.value if isinstance(value.value, str) else None
+        # A number inside of a text is written as it stands.
+        whole = isinstance(value.value, int) and not isinstance(value.value, bool) and deep > 0
+        return str(value.value) if isinstance(value.value, str) or whole else None
     if not isinstance(value, Text):
         return None
     out = ""

@@ -48,7 +48,7 @@ def hook_reads(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             target = own_method(reading, runner.path, name)
             if target is None or not (target.function.static or "classmethod" in target.function.decorators):
                 continue
-            found = _first(reading, pair, target, name, given, env, results)
+            found = _first(reading, pair, runner, target, name, given, env, results)
             if found is not None:
                 message, place = found[0], found[1]
                 yield Diagnostic(code_of(hook_reads), message, Label(runner.span, "this runner"), place)
@@ -73,6 +73,7 @@ def _results(reading: Reader, pair: Pair, runner: Part) -> dict[str, tuple[Value
 def _first(
     reading: Reader,
     pair: Pair,
+    runner: Part,
     target: Target,
     name: str,
     given: tuple[str, ...],
@@ -82,6 +83,9 @@ def _first(
     """The first key that a function surely asks for in vain: what to say, and where it stands."""
     values: dict[str, Value] = {}
     sources: dict[str, _Source] = {}
+    if name == "write_record" and own_method(reading, runner.path, "reduce_state") is not None:
+        # That one calls it, with whatever it has.
+        given = ()
     for number, role in enumerate(given):
         if role in results and number < len(target.positional):
             # The state changes from item to item: only its first form is known, which later hooks do not see.

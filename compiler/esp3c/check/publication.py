@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 
 from esp3c.check.blocks import all_values, config_value
+from esp3c.check.checkpoints import not_written
 from esp3c.check.machines import built_in, followed
+from esp3c.check.own_code import code_may, stages_may
 from esp3c.check.paths import written_out
 from esp3c.check.rule import needs_whole_file
+from esp3c.check.targets_used import objects_of
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import Config, LinkNode, ListNode, MapNode, Node, Recipe, Scalar, Text, strip
-from esp3c.schema.stages import KNOWN_STAGES, SYSTEMS
 from esp3c.suggest import nearest
 from esp3c.world import World
 
@@ -33,12 +35,10 @@ def hub_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for config in recipe.configs.values():
         for node in all_values(config.root) if config.kind in {"publication", "demo"} else ():
             for entry in node.entries if isinstance(node, MapNode) else ():
-                value = followed(config.root, entry.value)
-                if entry.name != "hf_repo" or not isinstance(value, Scalar) or not isinstance(value.value, str):
-                    continue
-                why = refused(value.value)
+                name = written_out(recipe, config.root, entry.value) if entry.name == "hf_repo" else None
+                why = refused(name) if name is not None else None
                 if why is not None:
-                    message = f"`{value.value}` is not a name for a repository on the hub"
+                    message = f"`{name}` is not a name for a repository on the hub"
                     yield Diagnostic(code_of(hub_name), message, Label(entry.value.span, why))
 
 
@@ -68,6 +68,19 @@ _MAKES = {"upload_model": "pack_model", "upload_demo": "pack_demo", "pack_demo":
 """A stage of publication, and the one that makes what it takes."""
 
 
+_PACKING = r"pack|bundle|hf_|upload|publish|make_archive|tarfile|zipfile"
+_TRAINING = r"\.fit\(|save|\.ckpt|\.pth?\b|checkpoint|def train\b|\.train\(|download"
+"""What stands in code that makes a bundle, or a trained model."""
+
+_MAKING = {
+    "train_tokenizer": r"token|save_path|spm|sentencepiece",
+    "infer": r"inference|\.scp|infer",
+    "collect_stats": r"stats",
+    "measure": r"metric|score|json",
+}
+"""What stands in code that makes what one of ESPnet3's stages makes."""
+
+
 @explained("ESP0902", "nothing makes what is published")
 @needs_whole_file
 def nothing_packed(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
@@ -78,7 +91,7 @@ def nothing_packed(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     `upload_model` sends what `pack_model` wrote, `upload_demo` what `pack_demo` wrote, and a demo goes with a model's
     bundle. Put the stage before it.
     """
-    if not _all_known(recipe):
+    if stages_may(recipe, world, _PACKING):
         return
     there = {built_in(stage) for stage in recipe.stages}
     for stage in recipe.stages:
@@ -91,12 +104,6 @@ def nothing_packed(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             f"`{name}` takes what `{wanted}` makes, and the recipe has no such stage",
             Label(stage.name_span, f"put `{wanted}` before it"),
         )
-
-
-def _all_known(recipe: Recipe) -> bool:
-    """Whether every stage is ESPnet3's own: a person's own stages and systems may make anything."""
-    known = recipe.system is not None and recipe.system.path in SYSTEMS
-    return known and all(built_in(stage) in KNOWN_STAGES for stage in recipe.stages)
 
 
 def _has_model(recipe: Recipe) -> bool:
@@ -121,13 +128,13 @@ def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     `exp_dir` is set to a training that is there.
     """
     order = [built_in(stage) for stage in recipe.stages]
-    if "pack_model" not in order or not _all_known(recipe):
+    if "pack_model" not in order:
         return
     before = order[: order.index("pack_model")]
     stage = recipe.stages[order.index("pack_model")]
     config = recipe.configs.get("publication")
     packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
-    if "train" not in order and not _elsewhere(recipe):
+    if "train" not in order and not _elsewhere(recipe) and not stages_may(recipe, world, _TRAINING):
         label = Label(stage.name_span, "put `train` before it, or set `exp_dir` to a training that is there")
         yield Diagnostic(code_of(not_made_before), "`pack_model` has no trained model to pack", label)
     if config is None or not isinstance(packed, MapNode):
@@ -135,13 +142,14 @@ def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for node in _files(config.root, packed):
         wanted = _made_by(node) or ("train_tokenizer" if _tokenizer_file(recipe, config, node) else None)
         # That `pack_model` stands before `train` is said where the stages stand.
-        if wanted is not None and wanted not in before and wanted != "train":
-            yield Diagnostic(
-                code_of(not_made_before),
-                f"`{wanted}` makes this, and does not run before `pack_model`",
-                Label(node.span, f"made by `{wanted}`"),
-                secondary=(Label(stage.name_span, f"put `{wanted}` before this stage"),),
-            )
+        if wanted is None or wanted in before or wanted == "train" or stages_may(recipe, world, _MAKING[wanted]):
+            continue
+        yield Diagnostic(
+            code_of(not_made_before),
+            f"`{wanted}` makes this, and does not run before `pack_model`",
+            Label(node.span, f"made by `{wanted}`"),
+            secondary=(Label(stage.name_span, f"put `{wanted}` before this stage"),),
+        )
 
 
 _MADE = frozenset({"conf", "run.py", "system.py", "recipe_data", "data", "exp", ".esp3c"})
@@ -202,7 +210,7 @@ def bundle_folder(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     written = config_value(config, "pack_model.out_dir") if config is not None else None
     if config is None or written is None:
         return
-    taken = _taken(recipe, config, written)
+    taken = _taken(recipe, config, written) or _python_folder(recipe, world, written)
     if taken is not None:
         message = f"the bundle would be written over `{taken}`"
         label = Label(written.span, 'a folder of its own, such as "${exp_dir}/model_pack"')
@@ -221,6 +229,20 @@ def _taken(recipe: Recipe, config: Config, node: Node) -> str | None:
         rest = "".join(part for part in value.parts[1:] if isinstance(part, str))
         return str(only.place[0]) if not rest.strip("/.") and len(value.parts) <= 2 else None
     return "recipe_dir" if not text.strip("/.") and not text.startswith("/") and ".." not in text else None
+
+
+def _python_folder(recipe: Recipe, world: World, node: Node) -> str | None:
+    """The folder of the recipe's own Python that a path is."""
+    value = strip(node)
+    text = value.value if isinstance(value, Scalar) else None
+    path = "/".join(part for part in text.split("/") if part not in {"", "."}) if isinstance(text, str) else ""
+    if path in {"conf", "recipe_data"}:
+        return path
+    for target, _, _ in objects_of(recipe):
+        module = target.module
+        if path and module is not None and module.local and f"{target.path}.".startswith(path.replace("/", ".") + "."):
+            return path
+    return None
 
 
 @explained("ESP0905", "a bundle that contradicts itself")
@@ -261,11 +283,16 @@ def file_not_there(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     if config is None or not isinstance(packed, MapNode):
         return
     for node in _files(config.root, packed):
-        path = _plain_file(recipe, node)
-        if path is not None and world.has(path) is False:
+        path = _plain_file(recipe, config, node)
+        if path is not None and world.has(path) is False and not _may_be_made(recipe, world, path):
             near = nearest(path.rpartition("/")[2], world.beside(path))
             label = f"did you mean `{near[0]}`?" if near else "no such file in the recipe's folder"
             yield Diagnostic(code_of(file_not_there), f"there is no `{path}`", Label(node.span, label))
+        beside = _tokens_elsewhere(recipe, config, node)
+        if beside is not None and not code_may(recipe, world, rf"{re.escape(beside[0])}"):
+            message = f"`train_tokenizer` does not write `{beside[0]}` into `{beside[1]}`"
+            place = Label(node.span, f"it writes into `{beside[2]}`")
+            yield Diagnostic(code_of(file_not_there), message, place)
         written = _tokenizer_file(recipe, config, node)
         kind = _tokenizer_kind(recipe)
         if written is not None and kind is not None and written in {f"{each}.model" for each in _KINDS - {kind}}:
@@ -276,16 +303,44 @@ def file_not_there(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 _KINDS = frozenset({"bpe", "unigram", "char", "word"})
 
 
-def _plain_file(recipe: Recipe, node: Node) -> str | None:
-    """A path inside the recipe's folder that is written out, and that no build and no stage writes."""
+def _plain_file(recipe: Recipe, config: Config, node: Node) -> str | None:
+    """A path inside the recipe's folder that is written out, and that no build and no stage of ESPnet3 writes."""
     value = strip(node)
-    text = value.value if isinstance(value, Scalar) else None
+    first = value.parts[0] if isinstance(value, Text) and value.parts else None
+    inside = isinstance(first, LinkNode) and first.scaffold and first.place == ("recipe_dir",)
+    text = written_out(recipe, config.root, node) if inside else value.value if isinstance(value, Scalar) else None
     if not isinstance(text, str) or text.startswith(("/", "~")) or set(text) & set("*?["):
         return None
     parts = [part for part in text.split("/") if part not in {"", "."}]
-    if not parts or ".." in parts or parts[0] in _MADE or not _all_known(recipe):
+    if not parts or ".." in parts or parts[0] in _MADE:
         return None
     return "/".join(parts)
+
+
+def _may_be_made(recipe: Recipe, world: World, path: str) -> bool:
+    """Whether a stage of one's own might write a file: Python is written by people."""
+    name = path.rpartition("/")[2]
+    stem, dot, ending = name.rpartition(".")
+    if ending == "py" or not dot:
+        return False
+    # `f"{name}.md"` may be any name, `"CARD.md"` is none but itself.
+    return stages_may(recipe, world, rf"\b{re.escape(stem)}\b|[\"'}}]\.{re.escape(ending)}\b")
+
+
+def _tokens_elsewhere(recipe: Recipe, config: Config, node: Node) -> tuple[str, str, str] | None:
+    """A file of the tokenizer's that is looked for elsewhere: its name, that folder, and the one in which it is."""
+    if not any(built_in(stage) == "train_tokenizer" for stage in recipe.stages):
+        return None
+    training = recipe.configs.get("training")
+    saved = config_value(training, "tokenizer.save_path") if training is not None else None
+    folder = written_out(recipe, training.root, saved) if training is not None else None
+    path = written_out(recipe, config.root, node)
+    if folder is None or path is None or "/" not in path:
+        return None
+    above, _, name = path.rpartition("/")
+    if name not in {"tokens.txt", *(f"{each}.model" for each in _KINDS)} or above == folder.rstrip("/"):
+        return None
+    return name, above.rpartition("/")[2], folder.rstrip("/").rpartition("/")[2]
 
 
 def _tokenizer_kind(recipe: Recipe) -> str | None:
@@ -295,3 +350,18 @@ def _tokenizer_kind(recipe: Recipe) -> str | None:
     if training is None or (written is not None and not isinstance(value, Scalar)):
         return None
     return str(value.value) if isinstance(value, Scalar) else "bpe"
+
+
+@explained("ESP0907", "a checkpoint that no training leaves", Severity.WARNING)
+@needs_whole_file
+def checkpoint_not_written(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A value names a checkpoint in `exp_dir` that neither ESPnet3 nor anything in the recipe writes.
+
+        model = src.inference.Recognizer(checkpoint = "${exp_dir}/final.ckpt")
+        publication { pack_model { files { weights = "${exp_dir}/valid.loss.ave_5best.pth" } } }
+
+    `train` leaves `last.ckpt`, the best checkpoints (`epoch…_step….ckpt`) and, for each entry of `best_model_criterion`,
+    their average: `valid.loss.ave_3best.pth` for `["valid/loss", 3, "min"]`.
+    """
+    for finding in not_written(recipe, world):
+        yield finding.said(code_of(checkpoint_not_written))

@@ -397,3 +397,17 @@ def warned_too_soon(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for node, block in walk_blocks(recipe):
         for finding in warned_at_once(node) if block is SLURM else ():
             yield finding.said(code_of(warned_too_soon))
+
+
+@explained("ESP0818", "settings of loader processes, without any", Severity.WARNING)
+def no_workers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A loader says how its processes work, and has none.
+
+        dataloader { train { num_workers = 0  prefetch_factor = 4  persistent_workers = true } }
+
+    torch's DataLoader refuses most of these together with `num_workers = 0`, its default; ESPnet3 leaves them out. Set
+    `num_workers`, or take them out.
+    """
+    for training in trainings(recipe):
+        for finding in trainer.without_workers(training):
+            yield finding.said(code_of(no_workers))

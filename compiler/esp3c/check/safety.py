@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from esp3c.check.blocks import walk_blocks
+from esp3c.check.blocks import all_values, walk_blocks
 from esp3c.check.paths import leads_out
 from esp3c.check.targets_used import literal, objects_of, paths_of, values_of
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import CallNode, Entry, MapNode, Node, Recipe, Scalar, strip
 from esp3c.schema.blocks import INFERENCE_DATASET, TRAINING_DATASET
-from esp3c.schema.safety import FINDERS, OPENERS, OUTPUTS, PICKLED, REFUSED_BY_HYDRA, harm
+from esp3c.schema.safety import FINDERS, OPENERS, OUTPUTS, PICKLED, REFUSED_BY_HYDRA, WRITTEN_BY_CALLS, harm
 from esp3c.source import Span
 from esp3c.world import World
 
@@ -159,6 +159,19 @@ def _outputs(recipe: Recipe) -> Iterator[tuple[Node, MapNode, str]]:
             for entry in inner.entries:
                 if entry.name in OUTPUTS:
                     yield entry.value, config.root, entry.name
+        trainer = config.root.get("trainer")
+        for written in (trainer, config.root.get("runner")):
+            yield from _by_calls(written, config.root)
+    for stage in recipe.stages:
+        yield from _by_calls(stage.workload.get("runner") if stage.workload is not None else None, recipe.settings)
+
+
+def _by_calls(node: Node | None, root: MapNode) -> Iterator[tuple[Node, MapNode, str]]:
+    """Folders into which runners, callbacks and loggers write."""
+    for each in all_values(node) if node is not None else ():
+        for entry in each.arguments.entries if isinstance(each, CallNode) else ():
+            if entry.name in WRITTEN_BY_CALLS:
+                yield entry.value, root, entry.name
 
 
 def _sections(root: MapNode) -> Iterator[MapNode]:

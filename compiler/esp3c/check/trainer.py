@@ -125,6 +125,34 @@ def shared_otherwise(training: Training) -> Iterator[Finding]:
             )
 
 
+_OF_WORKERS = ("prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context", "worker_init_fn")
+"""Settings of a loader that are about its processes."""
+
+
+def without_workers(training: Training) -> Iterator[Finding]:
+    """Settings of loader processes, where there are none."""
+    root = training.config.root
+    loaders = followed(root, root.get("dataloader"))
+    # Who changes a config that is extended may take the processes away only.
+    if not isinstance(loaders, MapNode) or training.config.extends is not None:
+        return
+    for split in ("train", "valid"):
+        loader = followed(root, loaders.get(split))
+        if not isinstance(loader, MapNode) or loader.get("iter_factory") is not None:
+            continue
+        count = loader.get("num_workers")
+        found = amount(root, count)
+        if (count is not None and found is None) or (found is not None and found.value != 0):
+            continue
+        for key in _OF_WORKERS:
+            entry = set_entry(loader, key)
+            if entry is None or _is_one_of(root, entry, (False, 0)):
+                continue
+            because = (Label(count.span, "no processes"),) if count is not None else ()
+            label = Label(entry.key_span, "`num_workers` is 0" + ("" if count is not None else " where it is not set"))
+            yield Finding(f"`{key}` is about loader processes, and there are none", label, because)
+
+
 def _processes(number: int) -> str:
     return "one process trains alone" if number == 1 else f"{number} processes train together"
 

@@ -12,11 +12,8 @@ from fnmatch import fnmatchcase
 
 from esp3c.graph.folders import folder, path_of
 from esp3c.ir import (
-    CallNode,
-    CarriedNode,
     Config,
     DatasetNode,
-    ListNode,
     MapNode,
     Node,
     PythonNode,
@@ -24,6 +21,7 @@ from esp3c.ir import (
     Scalar,
     Stage,
     Use,
+    all_values,
     at,
     strip,
 )
@@ -199,28 +197,3 @@ def _sources(node: Node | None) -> set[str]:
             elif isinstance(source, Scalar) and isinstance(source.value, str):
                 found.add(source.value)
     return found
-
-
-def all_values(node: Node) -> Iterator[Node]:
-    """A value and everything inside it; what a name stands for is inside it too."""
-    yield node
-    match node:
-        case MapNode(entries=entries):
-            for entry in entries:
-                yield from all_values(entry.value)
-        case ListNode(items=items):
-            for item in items:
-                yield from all_values(item)
-        case CallNode(arguments=arguments, positional=positional):
-            yield from all_values(arguments)
-            for item in positional:
-                yield from all_values(item)
-        case DatasetNode(arguments=arguments, positional=positional, extra=extra):
-            yield from all_values(arguments)
-            yield from all_values(extra)
-            for item in positional:
-                yield from all_values(item)
-        case CarriedNode(value=value):
-            yield from all_values(value)
-        case _:
-            return

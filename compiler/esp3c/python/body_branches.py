@@ -8,7 +8,21 @@ from collections.abc import Callable, Sequence
 from esp3c.python.body_calls import Calls
 from esp3c.python.body_expressions import looped, truthful
 from esp3c.python.body_kinds import dotted
-from esp3c.python.body_values import UNKNOWN, Dict, Env, Kind, Leaf, Listing, Scope, Several, Value, fork, join, leaf, shape
+from esp3c.python.body_values import (
+    UNKNOWN,
+    Dict,
+    Env,
+    Kind,
+    Leaf,
+    Listing,
+    Scope,
+    Several,
+    Value,
+    fork,
+    join,
+    leaf,
+    shape,
+)
 
 _MOST_TURNS = 4
 # Blocks that let every error of theirs through, under their own names; those of libraries, `np.load`, do so too.

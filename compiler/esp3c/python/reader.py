@@ -6,16 +6,14 @@ is imported. What cannot be known (a compiled module, names made at run time, a 
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import deque
 from collections.abc import Iterable
 
-from esp3c.python.contents import contents_of, names_of
+from esp3c.python.library import Library
 from esp3c.python.model import Class, Contents, Function, Imported, Value
-from esp3c.python.stored import named, pack, unpack
+from esp3c.python.stored import named
 from esp3c.record import changed, record
-from esp3c.source import Span
 from esp3c.suggest import nearest
 from esp3c.world import Module, ModuleKind, World
 
@@ -90,69 +88,15 @@ def reader(world: World) -> Reader:
     return found
 
 
-class Reader:
-    """Reads the definitions of one world. Answers are kept for its life."""
+class Reader(Library):
+    """Follows the names of one world to their definitions."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
-        self._contents: dict[str, Contents | None] = {}
+        super().__init__(world)
         self._found: dict[str, Found] = {}
         self._bases: dict[str, Bases] = {}
-        self._steps = self._characters = 0
+        self._steps = 0
         self._busy: set[str] = set()
-
-    # -- modules ----------------------------------------------------------------------------------------------------
-
-    def contents(self, module: Module) -> Contents | None:
-        """What a module holds, or None where it has no text to read."""
-        if module.name not in self._contents:
-            self._contents[module.name] = self._read(module)
-        return self._contents[module.name]
-
-    def _read(self, module: Module) -> Contents | None:
-        contents = self._written(module)
-        if contents is None or not contents.lazy or contents.error is not None:
-            return contents
-        # A module that makes its names when it runs may say in a stub beside it what they are.
-        stub = self.world.stub(module)
-        described = self._written(stub) if stub is not None else None
-        if described is None or described.error is not None:
-            return contents
-        return changed(described, lazy=False)
-
-    def _written(self, module: Module) -> Contents | None:
-        """What stands in one file."""
-        if module.kind is not ModuleKind.SOURCE:
-            return None
-        kept = self.world.recall(module)
-        known = unpack(kept) if kept is not None else None
-        if known is not None:
-            return known
-        source = self.world.source(module)
-        if source is None:
-            return None
-        self._characters += len(source.text)
-        package = module.place.replace("\\", "/").rpartition("/")[2].startswith("__init__.")
-        contents = contents_of(module.name, source.text, package=package)
-        self.world.remember(module, pack(contents))
-        return contents
-
-    def names(self, module: Module) -> list[str]:
-        """The names that a module has, with those that it takes over by `from x import *`."""
-        names: dict[str, None] = {}
-        queue, seen = [module], {module.name}
-        while queue and len(seen) < 40:
-            current = queue.pop(0)
-            contents = self.contents(current)
-            if contents is None:
-                continue
-            names.update(dict.fromkeys(contents.exported or names_of(contents)))
-            for star in contents.stars:
-                other = self.world.module(star)
-                if other is not None and star not in seen:
-                    seen.add(star)
-                    queue.append(other)
-        return [*names, *self.world.submodules(module.name)]
 
     # -- names ------------------------------------------------------------------------------------------------------
 
@@ -162,7 +106,7 @@ class Reader:
         if path not in self._found:
             outermost = not self._busy
             if outermost:
-                self._steps = self._characters = 0
+                self._steps = self.characters = 0
             if path in self._busy:
                 return Found(path, None, None, why="modules import each other in a ring")
             self._busy.add(path)
@@ -178,7 +122,7 @@ class Reader:
 
     def _find(self, path: str) -> Found:
         self._steps += 1
-        if self._steps > MOST_STEPS or self._characters > MOST_CHARACTERS or len(self._busy) > DEEPEST:
+        if self._steps > MOST_STEPS or self.characters > MOST_CHARACTERS or len(self._busy) > DEEPEST:
             return Found(path, None, None, why="too many modules on the way")
         parts = path.split(".")
         module: Module | None = None
@@ -326,9 +270,16 @@ class Reader:
                     if each.name == rest[0]:
                         value = Value(each.name, each.annotation, each.value, each.line, each.column)
                         return Found(path, found.module, value, base)
-        if not bases.complete or node.decorators or node.keywords or self._in_a_stop(bases, rest[0]):
+        unsure = not bases.complete or node.decorators or node.keywords or self._in_a_stop(bases, rest[0])
+        if unsure or self._set_later(module, node.name, rest[0]):
             return Found(path, module, None, why=f"`{owner}` may get `{rest[0]}` when it runs")
         return Found(path, module, None)
+
+    def _set_later(self, module: Module, owner: str, name: str) -> bool:
+        """Whether a module gives a class a member behind its body: `Owner.name = …`, or by `setattr`."""
+        source = self.world.source(module)
+        later = rf"\b{owner}\.{name}\b[^=\n]*=[^=]|\bsetattr\(\s*{owner}\b"
+        return source is not None and re.search(later, source.text) is not None
 
     def _in_a_stop(self, bases: Bases, name: str) -> bool:
         """Whether a base that is known by name only has a member, or is not there to be asked."""
@@ -449,36 +400,6 @@ class Reader:
                 names.update(dict.fromkeys(each.name for each in found.definition.methods))
                 names.update(dict.fromkeys(each.name for each in found.definition.attributes))
         return list(names)
-
-    # -- text -------------------------------------------------------------------------------------------------------
-
-    def body(self, module: Module, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The syntax tree of one function, its lines and columns those of the file."""
-        source = self.world.source(module)
-        if source is None or function.end_line > source.line_count:
-            return None
-        lines = source.text.split("\n")[function.line - 1 : function.end_line]
-        indented = lines[0][:1] in {" ", "\t"}
-        text = ("if 1:\n" if indented else "") + "\n".join(lines)
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-        ast.increment_lineno(tree, function.line - (2 if indented else 1))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function.name:
-                return node
-        return None
-
-    def span(self, module: Module, line: int, column: int, length: int = 1) -> Span | None:
-        """A place in a Python file. `column` is in bytes, as in `esp3c.python.model`; `length` in characters."""
-        source = self.world.source(module)
-        if source is None or not 1 <= line <= source.line_count:
-            return None
-        text = source.line_text(line)
-        before = len(text.encode("utf-8")[:column].decode("utf-8", "ignore"))
-        start = source.line_start(line) + before
-        return Span(source, start, min(start + length, source.line_start(line) + len(text)))
 
 
 def _hints_at(star: str, name: str) -> bool:

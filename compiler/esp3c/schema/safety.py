@@ -74,6 +74,9 @@ OUTPUTS = frozenset(
 )  # fmt: skip
 """Keys with a folder into which stages write."""
 
+WRITTEN_BY_CALLS = frozenset({"output_dir", "save_dir", "dirpath", "default_root_dir", "exp_dir"})
+"""Arguments of runners, callbacks and loggers with a folder into which they write."""
+
 SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
 
 
