@@ -423,3 +423,78 @@ def test_metrics_of_an_inference_in_another_folder_are_not_judged() -> None:
     found = compile(Source("recipe.esp", text.format(**parts, metrics=wer)), MemoryWorld(modules)).diagnostics
 
     assert "ESP0518" not in [each.code.id for each in found]
+
+
+FACTORY = """
+from torch import nn
+class Model(nn.Module):
+    def __init__(self): ...
+    def forward(self, speech, speech_lengths, {text}, text_lengths):
+        loss = self.ctc(speech)
+        return loss, {{"loss": loss, "cer": loss}}, len(speech)
+    @classmethod
+    def small(cls) -> Model:
+        return cls()
+class Log{base}:
+    def on_train_epoch_end(self, trainer, pl_module):
+        pl_module.log("valid/{logged}", 1.0)
+"""
+
+
+def factory(criterion: str, *, text: str = "text", logged: str = "wer") -> list[tuple[str, str]]:
+    module = FACTORY.format(text=text, logged=logged, base="(Callback)")
+    module = f"from lightning.pytorch.callbacks.callback import Callback\n{module}"
+    recipe = RECIPE.replace("my.model.Model()", "my.model.Model.small()").replace(
+        "optimizer =",
+        f'trainer {{{{ callbacks = [my.model.Log()] }}}}\n  best_model_criterion = [["{criterion}", 1, "min"]]\n  optimizer =',
+    )
+    given = {"sample": SAMPLE, "entry": "", "training": "preprocessor = my.steps.Numbers()", "dataloader": COLLATE}
+    text_of_it = recipe.format(**given, inference="", metrics=WER)
+    world = MemoryWorld(
+        {**MODULES, "my": "", "my.data": DATA, "my.steps": STEPS, "my.model": module, "my.infer": INFER, "my.more": ""}
+    )
+    return said(list(compile(Source("recipe.esp", text_of_it), world).diagnostics))
+
+
+def test_a_model_of_a_class_method_is_followed_with_what_its_callbacks_log() -> None:
+    assert factory("valid/cer") == factory("valid/wer") == []
+    assert [code for code, _ in factory("valid/per")] == ["ESP0521"]
+    assert [code for code, _ in factory("valid/per", text="words")] == ["ESP0507", "ESP0521"]
+
+
+def test_an_output_fn_that_calls_itself_for_every_item_of_a_batch() -> None:
+    module = """
+def build_output(data, model_output, idx):
+    if isinstance(data, list):
+        return [build_output(*each) for each in zip(data, model_output, idx)]
+    return {{"utt_id": data["{key}"], "hyp": model_output, "ref": data["text"]}}
+"""
+    infer = INFER.partition("def build_output")[0]
+    for inference in ("", "batch_size = 4"):
+        right = check({"infer": infer + module.format(key="utt_id")}, inference=inference)
+        wrong = check({"infer": infer + module.format(key="name")}, inference=inference)
+
+        assert said(right) == []
+        assert [code for code, _ in said(wrong)] == ["ESP0513"]
+
+
+LOSSES = {
+    "a number": "return {'loss': float(self.f(speech))}",
+    "taken out": "return {'loss': self.f(speech).item()}",
+    "in the wrong order": "return {'acc': 1.0}, self.f(speech), 4",
+    "the dict last": "return self.f(speech), 4, {'acc': 1.0}",
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_that_nothing_can_be_learnt_from(name: str) -> None:
+    text = MODEL.partition("    def forward")[0] + f"    def forward(self, speech, **rest):\n        {LOSSES[name]}\n"
+
+    assert [code for code, _ in said(check({"model": text}))] == ["ESP0509"]
+
+
+def test_a_forward_without_gradients() -> None:
+    head = MODEL.partition("    def forward")[0]
+    text = f"{head}    @torch.no_grad()\n    def forward(self, speech, **rest):\n        return self.f(speech)\n"
+
+    assert [code for code, _ in said(check({"model": text}))] == ["ESP0509"]

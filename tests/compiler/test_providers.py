@@ -226,3 +226,71 @@ def test_runners_and_providers_of_an_inference(settings: str, expected: list[str
     found = compile(Source("recipe.esp", text), world).diagnostics
 
     assert [each.code.id for each in found] == expected
+
+
+READS = {
+    "a key that is put there first": (
+        "    @staticmethod\n    def forward(idx, dataset, model, **env):\n        env.setdefault('beam', 3)\n"
+        "        return env['beam']\n"
+    ),
+    "a key that is asked for first": (
+        "    @staticmethod\n    def forward(idx, dataset, model, **env):\n        if 'beam' in env:\n"
+        "            return env['beam']\n        return env.get('width', 2)\n"
+    ),
+    "writers that grow": (
+        "    @staticmethod\n    def forward(idx, dataset, model):\n        return {'hyp': 1}\n    @staticmethod\n"
+        "    def open_writers(shard_dir):\n        return {'folder': shard_dir}\n    @staticmethod\n"
+        "    def write_record(writers, result, state):\n        if 'text' not in writers:\n"
+        "            writers['text'] = open(writers['folder'])\n        writers['text'].write(result['hyp'])\n"
+        "    def merge(self, shard_dirs, *, strict=True):\n        return shard_dirs\n"
+    ),
+    "records of its own": (
+        "    @staticmethod\n    def forward(idx, dataset, model):\n        return {'hyp': 1}\n    @classmethod\n"
+        "    def reduce_state(cls, state, result):\n        cls.write_record(state, {'text': result['hyp']}, {})\n"
+        "        return state\n    @staticmethod\n    def write_record(writers, result, state):\n"
+        "        writers['records'].append(result['text'])\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_what_a_runner_reads_by_key_is_there_in_many_manners(name: str) -> None:
+    given = 'output_dir = "out"'
+
+    assert said(check(runner=HEAD + READS[name], given=given)) == []
+
+
+INITS = {
+    "handed on": "(self, config, params=None):\n        super().__init__(config, params)\n",
+    "by name": "(self, config, **rest):\n        super().__init__(config, params=dict(rest, beam=1))\n",
+    "a choice": "(self, config, params=None):\n        super().__init__(config, {} if params is None else params)\n",
+    "changed later": "(self, config, params=None):\n        super().__init__(config, params)\n        self.params['unit'] = 1\n",
+    "everything": "(self, *args, **kwargs):\n        super().__init__(*args, **kwargs)\n",
+}
+BUILT = """
+from espnet3.parallel.inference_provider import InferenceProvider
+class Gives(InferenceProvider):
+    def __init__{init}
+    @staticmethod
+    def build_dataset(config):
+        return load(config)
+    @classmethod
+    def build_model(cls, config):
+        return build(config)
+"""
+
+
+@pytest.mark.parametrize("name", INITS)
+def test_providers_with_an_init_of_their_own_in_many_manners(name: str) -> None:
+    assert said(check(BUILT.format(init=INITS[name]))) == []
+
+
+def test_params_that_an_init_makes_are_known_by_name() -> None:
+    init = "(self, config, params=None):\n        super().__init__(config, {'unit': 1, **(params or {})})\n"
+    runner = "    @staticmethod\n    def forward(idx, dataset, model, units):\n        return 1\n"
+
+    found = check(BUILT.format(init=init), HEAD + runner)
+
+    assert said(found) == [
+        ("ESP0704", "`Own.forward` needs `units`, but `Gives` gives `dataset`, `model`, `unit`"),
+    ]

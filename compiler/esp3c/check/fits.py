@@ -157,7 +157,6 @@ def _plain_fits(node: Node, kind: str) -> bool:
         case "str":
             return isinstance(value, str)
         case "int":
-            counted = node.dimension is None or node.dimension == "frequency"
-            return isinstance(value, int) and not isinstance(value, bool) and counted
+            return isinstance(value, int) and not isinstance(value, bool) and node.dimension is None
         case _:
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return isinstance(value, int | float) and not isinstance(value, bool) and node.dimension is None

@@ -99,7 +99,8 @@ def _first(
         keywords = next((each.name for each in target.parameters if each.kind == "kwargs"), None)
         if keywords is not None:
             values[keywords] = Dict({each: Entry(UNKNOWN) for each in rest}, origin=frozenset({"env"}))
-            sources["env"] = _Source(env.who, env.labels)
+            shown = (Label(pair.provider.span, "its provider"),) if pair.provider is not None else ()
+            sources["env"] = _Source(f"`**{keywords}` holds", (*shown, *env.labels))
     item = _item(reading, pair)
     if item is not None and "dataset" in target.named and name == "forward":
         values["dataset"] = Listing([_marked(item[0], "item")], filled=True)

@@ -11,10 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from esp3c.emit.nodes import YList, YMap, YNode, YScalar
 from esp3c.ir import CallNode, CarriedNode, DatasetNode, ListNode, MapNode, Node, ParallelNode, PythonNode, Recipe
-
-LOOKUPS = frozenset(
-    f"hydra.utils.{name}" for name in ("get_class", "get_method", "get_object", "get_static_method")
-)  # fmt: skip
+from esp3c.schema.safety import FINDERS
 
 _NAMING = frozenset({"_target_", "data_src", "func", "output_fn", "provider", "runner", "task"})
 """Keys whose text is a path that ESPnet3 imports."""
@@ -35,7 +32,7 @@ def targets(recipe: Recipe, trees: Iterable[YMap]) -> tuple[str, ...]:
             found.update(_python(stage.workload))
     for tree in trees:
         found.update(_written(tree, tree))
-    return tuple(sorted(found - LOOKUPS))
+    return tuple(sorted(found - FINDERS))
 
 
 def _python(node: Node) -> Iterator[str]:
@@ -72,7 +69,7 @@ def _written(node: YNode, root: YMap) -> Iterator[str]:
             found = dict(entries)
             for key, value in entries:
                 if isinstance(value, YScalar):
-                    looked_up = key == "path" and _text(found.get("_target_")) in LOOKUPS
+                    looked_up = key == "path" and _text(found.get("_target_")) in FINDERS
                     if (key in _NAMING or looked_up) and isinstance(value.value, str):
                         yield _followed(value.value, root)
                 else:

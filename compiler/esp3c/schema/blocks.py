@@ -133,7 +133,14 @@ _LOADER = (
 LOADER = Block(
     "dataloader",
     (*_LOADER, *LOADER_ARGUMENTS),
-    conflicts=(Conflict("batch_size", "batch_bins", "either the items of a batch are counted, or their elements"),),
+    conflicts=(
+        Conflict("batch_size", "batch_bins", "either the items of a batch are counted, or their elements"),
+        Conflict("batch_sampler", "batch_size", "a batch sampler says which items form a batch"),
+        Conflict("batch_sampler", "sampler", "a batch sampler says which items form a batch"),
+        Conflict("batch_sampler", "shuffle", "a batch sampler says in which order items come"),
+        Conflict("batch_sampler", "drop_last", "a batch sampler says which batches there are"),
+        Conflict("sampler", "shuffle", "a sampler says in which order items come"),
+    ),
 )
 
 DATALOADER = Block(

@@ -110,7 +110,7 @@ TRAINER = Block(
 TIMEDELTAS = frozenset({"max_time", "val_check_interval"})
 """Settings of the Trainer in which a duration is a mapping, `{seconds: 5400}`; a plain number means something else."""
 
-_BATCHES = Block(
+BATCHES = Block(
     "batches",
     (
         Key("type", OneOf(("unsorted", "sorted", "folded", "length", "numel", "catbel")), "how items form batches", '"unsorted"'),
@@ -125,12 +125,15 @@ _BATCHES = Block(
     open=True,
 )  # fmt: skip
 
+COUNTED_BY = {"unsorted": "batch_size", "sorted": "batch_size", "numel": "batch_bins", "length": "batch_bins"}
+"""What batches of each type count."""
+
 ITER_FACTORY = Block(
     "iter_factory",
     (
         Key("shuffle", BOOL, "another order each epoch"),
         Key("collate_fn", Target("a collate function"), "makes a batch of items"),
-        Key("batches", Inside(_BATCHES), "how items form batches"),
+        Key("batches", Inside(BATCHES), "how items form batches"),
         Key("num_workers", INT, "loader processes", numbers=NOT_NEGATIVE),
         Key("seed", INT, "seed of the order"),
         Key("num_iters_per_epoch", either(INT, NULL), "batches an epoch", numbers=COUNT),
