@@ -14,7 +14,8 @@ from torch.nn import Module
 
 class Net(Module):
     def __init__(self, size): ...
-    def forward(self, speech): ...
+    def forward(self, speech):
+        return speech
     @classmethod
     def small(cls, size=2):
         return cls(size)

@@ -20,6 +20,7 @@ from esp3c.source import Source
 from esp3c.world import MemoryWorld
 from support.flow_modules import FLOW
 from support.provider_modules import PROVIDERS
+from support.refusing import REFUSING
 from support.sized import SIZED
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -99,6 +100,7 @@ MODULES = {
 
 MODULES.update(FLOW)
 MODULES.update(PROVIDERS)
+MODULES.update(REFUSING)
 
 WORLD = MemoryWorld(MODULES, files=("README.md", "data/lm/words.txt", "tools/any.py"))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from esp3c.check.blocks import all_values
 from esp3c.check.finding import Finding
 from esp3c.check.machines import built_in, followed
 from esp3c.check.own_code import code_may
 from esp3c.check.targets_used import values_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CarriedNode, LinkNode, ListNode, Recipe, Scalar, Text
+from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.suggest import did_you_mean
 from esp3c.world import World
 
@@ -25,19 +27,32 @@ def not_written(recipe: Recipe, world: World) -> Iterator[Finding]:
     if not any(built_in(stage) == "train" for stage in recipe.stages):
         return
     texts = [each for each in values_of(recipe) if isinstance(each, Text)]
-    averages = _averages(recipe)
+    averages, own = _averages(recipe), _in_own_settings(recipe)
     for node in texts:
         name = in_exp_dir(node)
-        if name is None or _BEST.fullmatch(name):
+        if name is None or name in own or _BEST.fullmatch(name):
             continue
-        if _AVERAGE.fullmatch(name) and (averages is None or name in averages):
+        average = _AVERAGE.fullmatch(name) is not None
+        if average and (averages is None or name in averages):
             continue
-        stem = name.split(".")[0]
+        stem = name.rpartition(".")[0] if average else name.split(".")[0]
         if _named_elsewhere(recipe, name, stem) or code_may(recipe, world, rf"{re.escape(stem)}|{_SAVING}"):
             continue
         names = ["last.ckpt", *(averages or ())]
         label = did_you_mean(name, names) or "it leaves " + ", ".join(f"`{each}`" for each in names[:4])
         yield Finding(f"no training leaves `{name}` in `exp_dir`", Label(node.span, label))
+
+
+def _in_own_settings(recipe: Recipe) -> set[str | None]:
+    """Checkpoints that the settings of a stage of one's own name: what such a stage writes, it is told there."""
+    return {
+        in_exp_dir(each)
+        for config in recipe.configs.values()
+        for entry in config.root.entries
+        if CONFIGS.get(config.kind, OWN).key(entry.name) is None
+        for each in all_values(entry.value)
+        if isinstance(each, Text)
+    }
 
 
 def in_exp_dir(node: Text) -> str | None:

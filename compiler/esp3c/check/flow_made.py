@@ -180,7 +180,7 @@ class _Factory:
         found = self.reader.resolve(self.module, text)
         if not isinstance(found.definition, Class) or found.module is None or not found.module.local:
             return ""
-        outline = any(each.abstract or each.empty for each in found.definition.methods)
+        outline = any(each.abstract or (each.empty and each.name != "__init__") for each in found.definition.methods)
         return "" if outline else found.path
 
 

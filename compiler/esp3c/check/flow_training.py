@@ -151,6 +151,13 @@ def _collated(flow: Flow, config: Config, node: Node, items: Items) -> Items:
     if isinstance(made_of, Dict):
         labels = _returns(flow, step.target, outcome, "the batch is made here")
         return Items(made_of, f"a batch of `{step.name}`", (*labels, *items.labels))
+    if isinstance(made_of, Several) and outcome.returned and (len(made_of.items) != 2 or no_dict(made_of.items[1])):
+        flow.say(
+            "item_is_dict",
+            f"`{step.target.name}` returns a tuple, but a collate function gives the batch as a dict, or `(names, batch)`",
+            Label(step.span, "the fields of the batch are the arguments of `forward`"),
+            _returns(flow, step.target, outcome, "returned here"),
+        )
     if outcome.returned and all(value.value == Leaf(Kind.NONE) for value in outcome.returned):
         flow.say(
             "item_is_dict",
@@ -210,6 +217,15 @@ def forward_of(flow: Flow, model: CallNode) -> Target | None:
 def _call_model(flow: Flow, model: CallNode, target: Target, batch: Items, *, has_collate: bool) -> None:
     if batch.keys is None:
         flow.miss(model.head, f"the arguments of `{target.name}`", f"the batch is not known: {batch.why}")
+        return
+    first = target.function.parameters[0] if target.skipped and target.function.parameters else None
+    if first is not None and first.name in batch.keys.fields:
+        flow.say(
+            "batch_lacks",
+            f"`{target.name}` has no `self`: its first parameter, `{first.name}`, is the model and not what a batch holds",
+            Label(model.head, "its `forward` cannot be called"),
+            label_at(parameter_place(flow.reader, target, first), "write `self` before it"),
+        )
         return
     named = target.named
     lacking = [each for each in target.required if each.kind != "positional" and batch.lacks(each.name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from esp3c.check.blocks import set_entry, walk_blocks
@@ -26,7 +27,8 @@ def needed_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """
     for node, block in walk_blocks(recipe):
         if block is ITER_FACTORY and set_entry(node, "batches") is None:
-            odd = [each for each in node.entries if nearest(each.name, ["batches"]) and block.key(each.name) is None]
+            unknown = [each for each in node.entries if block.key(each.name) is None]
+            odd = [each for each in unknown if nearest(each.name, ["batches"]) or each.name.startswith("batch")]
             label = Label(odd[0].key_span, "did you mean `batches`?") if odd else Label(_start(node), "add `batches`")
             yield Diagnostic(
                 code_of(needed_key), "`iter_factory` needs `batches`, which say how items form batches", label
@@ -46,6 +48,9 @@ def needed_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 
 def _start(node: MapNode) -> Span:
-    """The first line of a block."""
-    text = node.span.text
-    return Span(node.span.source, node.span.start, node.span.start + len(text.partition("\n")[0]))
+    """The key before a block, or its first character."""
+    text, start = node.span.source.text, node.span.start
+    key = re.search(r"([\w.]+)\s*=?\s*$", text[:start])
+    if key is not None and text[start : start + 1] == "{":
+        return Span(node.span.source, key.start(1), key.end(1))
+    return Span(node.span.source, start, start + 1)

@@ -28,11 +28,18 @@ def only_known_stages(recipe: Recipe) -> bool:
     return known and all(built_in(stage) in KNOWN_STAGES for stage in recipe.stages)
 
 
-def stages_may(recipe: Recipe, world: World, words: str) -> bool:
-    """Whether the code of the recipe's own stages and system holds one of some words, a pattern, or might do anything."""
+def stages_may(recipe: Recipe, world: World, words: str, names: str = "") -> bool:
+    """Whether the code of the recipe's own stages and system holds one of some words, a pattern, or might do anything.
+
+    A stage that is called so (`names`, by default the same words) is believed without looking.
+    """
     if only_known_stages(recipe):
         return False
-    return _holds(world, list(_of_stages(recipe)), words)
+    paths = list(_of_stages(recipe))
+    own = [stage.name for stage in recipe.stages if built_in(stage) not in KNOWN_STAGES]
+    if re.search(names or words, " ".join([*own, *paths]), re.IGNORECASE):
+        return True
+    return _holds(world, paths, words)
 
 
 def code_may(recipe: Recipe, world: World, words: str) -> bool:

@@ -5,7 +5,7 @@ A runner's static `forward` is called for each item, and gets what the provider'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from esp3c.check.flow_base import listed
 from esp3c.check.flow_functions import Target, label_at, node_place, outcome_of, parameter_place, place_of
@@ -13,6 +13,7 @@ from esp3c.check.flow_steps import class_place
 from esp3c.check.providers_bodies import built_model, free_self
 from esp3c.check.providers_pairs import (
     Pair,
+    Part,
     body_of,
     environment,
     judged,
@@ -58,7 +59,7 @@ def forward_not_static(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 @explained("ESP0702", "a static `forward` that uses `self`")
 def forward_self(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A static `forward` names `self`: as its first parameter, which is the item, or in its body, where there is none.
+    """A static `forward`, or another static method of a runner, names `self`: as its first parameter, which is the item, or in its body, where there is none.
 
         @staticmethod
         def forward(idx, dataset, **env):
@@ -80,15 +81,30 @@ def forward_self(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 label_at(parameter_place(reading, target, first), "leave it out"),
             )
             continue
-        node = body_of(reading, target)
-        used = free_self(node) if node is not None else None
-        if used is not None:
+    for part, names in _parts(recipe, reading):
+        for name in names:
+            target = own_method(reading, part.path, name)
+            node = body_of(reading, target) if target is not None and target.function.static else None
+            used = free_self(node) if node is not None else None
+            if target is None or used is None:
+                continue
+            if target.parameters and target.parameters[0].name == "self":
+                continue
+            advice = "leave out `@staticmethod`, and write `self` first" if name == "merge" else "take this from the environment, by name"
             yield Diagnostic(
                 code_of(forward_self),
                 f"`{target.name}` is static, and uses `self`",
-                Label(runner.span, "a static method has no object"),
-                label_at(node_place(reading, target.module, used), "take this from the environment, by name"),
+                Label(part.span, "a static method has no object"),
+                label_at(node_place(reading, target.module, used), advice),
             )
+
+
+def _parts(recipe: Recipe, reading: Reader) -> Iterator[tuple[Part, tuple[str, ...]]]:
+    """Runners and providers, with the methods of theirs that may be static."""
+    for pair, runner in runners(recipe, reading):
+        yield runner, ("forward", "merge", *HOOKS)
+        if pair.provider is not None and pair.provider.path:
+            yield pair.provider, ("build_dataset", "build_model")
 
 
 @explained("ESP0703", "a `forward` that takes no item")

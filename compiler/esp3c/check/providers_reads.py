@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from esp3c.check.flow_base import hint, listed
+from esp3c.check.flow_base import hint, is_null, listed
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of
 from esp3c.check.flow_made import made_by
 from esp3c.check.providers_pairs import Env, Pair, Part, environment, own_method, runners
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Label, code_of, explained
-from esp3c.ir import Recipe
-from esp3c.python.body_values import UNKNOWN, Dict, Entry, Listing, Made, Value, fork
+from esp3c.ir import Recipe, Scalar, strip
+from esp3c.python.body_values import UNKNOWN, Dict, Entry, Listing, Made, Value, fork, leaf
 from esp3c.python.reader import Reader, reader
 from esp3c.record import record
 from esp3c.schema.contracts import HOOKS, RUNNER_ENV, STATE_HOOKS
@@ -64,7 +64,7 @@ def _results(reading: Reader, pair: Pair, runner: Part) -> dict[str, tuple[Value
     for name, target in (("writers", opens if init is None else None), ("state", init), ("result", forward)):
         if target is None or (name == "result" and not target.function.static):
             continue
-        outcome = outcome_of(reading, target, {})
+        outcome = outcome_of(reading, target, _index(target, runner) if name == "result" and not pair.inference else {})
         if not outcome.why:
             made[name] = (outcome.value, _Source(f"`{target.name}` makes", label_at(place_of(reading, target), "made here")))
     return made
@@ -81,7 +81,7 @@ def _first(
     results: dict[str, tuple[Value, _Source]],
 ) -> tuple[str, tuple[Label, ...]] | None:
     """The first key that a function surely asks for in vain: what to say, and where it stands."""
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = _index(target, runner) if name == "forward" and not pair.inference else {}
     sources: dict[str, _Source] = {}
     if name == "write_record" and own_method(reading, runner.path, "reduce_state") is not None:
         # That one calls it, with whatever it has.
@@ -120,6 +120,16 @@ def _first(
         )
         return message, (*label_at(node_place(reading, module, each.node), "read here"), *sources[role].labels)
     return None
+
+
+def _index(target: Target, runner: Part) -> dict[str, Value]:
+    """What `forward` is given first: a number, or with a `batch_size` a list of them."""
+    size = runner.settings.get("batch_size")
+    size = strip(size) if size is not None else None
+    if not target.positional or not (size is None or isinstance(size, Scalar)):
+        return {}
+    batched = size is not None and not is_null(size)
+    return {target.positional[0].name: Listing([UNKNOWN], filled=True) if batched else leaf(0)}
 
 
 def _marked(value: Value, role: str) -> Value:

@@ -70,7 +70,8 @@ _MAKES = {"upload_model": "pack_model", "upload_demo": "pack_demo", "pack_demo":
 
 _PACKING = r"pack|bundle|hf_|upload|publish|make_archive|tarfile|zipfile"
 _TRAINING = r"\.fit\(|save|\.ckpt|\.pth?\b|checkpoint|def train\b|\.train\(|download"
-"""What stands in code that makes a bundle, or a trained model."""
+_TRAINERS = r"train|fit|tune|fetch|average|download|convert|distil|prune|quanti"
+"""What stands in code that makes a bundle, or a trained model; and in the names of stages that do."""
 
 _MAKING = {
     "train_tokenizer": r"token|save_path|spm|sentencepiece",
@@ -134,7 +135,7 @@ def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     stage = recipe.stages[order.index("pack_model")]
     config = recipe.configs.get("publication")
     packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
-    if "train" not in order and not _elsewhere(recipe) and not stages_may(recipe, world, _TRAINING):
+    if "train" not in order and not _elsewhere(recipe) and not stages_may(recipe, world, _TRAINING, _TRAINERS):
         label = Label(stage.name_span, "put `train` before it, or set `exp_dir` to a training that is there")
         yield Diagnostic(code_of(not_made_before), "`pack_model` has no trained model to pack", label)
     if config is None or not isinstance(packed, MapNode):

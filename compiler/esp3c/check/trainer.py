@@ -149,7 +149,7 @@ def without_workers(training: Training) -> Iterator[Finding]:
             if entry is None or _is_one_of(root, entry, (False, 0)):
                 continue
             because = (Label(count.span, "no processes"),) if count is not None else ()
-            label = Label(entry.key_span, "`num_workers` is 0" + ("" if count is not None else " where it is not set"))
+            label = Label(entry.key_span, "not used" if count is not None else "`num_workers` is 0 where it is not set")
             yield Finding(f"`{key}` is about loader processes, and there are none", label, because)
 
 

@@ -83,7 +83,7 @@ def interpret_local(returned: Returned, scope: Scope) -> Outcome:
             value = reading.value(node.body)
         except (TooLong, RecursionError):
             return Outcome(why="it is too long to follow")
-        return Outcome((Returned(value, ast.Return(node.body, lineno=node.lineno, col_offset=node.col_offset), {}),))
+        return Outcome((Returned(value, ast.copy_location(ast.Return(node.body), node), {}),))
     if _yields(node):
         return Outcome(why="it is a generator")
     return _read(node, scope, {**returned.env, **_opened(node)})

@@ -288,6 +288,8 @@ def _is_instance(value: Value, kind: ast.expr) -> bool | None:
     match value:
         case Dict():
             own, others = {"dict", "Mapping", "MutableMapping"}, {"list", "tuple", "str", "int", "Sequence", "float"}
+        case Leaf(Kind.NUMBER, int()):
+            own, others = {"int"}, {"list", "tuple", "dict", "str", "Mapping", "Sequence", "Iterable", "slice", "set"}
         case Listing():
             own, others = {"list", "Sequence"}, {"dict", "Mapping", "str", "int", "float"}
         case _:
