@@ -6,8 +6,10 @@ of top-level names are asked, and packages are walked as folders.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Collection
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Protocol
@@ -112,6 +114,28 @@ class DiskWorld:
         # Of a file that was written just now, a second change may look like the first.
         if self._store is not None and self.looks.settled(module.place):
             self._store.put("module", _identity(self.looks, module), known.encode("utf-8", "replace"))
+
+    def settled(self, question: str) -> bool:
+        kept = self._store.get("settled", self._asked(question)) if self._store is not None else None
+        try:
+            modules = json.loads(kept) if kept is not None else None
+            return modules is not None and all(self._as_it_was(name, was) for name, was in modules)
+        except (ValueError, TypeError):
+            return False
+
+    def settle(self, question: str, modules: Collection[Module]) -> None:
+        if self._store is None or not all(self.looks.settled(module.place) for module in modules):
+            return
+        known = sorted({module.name: _identity(self.looks, module) for module in modules}.items())
+        self._store.put("settled", self._asked(question), json.dumps(known).encode())
+
+    def _asked(self, question: str) -> str:
+        # A module of the recipe's folder may stand before an installed one of the same name.
+        return f"{self.recipe_dir} {self._search} {question}"
+
+    def _as_it_was(self, name: str, identity: str) -> bool:
+        module = self.module(name)
+        return module is not None and _identity(self.looks, module) == identity
 
     def submodules(self, name: str) -> list[str]:
         if name:

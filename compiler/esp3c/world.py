@@ -55,6 +55,12 @@ class World(Protocol):
     def remember(self, module: Module, known: str) -> None:
         """Keeps what was found out about a module, for a later run."""
 
+    def settled(self, question: str) -> bool:
+        """Whether `settle` was told of this question, and every module that it was told of is as it was."""
+
+    def settle(self, question: str, modules: Collection[Module]) -> None:
+        """Keeps, for a later run, that a question was asked in these modules and nothing came of it."""
+
 
 class MemoryWorld:
     """A world of modules given as text, `{"src.model": "class M: ..."}`. Parent packages are there by themselves.
@@ -107,4 +113,10 @@ class MemoryWorld:
         return None
 
     def remember(self, module: Module, known: str) -> None:
+        return
+
+    def settled(self, question: str) -> bool:
+        return False
+
+    def settle(self, question: str, modules: Collection[Module]) -> None:
         return

@@ -44,6 +44,11 @@ class Runner(BaseRunner):
 """
 
 _STAGES = """
+import shutil
+
+def average(training_config):
+    shutil.copy("last", training_config.average_weights.target)
+
 def export(training_config, config):
     config.made = config.path
     config["again"] = config.made
@@ -114,6 +119,14 @@ IDIOMS = {
             "src.model.CTCRecognizer()", "idioms.models.Zoo.assigned(first = first)"
         ),
         "train",
+    ),
+    "a stage of one's own that is told which checkpoint to write": (
+        _TRAINING.format(optimizer="torch.optim.AdamW()", callbacks="").replace(
+            "  model ", '  average_weights { target = "${exp_dir}/averaged.pth" }\n  model '
+        )
+        + 'inference {\n  dataset { test { seen = digits(split = "c") } }\n'
+        '  model = src.inference.Recognizer(checkpoint = "${exp_dir}/averaged.pth")\n  input_key = "speech"\n}\n',
+        "train  average_weights requires training runs idioms.stages.average  infer",
     ),
     "a metric that is a function": (
         'inference {\n  dataset { test { seen = digits(split = "c") } }\n  model = src.inference.Recognizer()\n'

@@ -296,7 +296,8 @@ MODELS = {
     "takes all": "    def forward(self, **batch):\n        return self.loss(batch)\n",
     "defaults": (
         " "
-        "   def forward(self, speech, speech_lengths=None, text=None, text_lengths=None, speaker=None):\n        return {'loss': self.f(speech)}\n"
+        "   def forward(self, speech, speech_lengths=None, text=None, text_lengths=None, speaker=None):\n"
+        "        return {'loss': self.f(speech)}\n"
     ),
     "rest": "    def forward(self, speech, **rest):\n        loss = self.f(speech)\n        return {'loss': loss, 'accuracy': 1.0}\n",
     "by keyword": "    def forward(self, *, speech, speech_lengths, text, text_lengths):\n        return self.f(speech)\n",

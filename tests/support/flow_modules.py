@@ -136,4 +136,33 @@ class Distance:
         self.hyp_key = hyp_key
     def __call__(self, data, test_name, inference_dir): ...
 """,
+    "flow.measures": """
+from espnet3.components.metrics.base_metric import BaseMetric
+
+class TwoParameters(BaseMetric):
+    def __init__(self, ref_key="ref"): self.ref_key = ref_key
+    def __call__(self, data, test_name):
+        return {"distance": 0.5}
+
+class OneNumber(TwoParameters):
+    def __call__(self, data, test_name, output_dir):
+        return 0.5
+""",
+    "flow.counts": """
+from espnet3.components.metrics.base_metric import BaseMetric
+
+class Count(BaseMetric):
+    def __init__(self, most=3): self.most = most
+    def __call__(self, data, test_name, output_dir):
+        return {"rows": len(list(self.iter_inputs(data, "ref", "hyp")))}
+""",
+    "espnet3.components.metrics.base_metric": """
+from abc import ABC, abstractmethod
+
+class BaseMetric(ABC):
+    @abstractmethod
+    def __call__(self, data, test_name, output_dir): ...
+    def iter_inputs(self, data, *keys):
+        return iter(data)
+""",
 }

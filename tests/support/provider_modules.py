@@ -337,4 +337,51 @@ class Forgets(BaseRunner):
     def reduce_state(cls, state, result, **env):
         state["records"].append(result)
 """,
+    "work.results": """
+from espnet3.parallel.base_runner import BaseRunner
+from work.building import Builds
+from work.runners import Labels, MergedTexts
+
+class Alone(Labels):
+    def __init__(self, provider, beam=1):
+        self.beam = beam
+
+class HandsOn(Labels):
+    def __init__(self, provider, beam=1, **rest):
+        self.beam = beam
+        super().__init__(provider, **rest)
+
+class OpensNothing(MergedTexts):
+    @staticmethod
+    def open_writers(shard_dir, **env):
+        {"text": (shard_dir / "text").open("w")}
+
+class GivesNothing(MergedTexts):
+    @staticmethod
+    def forward(idx, dataset, model):
+        model(dataset[idx])
+    @staticmethod
+    def write_record(writers, result, state):
+        writers["text"].write(result["text"])
+
+class Waits(BaseRunner):
+    @staticmethod
+    async def forward(idx, dataset, model):
+        return await model(dataset[idx])
+
+class Yields(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model):
+        yield model(dataset[idx])
+
+class OnlyEffects(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model):
+        model(dataset[idx])
+
+class BuildsNothing(Builds):
+    @staticmethod
+    def build_model(config):
+        model = build(config)
+""",
 }

@@ -345,8 +345,24 @@ def artifact_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     return _said(artifact_type, recipe, world)
 
 
+@needs_whole_file
+@explained("ESP0524", "a metric that cannot be used")
+def metric_call(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A metric cannot be called with `data`, `test_name` and `output_dir`, gives no dict, or nothing says what it reads.
+
+        class Distance(BaseMetric):
+            def __call__(self, data, test_name):
+                return 0.5
+
+    `data` is a dict of a field's name and its file. Return a dict of numbers: `{"distance": 0.5}`. Which fields a metric reads
+    is said by its attributes that end in `_key`, or by `inputs` beside it in the recipe.
+    """
+    return _said(metric_call, recipe, world)
+
+
 FLOW_RULES = (
     sample_key, sample_kind, item_is_dict, missing_item_key, called_with, shape_key, batch_lacks, batch_surplus,
     forward_result, input_key, model_input, output_fn_call, output_fn_reads, output_fn_result, output_without_id,
     output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken, logged_metric, artifact_type,
+    metric_call,
 )  # fmt: skip

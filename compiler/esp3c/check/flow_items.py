@@ -51,6 +51,8 @@ class Datasets:
         if target is None or found is None:
             why = "its class is not readable" if found is not None else "it comes from elsewhere"
             return self._only_declared(dataset, declared, why)
+        if not self._takes_index(dataset.name, found[1], target):
+            return Items(None, why="no item can be taken")
         outcome = outcome_of(self.flow.reader, target, {})
         value = outcome.value
         labels = _returns(self.flow, target, outcome)
@@ -85,6 +87,8 @@ class Datasets:
         target = method_of(self.flow.reader, self._class(name), "__getitem__")
         if target is None:
             return Items(None, why=f"`{name}` is not readable")
+        if not self._takes_index(name.removesuffix(".Dataset"), span, target):
+            return Items(None, why="no item can be taken")
         outcome = outcome_of(self.flow.reader, target, {})
         if isinstance(outcome.value, Dict):
             labels = _returns(self.flow, target, outcome)
@@ -94,6 +98,19 @@ class Datasets:
 
     def _class(self, path: str) -> str:
         return self.flow.reader.find(path).path
+
+    def _takes_index(self, name: str, span: Span, target: Target) -> bool:
+        """Whether `__getitem__` has a parameter for the number of the item; where not, that is said."""
+        if target.function.static or target.positional or target.has("args"):
+            return True
+        takes = listed(each.name for each in target.function.parameters)
+        self.flow.say(
+            "called_with",
+            f"`{target.name}` is called with the number of an item of `{name}`, but it takes {takes}",
+            Label(span, "no item can be taken from it"),
+            label_at(place_of(self.flow.reader, target), "write `(self, index)`"),
+        )
+        return False
 
     def _only_declared(self, dataset: Dataset, declared: Dict | None, why: str) -> Items:
         if declared is None:

@@ -70,7 +70,9 @@ def _factory(reader: Reader, found: Found, depth: int) -> _Factory | None:
             return None
         asked = found.path.rpartition(".")[0]
     node = reader.body(module, function)
-    if not isinstance(node, ast.FunctionDef) or any(isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(node)):
+    if not isinstance(node, ast.FunctionDef) or any(
+        isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(node)
+    ):
         return None
     return _Factory(reader, module, function, node, asked, receiver, depth)
 
@@ -133,7 +135,9 @@ class _Factory:
         imports = local_imports(self.node.body, self.module, package=is_package(self.module))
         if head in imports:
             path = ".".join(part for part in (imports[head], rest) if part)
-        elif head in self.stored() or head in {each.arg for each in ast.walk(self.node.args) if isinstance(each, ast.arg)}:
+        elif head in self.stored() or head in {
+            each.arg for each in ast.walk(self.node.args) if isinstance(each, ast.arg)
+        }:
             return _CHOICE
         else:
             found = self.reader.resolve(self.module, name)

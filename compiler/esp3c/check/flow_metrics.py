@@ -23,6 +23,7 @@ from esp3c.check.flow_base import (
 from esp3c.check.flow_functions import method_of
 from esp3c.check.flow_inference import Written
 from esp3c.check.flow_items import named_sets
+from esp3c.check.flow_measures import metric_calls
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, ListNode, MapNode, Node
 from esp3c.python.body_values import Dict, join_values
@@ -46,12 +47,11 @@ class _Field:
 
 def metrics_flow(flow: Flow, written: list[Written]) -> None:
     """Compares what every metric reads with what inference writes."""
-    if not written:
-        return
     for config in configs_of(flow.recipe, "metrics"):
         if not runs_in(flow.recipe, config, "measure") or not stock(flow, "measure"):
             continue
-        if not _same_folder(config, written):
+        metric_calls(flow, config)
+        if not written or not _same_folder(config, written):
             continue
         _test_names(flow, config, written)
         _fields(flow, config, written)

@@ -25,7 +25,13 @@ def text_path(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for config in configs_of(recipe, "inference"):
         node = config.root.get("output_fn")
         text = text_of(follow(config, node))
-        if text is not None and node is not None and _is_path(text) and "." in text:
+        if (
+            text is not None
+            and node is not None
+            and _is_path(text)
+            and "." in text
+            and not text.startswith("builtins.")
+        ):
             found = look_up(world, text)
             if found.status is Status.ABSENT or found.is_module:
                 yield _said(found, node.span, "`output_fn`", "is a module, and no function")

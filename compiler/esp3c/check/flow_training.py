@@ -151,13 +151,6 @@ def _collated(flow: Flow, config: Config, node: Node, items: Items) -> Items:
     if isinstance(made_of, Dict):
         labels = _returns(flow, step.target, outcome, "the batch is made here")
         return Items(made_of, f"a batch of `{step.name}`", (*labels, *items.labels))
-    if isinstance(made_of, Several) and outcome.returned and (len(made_of.items) != 2 or no_dict(made_of.items[1])):
-        flow.say(
-            "item_is_dict",
-            f"`{step.target.name}` returns a tuple, but a collate function gives the batch as a dict, or `(names, batch)`",
-            Label(step.span, "the fields of the batch are the arguments of `forward`"),
-            _returns(flow, step.target, outcome, "returned here"),
-        )
     if outcome.returned and all(value.value == Leaf(Kind.NONE) for value in outcome.returned):
         flow.say(
             "item_is_dict",

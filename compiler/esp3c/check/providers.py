@@ -59,7 +59,9 @@ def forward_not_static(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 @explained("ESP0702", "a static `forward` that uses `self`")
 def forward_self(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A static `forward`, or another static method of a runner, names `self`: as its first parameter, which is the item, or in its body, where there is none.
+    """A static method of a runner or a provider uses `self`, which it does not have.
+
+    In `forward` the first parameter is the item, whatever its name.
 
         @staticmethod
         def forward(idx, dataset, **env):
@@ -90,7 +92,11 @@ def forward_self(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 continue
             if target.parameters and target.parameters[0].name == "self":
                 continue
-            advice = "leave out `@staticmethod`, and write `self` first" if name == "merge" else "take this from the environment, by name"
+            advice = (
+                "leave out `@staticmethod`, and write `self` first"
+                if name == "merge"
+                else "take this from the environment, by name"
+            )
             yield Diagnostic(
                 code_of(forward_self),
                 f"`{target.name}` is static, and uses `self`",

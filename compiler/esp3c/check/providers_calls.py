@@ -29,7 +29,9 @@ def provider_method(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for provider in _providers(recipe, reading):
         for name, given in PROVIDER_METHODS.items():
             target = own_method(reading, provider.path, name)
-            fault = _fault(target, given, building=_is_building(reading, provider, name)) if target is not None else None
+            fault = (
+                _fault(target, given, building=_is_building(reading, provider, name)) if target is not None else None
+            )
             if target is not None and fault is not None:
                 yield Diagnostic(
                     code_of(provider_method),
@@ -55,7 +57,10 @@ def _fault(target: Target, given: tuple[str, ...], *, building: bool | None) -> 
     classed = "classmethod" in target.function.decorators
     wanted = f"{'' if building else 'self'}{', '.join(given)}"
     if building and not target.function.static and not classed:
-        return "must be a `@staticmethod`: it is called on the class, with the config", f"write `@staticmethod` above, `({wanted})`"
+        return (
+            "must be a `@staticmethod`: it is called on the class, with the config",
+            f"write `@staticmethod` above, `({wanted})`",
+        )
     if not target.function.static and not target.function.parameters:
         return "has no `self`, and is called on the provider", "write `self` first"
     needed = [each.name for each in target.required]
@@ -111,7 +116,11 @@ def provider_config(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _providers(recipe: Recipe, reading: Reader) -> Iterator[Part]:
     for pair in pairs(recipe, reading):
-        if pair.provider is not None and pair.provider.path and reading.is_a(pair.provider.path, (ENVIRONMENT_PROVIDER,)):
+        if (
+            pair.provider is not None
+            and pair.provider.path
+            and reading.is_a(pair.provider.path, (ENVIRONMENT_PROVIDER,))
+        ):
             yield pair.provider
 
 

@@ -142,8 +142,9 @@ def state_records(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         def init_state(cls, shard_id = 0, **env):
             return {"sum": 0.0}
 
-    The first result ends in a KeyError. It is the same where one of the three hooks returns nothing. Define `reduce_state` too, or begin with `super().init_state(…)`. Most runners need
-    neither: without writer hooks, the results are kept as they are.
+    The first result ends in a KeyError. It is the same where one of the three hooks returns nothing. Define `reduce_state`
+    too, or begin with `super().init_state(…)`. Most runners need neither: without writer hooks, the results are kept as they
+    are.
     """
     reading = reader(world)
     for pair, runner in runners(recipe, reading):

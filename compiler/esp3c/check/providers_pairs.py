@@ -107,7 +107,9 @@ def own_method(reader: Reader, path: str, name: str) -> Target | None:
     """A method that a class of the recipe, and not espnet3, gives itself."""
     target = method_of(reader, path, name) if path else None
     return (
-        target if target is not None and target.owner not in OWN | OWN_PROVIDERS and not target.function.abstract else None
+        target
+        if target is not None and target.owner not in OWN | OWN_PROVIDERS and not target.function.abstract
+        else None
     )
 
 

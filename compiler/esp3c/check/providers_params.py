@@ -19,9 +19,7 @@ from esp3c.schema.contracts import INFER_PARAMS
 _LATER = frozenset({"params", "_local_env"})
 
 
-def params_of(
-    reader: Reader, path: str, settings: MapNode, *, inference: bool, own: Collection[str]
-) -> Dict | None:
+def params_of(reader: Reader, path: str, settings: MapNode, *, inference: bool, own: Collection[str]) -> Dict | None:
     """The names in a provider's `params`; None where they are not known. `own` are espnet3's own providers."""
     given: dict[str, Value] = {entry.name: _value(entry.value) for entry in settings.entries}
     if inference:

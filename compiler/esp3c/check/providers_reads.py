@@ -66,7 +66,10 @@ def _results(reading: Reader, pair: Pair, runner: Part) -> dict[str, tuple[Value
             continue
         outcome = outcome_of(reading, target, _index(target, runner) if name == "result" and not pair.inference else {})
         if not outcome.why:
-            made[name] = (outcome.value, _Source(f"`{target.name}` makes", label_at(place_of(reading, target), "made here")))
+            made[name] = (
+                outcome.value,
+                _Source(f"`{target.name}` makes", label_at(place_of(reading, target), "made here")),
+            )
     return made
 
 
@@ -114,9 +117,8 @@ def _first(
         if not role or module is None:
             continue
         what = {"env": "of its environment", "item": "of an item"}.get(role, f"of its `{role}`")
-        message = (
-            f"`{target.name}` reads `{each.key}` {what}, but {sources[role].words} {listed(each.known)}"
-            + hint(each.key, each.known)
+        message = f"`{target.name}` reads `{each.key}` {what}, but {sources[role].words} {listed(each.known)}" + hint(
+            each.key, each.known
         )
         return message, (*label_at(node_place(reading, module, each.node), "read here"), *sources[role].labels)
     return None

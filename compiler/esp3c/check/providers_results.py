@@ -41,7 +41,10 @@ def init_alone(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _parts(recipe: Recipe, reading: Reader) -> Iterator[tuple[Part, str, str]]:
     for pair in pairs(recipe, reading):
-        for part, root, kept in ((pair.runner, BASE_RUNNER, "provider"), (pair.provider, ENVIRONMENT_PROVIDER, "config")):
+        for part, root, kept in (
+            (pair.runner, BASE_RUNNER, "provider"),
+            (pair.provider, ENVIRONMENT_PROVIDER, "config"),
+        ):
             if part is not None and part.path and reading.is_a(part.path, (root,)):
                 yield part, root, kept
 
@@ -116,7 +119,9 @@ def _fault(reading: Reader, target: Target, *, looks: bool) -> str:
 
 def _consumed(reading: Reader, target: Target) -> bool:
     """Whether hooks of the class's own may walk over what a generator gives."""
-    return any(own_method(reading, target.cls, name) is not None for name in ("write_record", "reduce_state", "__call__"))
+    return any(
+        own_method(reading, target.cls, name) is not None for name in ("write_record", "reduce_state", "__call__")
+    )
 
 
 def _uses(reading: Reader, target: Target, number: int) -> bool:

@@ -117,7 +117,9 @@ def _refusals(recipe: Recipe, verdict: Verdict, said: set[str], reading: Reader)
         wrong = argument.misfit is not None or argument.name in said
         values[argument.name] = None if wrong else _value(verdict, argument.value, argument.name)
     for _ in range(MOST_REFUSALS):
-        found = refusal(reading, verdict.path, Given(values, closed))
+        given = Given(dict(values), closed)
+        question = f"refusal {verdict.path} {closed} {sorted((name, repr(value)) for name, value in values.items())}"
+        found = reading.unless_settled(question, lambda given=given: refusal(reading, verdict.path, given))  # type: ignore[misc]
         if found is None:
             return
         yield _refused(verdict, found, reading)
@@ -131,7 +133,7 @@ def _refused(verdict: Verdict, found: Refusal, reading: Reader) -> Diagnostic:
         if isinstance(value, Scalar):
             return _not_among(verdict, given[0], value, found.allowed, reading)
     named = [f"`{each.name}`" for each in given]
-    span = reading.span(found.module, found.line, 0)
+    span = reading.span(found.module, found.line, found.column, len("raise"))
     because = (Label(span, "refused here"),) if span is not None else ()
     others = tuple(Label(each.value.span, f"with this `{each.name}`") for each in given[1:])
     what = "this " + " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named) if named else ""

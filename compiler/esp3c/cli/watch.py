@@ -60,6 +60,12 @@ class RecordingWorld:
     def recall(self, module: Module) -> str | None:
         return self._world.recall(module)
 
+    def settled(self, question: str) -> bool:
+        return self._world.settled(question)
+
+    def settle(self, question: str, modules: Collection[Module]) -> None:
+        self._world.settle(question, modules)
+
     def remember(self, module: Module, known: str) -> None:
         self._world.remember(module, known)
 

@@ -21,7 +21,9 @@ _NUMPY = frozenset({
     "zeros", "ones", "full", "empty", "arange", "linspace", "zeros_like", "ones_like", "full_like", "float16",
     "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool_", "fromfile", "frombuffer",
 })  # fmt: skip
-_NUMPY_OF = frozenset({"array", "asarray", "ascontiguousarray", "atleast_1d", "concatenate", "stack", "pad", "copy", *_SHAPED})
+_NUMPY_OF = frozenset(
+    {"array", "asarray", "ascontiguousarray", "atleast_1d", "concatenate", "stack", "pad", "copy", *_SHAPED}
+)
 _SIZED = frozenset({"zeros", "ones", "full", "empty", "rand", "randn"})
 _EXTENDED = frozenset({"arange", "linspace", "fromfile", "frombuffer", "stack", "cat", "concatenate"})
 _NUMERIC = frozenset({
@@ -83,7 +85,9 @@ def _extended(name: str, first: Value) -> bool:
         return True
     if name in _SIZED:
         sized = isinstance(first, Leaf) and first.kind is Kind.NUMBER
-        return sized or (isinstance(first, Several) and bool(first.items)) or (isinstance(first, Listing) and first.filled)
+        return (
+            sized or (isinstance(first, Several) and bool(first.items)) or (isinstance(first, Listing) and first.filled)
+        )
     return isinstance(first, Leaf) and first.kind is Kind.ARRAY
 
 

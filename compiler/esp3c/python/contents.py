@@ -48,9 +48,10 @@ def _contents_of(name: str, text: str, package: bool) -> Contents:
     tree = parse(text)
     if isinstance(tree, tuple):
         return Contents((), (), None, True, tree)
-    reading = _Reading(name, package)
+    # Whole functions are only gone through for what the text holds at all.
+    reading = _Reading(name, package, spreads="**self." in text)
     reading.body(tree.body)
-    for bound, line in _bound(tree.body):
+    for bound, line in _bound(tree.body, declared="global " in text):
         # What a loop, a match or a function with `global` binds is there, and no more is known of it.
         if bound not in reading.bound and bound != "*":
             reading.bound[bound] = [Value(bound, None, None, line, 0)]
@@ -79,7 +80,8 @@ def parse(text: str) -> ast.Module | tuple[int, int, str]:
 class _Reading:
     """Reads the statements of one module."""
 
-    def __init__(self, name: str, package: bool) -> None:
+    def __init__(self, name: str, package: bool, spreads: bool) -> None:
+        self.spreads = spreads
         self.name = name
         self.package = package
         self.bound: dict[str, list[Definition]] = {}
@@ -128,9 +130,9 @@ class _Reading:
                         path = alias.name if alias.asname else alias.name.partition(".")[0]
                         yield Imported(alias.asname or path, path, node.lineno, node.col_offset)
                 case ast.FunctionDef() | ast.AsyncFunctionDef():
-                    yield function_of(node)
+                    yield function_of(node, spreads=self.spreads)
                 case ast.ClassDef():
-                    yield class_of(node)
+                    yield class_of(node, spreads=self.spreads)
                 case _:
                     self.exports(node)
                     yield from values_of(node)
@@ -217,8 +219,8 @@ def overloaded(definition: Definition) -> bool:
     )
 
 
-def class_of(node: ast.ClassDef) -> Class:
-    reading = _Reading("", package=False)
+def class_of(node: ast.ClassDef, *, spreads: bool) -> Class:
+    reading = _Reading("", package=False, spreads=spreads)
     methods: list[Function] = []
     attributes: list[Attribute] = []
     for each in reading.definitions(node.body):
@@ -261,7 +263,7 @@ def values_of(node: ast.stmt) -> Iterator[Value]:
 
 def _unknown(node: ast.AST) -> Iterator[Value]:
     """Every name that something binds in another way: a loop, an unpacking, a match."""
-    for name, line in _bound([node]):
+    for name, line in _bound([node], declared=False):
         yield Value(name, None, None, line, 0)
 
 
@@ -339,18 +341,20 @@ def names_of(contents: Contents) -> Iterable[str]:
     return dict.fromkeys(each.name for each in contents.definitions)
 
 
-def _bound(body: Sequence[ast.AST]) -> Iterator[tuple[str, int]]:
-    """What the statements of a module or class bind, whatever they stand in: `if`, `try`, `with`, `for`, `match` …"""
+def _bound(body: Sequence[ast.AST], *, declared: bool) -> Iterator[tuple[str, int]]:
+    """What the statements of a module or class bind, whatever they stand in: `if`, `try`, `with`, `for`, `match` …
+
+    `declared`: a function may say `global`, and so bind for its module.
+    """
     left: list[ast.AST] = list(reversed(body))
     while left:
         node = left.pop()
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name, node.lineno
-                # A function that says `global` binds for its module.
                 yield from (
                     (name, each.lineno)
-                    for each in ast.walk(node)
+                    for each in (ast.walk(node) if declared else ())
                     if isinstance(each, ast.Global)
                     for name in each.names
                 )

@@ -75,7 +75,7 @@ class Expressions(Names):
                     if self.unsure:
                         return None
                     words = "it is divided by zero"
-                    raise Refused(self.module, node.lineno, k.names_of(one, other), words, ()) from None
+                    raise Refused(self.module, node, k.names_of(one, other), words, ()) from None
             case ast.Subscript(value=held, slice=key):
                 return k.item_of(self.value(held), self.value(key))
             case ast.IfExp(test=test, body=then, orelse=other):
@@ -244,10 +244,10 @@ class Expressions(Names):
         reasons = [each for each, _ in self.frame.because if each]
         condition = test or (self.frame.because[-1][1] if self.frame.because else None)
         # The innermost condition says it; the outer ones only led there.
-        names = names or (reasons[-1] if reasons else frozenset())
+        names = names or (reasons[-1] if reasons else self.frame.passed)
         allowed = self._allowed(condition, negated=negated)
         message = error.args[0] if isinstance(error, ast.Call) and error.args else error
-        return Refused(self.module, node.lineno, names, self._words(message), allowed)
+        return Refused(self.module, node, names, self._words(message), allowed)
 
     def _allowed(self, test: ast.expr | None, *, negated: bool) -> tuple[object, ...]:
         wanted = ast.In if negated else ast.NotIn

@@ -22,11 +22,12 @@ class Refused(Exception):
     """The code refuses what it was given. `names` are the parameters that matter; "" is a default of an inner call."""
 
     def __init__(
-        self, module: Module, line: int, names: frozenset[str], words: str, allowed: tuple[object, ...]
+        self, module: Module, node: ast.AST, names: frozenset[str], words: str, allowed: tuple[object, ...]
     ) -> None:
         super().__init__(words)
         self.module = module
-        self.line = line
+        self.line = getattr(node, "lineno", 1)
+        self.column = getattr(node, "col_offset", 0)
         self.names = names
         self.words = words
         self.allowed = allowed
@@ -56,7 +57,7 @@ class Instance:
 class Frame:
     """The names of one function. `because` are the conditions that hold, outermost first; `own_name` is `self` or `cls`.
 
-    `maker` is the class that a class method makes an object of.
+    `passed`: what kept it from returning before. `maker` is the class that a class method makes an object of.
     """
 
     def __init__(self, instance: Instance | None = None, owner: int = 0) -> None:
@@ -66,6 +67,7 @@ class Frame:
         self.own_name = ""
         self.maker = ""
         self.because: list[tuple[frozenset[str], ast.expr | None]] = []
+        self.passed: frozenset[str] = frozenset()
 
 
 class Names:
@@ -107,9 +109,11 @@ class Names:
         instance = self.frame.instance
         if instance is None:
             return None
+        if self.reader.method(instance.path, name) is not None:
+            return None
         if name in instance.attributes:
             return instance.attributes[name]
-        if instance.opaque or self.reader.method(instance.path, name) is not None:
+        if instance.opaque:
             return None
         for owner in instance.order:
             found = self.reader.find(owner) if owner not in STOPS else None

@@ -32,7 +32,8 @@ def _items(node: ast.expr) -> str:
     return text_of(node)
 
 
-def function_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
+def function_of(node: ast.FunctionDef | ast.AsyncFunctionDef, *, spreads: bool) -> Function:
+    """What is known of a function. `spreads`: it may hand on `**self.name`, which is looked for."""
     kwargs = node.args.kwarg.arg if node.args.kwarg else None
     handings, pops, strict = _where_it_goes(node, kwargs) if kwargs else ((), (), False)
     word = "async def " if isinstance(node, ast.AsyncFunctionDef) else "def "
@@ -47,7 +48,7 @@ def function_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Function:
         handings,
         pops,
         strict,
-        tuple(_spreads(node)),
+        tuple(_spreads(node)) if spreads else (),
         _is_empty(node.body),
     )
 

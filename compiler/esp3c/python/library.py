@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
+from typing import TypeVar
 
 from esp3c.python.contents import contents_of, names_of
 from esp3c.python.model import Contents, Function
@@ -10,6 +12,8 @@ from esp3c.python.stored import pack, unpack
 from esp3c.record import changed
 from esp3c.source import Span
 from esp3c.world import Module, ModuleKind, World
+
+Answer = TypeVar("Answer")
 
 
 class Library:
@@ -20,9 +24,29 @@ class Library:
         self.characters = 0
         """How much text has been read anew."""
         self._contents: dict[str, Contents | None] = {}
+        self._opened: set[Module] = set()
+
+    def unless_settled(self, question: str, ask: Callable[[], Answer | None]) -> Answer | None:
+        """What comes of a question about Python, which is asked again only where a module that it led to has changed.
+
+        That nothing comes of it is remembered by the world. `question` names all that the answer hangs on besides the
+        modules.
+        """
+        if self.world.settled(question):
+            return None
+        before, self._opened = self._opened, set()
+        try:
+            answer = ask()
+            opened = self._opened
+        finally:
+            self._opened = before | self._opened
+        if answer is None:
+            self.world.settle(question, opened)
+        return answer
 
     def contents(self, module: Module) -> Contents | None:
         """What a module holds, or None where it has no text to read."""
+        self._opened.add(module)
         if module.name not in self._contents:
             self._contents[module.name] = self._read(module)
         return self._contents[module.name]
@@ -74,17 +98,19 @@ class Library:
 
     def body(self, module: Module, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The syntax tree of one function, its lines and columns those of the file."""
+        self._opened.add(module)
         source = self.world.source(module)
         if source is None or function.end_line > source.line_count:
             return None
         lines = source.text.split("\n")[function.line - 1 : function.end_line]
         indented = lines[0][:1] in {" ", "\t"}
-        text = ("if 1:\n" if indented else "") + "\n".join(lines)
+        # Empty lines before it give every node its line at once.
+        above = "\n" * (function.line - (2 if indented else 1)) + ("if 1:\n" if indented else "")
+        text = above + "\n".join(lines)
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
-        ast.increment_lineno(tree, function.line - (2 if indented else 1))
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function.name:
                 return node

@@ -46,6 +46,7 @@ class Refusal:
 
     module: Module
     line: int
+    column: int
     names: frozenset[str]
     words: str
     allowed: tuple[object, ...] = ()
@@ -71,7 +72,9 @@ def refusal(reader: Reader, path: str, given: Given) -> Refusal | None:
                 running.entered(found.module, function, None, 0, given, maker=path.rpartition(".")[0])
     except Refused as refused:
         names = frozenset(each for each in refused.names if each)
-        return Refusal(refused.module, refused.line, names, refused.words, refused.allowed) if names else None
+        if not names:
+            return None
+        return Refusal(refused.module, refused.line, refused.column, names, refused.words, refused.allowed)
     except _Enough:
         return None
     return None
@@ -258,7 +261,9 @@ class _Running:
                 if decided is None:
                     self._perhaps(node, values)
                 else:
-                    chosen = then if decided else other
+                    chosen, left = (then, other) if decided else (other, then)
+                    if any(isinstance(each, ast.Return) for statement in left for each in ast.walk(statement)):
+                        values.frame.passed |= names_of(outcome)
                     values.frame.because.append((names_of(outcome), test if decided else None))
                     self._block(chosen, values)
                     values.frame.because.pop()
