@@ -53,7 +53,8 @@ MODULES = {
     "torch.utils.data.dataset": "class Dataset: ...\nclass IterableDataset(Dataset): ...\n",
     "lightning.pytorch.callbacks.callback": "class Callback: ...\n",
     "src.callbacks": "from lightning.pytorch.callbacks.callback import Callback\nclass Own(Callback): ...\n",
-    "src.model": ("from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"),
+    "src.model": ("from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"
+        "    def forward(self, **batch): ...\n"),
     "src.text": _CALLED.format("CharTokens"),
     "src.transforms": _CALLED.format("RandomGain"),
     "src.inference": _CALLED.format("Recognizer") + "def build_output(data, model_output, idx): ...\n",
@@ -88,6 +89,14 @@ MODULES = {
         "from espnet3.systems.asr.system import ASRSystem\nclass Own(ASRSystem):\n"
         "    def average_weights(self, count): ...\n    def prepare_list(self, size=3): ...\n"
     ),
+    "src.layers": "class Encoder: ...\n",
+    "src.torn": (
+        "from typing import TYPE_CHECKING\nfrom torch.nn import Module\nfrom src.layers import Encodr\n"
+        "try:\n    from src.layers import Fast\nexcept ImportError:\n    Fast = None\n"
+        "if TYPE_CHECKING:\n    from src.layers import Only\nimport not_installed\nfrom src.layrs import Other\n"
+        "class Model(Module):\n    def __init__(self, size): ...\n    def forward(self, x): ...\n"
+    ),
+    "src.twice": "from torch.nn import Module\nclass Model(Module):\n    def forward(self, x, x): ...\n",
     "src.reading": (
         "def write_model(training_config, config):\n"
         "    path = config.path\n    size = config.get('size', 3)\n    tag = training_config.exp_tag\n"

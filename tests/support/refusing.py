@@ -1,6 +1,9 @@
 """Python that refuses some of its arguments, for fixtures."""
 
 REFUSING = {
+    "lightning.pytorch.callbacks.lr_monitor": (
+        "from lightning.pytorch.callbacks.callback import Callback\nclass LearningRateMonitor(Callback): ...\n"
+    ),
     "src.refusing": """
 from torch.nn import Module
 

@@ -11,7 +11,7 @@ from esp3c.check.machines import built_in, followed
 from esp3c.check.own_code import code_may
 from esp3c.check.targets_used import values_of
 from esp3c.diagnostics import Label
-from esp3c.ir import CarriedNode, LinkNode, ListNode, Recipe, Scalar, Text
+from esp3c.ir import CarriedNode, LinkNode, ListNode, MapNode, Recipe, Scalar, Text
 from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.suggest import did_you_mean
 from esp3c.world import World
@@ -19,6 +19,7 @@ from esp3c.world import World
 _NAME = re.compile(r"/+([^/]+\.(?:ckpt|pth|pt|safetensors))")
 _BEST = re.compile(r"epoch.*\.ckpt|last(-v\d+)?\.ckpt")
 _SAVING = r"torch\.save|save_checkpoint|save_file|save_pretrained|save_model|(?<![.\w])save\("
+_FOLDERS = frozenset({"exp_dir", "stats_dir", "inference_dir"})
 _AVERAGE = re.compile(r".*\.ave_\d+best\.pth")
 
 
@@ -29,42 +30,38 @@ def not_written(recipe: Recipe, world: World) -> Iterator[Finding]:
     texts = [each for each in values_of(recipe) if isinstance(each, Text)]
     averages, own = _averages(recipe), _in_own_settings(recipe)
     for node in texts:
-        name = in_exp_dir(node)
-        if name is None or name in own or _BEST.fullmatch(name):
+        folder, name = in_folder(node)
+        if not name or name in own or (folder == "exp_dir" and _BEST.fullmatch(name)):
             continue
         average = _AVERAGE.fullmatch(name) is not None
-        if average and (averages is None or name in averages):
+        if average and folder == "exp_dir" and (averages is None or name in averages):
             continue
         stem = name.rpartition(".")[0] if average else name.split(".")[0]
         if _named_elsewhere(recipe, name, stem) or code_may(recipe, world, rf"{re.escape(stem)}|{_SAVING}"):
             continue
         names = ["last.ckpt", *(averages or ())]
         label = did_you_mean(name, names) or "it leaves " + ", ".join(f"`{each}`" for each in names[:4])
-        yield Finding(f"no training leaves `{name}` in `exp_dir`", Label(node.span, label))
+        label = "checkpoints are in `exp_dir`" if folder != "exp_dir" else label
+        yield Finding(f"no training leaves `{name}` in `{folder}`", Label(node.span, label))
 
 
-def _in_own_settings(recipe: Recipe) -> set[str | None]:
-    """Checkpoints that the settings of a stage of one's own name: what such a stage writes, it is told there."""
-    return {
-        in_exp_dir(each)
-        for config in recipe.configs.values()
-        for entry in config.root.entries
-        if CONFIGS.get(config.kind, OWN).key(entry.name) is None
-        for each in all_values(entry.value)
-        if isinstance(each, Text)
-    }
+def in_folder(node: Text) -> tuple[str, str]:
+    """The folder and the name of a checkpoint in `"${exp_dir}/name.ckpt"`; empty for any other text."""
+    folder, rest = node.parts if len(node.parts) == 2 else ("", "")
+    named = str(folder.place[0]) if isinstance(folder, LinkNode) and len(folder.place) == 1 else ""
+    named = folder.name if isinstance(folder, CarriedNode) else named
+    match = _NAME.fullmatch(rest) if isinstance(rest, str) and named in _FOLDERS else None
+    return (named, match.group(1)) if match is not None else ("", "")
 
 
-def in_exp_dir(node: Text) -> str | None:
-    """The name of a checkpoint in `"${exp_dir}/name.ckpt"`."""
-    if len(node.parts) != 2:
-        return None
-    folder, rest = node.parts
-    named = (isinstance(folder, LinkNode) and folder.place == ("exp_dir",)) or (
-        isinstance(folder, CarriedNode) and folder.name == "exp_dir"
-    )
-    match = _NAME.fullmatch(rest) if isinstance(rest, str) and named else None
-    return match.group(1) if match is not None else None
+def _in_own_settings(recipe: Recipe) -> set[str]:
+    """Checkpoints that the settings of stages of one's own name: such a stage may write them."""
+    own = [config.root for config in recipe.configs.values() if CONFIGS.get(config.kind, OWN) is OWN]
+    for config in recipe.configs.values():
+        block = CONFIGS.get(config.kind, OWN)
+        own += [MapNode((entry,), entry.key_span) for entry in config.root.entries if block.key(entry.name) is None]
+    texts = [each for root in own for each in all_values(root) if isinstance(each, Text)]
+    return {in_folder(each)[1] for each in texts}
 
 
 def _averages(recipe: Recipe) -> list[str] | None:
@@ -93,7 +90,7 @@ def _averages(recipe: Recipe) -> list[str] | None:
 def _named_elsewhere(recipe: Recipe, name: str, stem: str) -> bool:
     """Whether another text of the recipe has the word, or names files by a pattern."""
     for each in values_of(recipe):
-        if isinstance(each, Text) and in_exp_dir(each) == name:
+        if isinstance(each, Text) and in_folder(each)[1] == name:
             continue
         parts = each.parts if isinstance(each, Text) else [each.value] if isinstance(each, Scalar) else []
         for text in parts:

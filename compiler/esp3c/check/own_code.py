@@ -19,7 +19,9 @@ from esp3c.world import Module, World
 MOST_MODULES = 60
 
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w.]+))", re.MULTILINE)
-_ANYTHING = re.compile(r"\b(subprocess|os\.system|copytree|import_module|__import__|exec|eval|runpy|popen)\b")
+_ANYTHING = re.compile(
+    r"\b(subprocess|os\.system|copytree|import_module|__import__|runpy|popen)\b|(?<![.\w])(exec|eval)\("
+)
 
 
 def only_known_stages(recipe: Recipe) -> bool:

@@ -21,6 +21,7 @@ from esp3c.check.machines import (
 from esp3c.check.sbatch import counted_twice, not_of_the_value, odd_flags, tiny_amounts, warned_at_once
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import MapNode, Recipe, Scalar, Stage
+from esp3c.python.reader import reader
 from esp3c.schema.backends import SLURM
 from esp3c.schema.lightning import STRATEGIES
 from esp3c.suggest import did_you_mean
@@ -211,7 +212,7 @@ def trainer_refuses(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     The message names both and says why. It would be found when the trainer is made, after the data is there.
     """
     for training in trainings(recipe):
-        for finding in trainer.refusals(training):
+        for finding in (*trainer.refusals(training), *trainer.needed_by_callbacks(training, reader(world))):
             yield finding.said(code_of(trainer_refuses))
 
 
@@ -368,3 +369,16 @@ def warned_too_soon(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     for node, block in walk_blocks(recipe):
         for finding in warned_at_once(node) if block is SLURM else ():
             yield finding.said(code_of(warned_too_soon))
+
+
+@explained("ESP0819", "a least that is more than the most", Severity.WARNING)
+def least_and_most(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`min_epochs` is more than `max_epochs`, or `min_steps` than `max_steps`.
+
+        trainer { max_epochs = 20  min_epochs = 50 }
+
+    The training stops at the most, and never reaches the least.
+    """
+    for training in trainings(recipe):
+        for finding in trainer.upside_down(training):
+            yield finding.said(code_of(least_and_most))

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from esp3c.check.calls import Argument, Verdict, verdicts
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
-from esp3c.ir import LinkNode, ListNode, Node, Recipe, Scalar, at, strip
+from esp3c.ir import CallNode, LinkNode, ListNode, Node, Recipe, Scalar, at, strip
 from esp3c.python.choices import choices
 from esp3c.python.known import Known, Maybe, Row, plain
 from esp3c.python.model import Class, Function
 from esp3c.python.reader import Reader, reader
-from esp3c.python.refusals import Given, Refusal, refusal
+from esp3c.python.refusals import Given, Refusal, instance, refusal
 from esp3c.suggest import certain, nearest
 from esp3c.world import Module, World
 
@@ -115,7 +115,7 @@ def _refusals(recipe: Recipe, verdict: Verdict, said: set[str], reading: Reader)
         values.update(dict.fromkeys(each.name for each in verdict.signature.parameters[: call.role.ahead]))
     for argument in verdict.arguments:
         wrong = argument.misfit is not None or argument.name in said
-        values[argument.name] = None if wrong else _value(verdict, argument.value, argument.name)
+        values[argument.name] = None if wrong else _value(reading, verdict, argument.value, argument.name)
     for _ in range(MOST_REFUSALS):
         given = Given(dict(values), closed)
         question = f"refusal {verdict.path} {closed} {sorted((name, repr(value)) for name, value in values.items())}"
@@ -145,16 +145,23 @@ def _refused(verdict: Verdict, found: Refusal, reading: Reader) -> Diagnostic:
     )
 
 
-def _value(verdict: Verdict, node: Node, name: str, depth: int = 0) -> Maybe:
+def _value(reading: Reader, verdict: Verdict, node: Node, name: str, depth: int = 0) -> Maybe:
     """A value of the recipe as Python gets it."""
     value = strip(node)
     config = verdict.call.config if verdict.call is not None else None
+    if depth > MOST_LINKS:
+        return None
     if isinstance(value, LinkNode):
         target = at(config.root, value.place) if config is not None and not value.scaffold else None
-        return _value(verdict, target, name, depth + 1) if target is not None and depth < MOST_LINKS else None
+        return _value(reading, verdict, target, name, depth + 1) if target is not None else None
     names = frozenset({name})
     if isinstance(value, Scalar) and plain(value.value):
         return Known(value.value, names)
     if isinstance(value, ListNode):
-        return Known(Row(tuple(_value(verdict, each, name, depth + 1) for each in value.items), "recipe"), names)
+        items = tuple(_value(reading, verdict, each, name, depth + 1) for each in value.items)
+        return Known(Row(items, "recipe"), names)
+    if isinstance(value, CallNode) and not value.partial and not value.positional and not value.options.entries:
+        given = {each.name: _value(reading, verdict, each.value, name, depth + 1) for each in value.arguments.entries}
+        made = instance(reading, value.target.path, Given(given))
+        return Known(made, names) if made is not None else None
     return None

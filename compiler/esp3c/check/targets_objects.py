@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from esp3c.check.blocks import all_values
 from esp3c.check.calls import of_wrong_kind, verdicts
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
-from esp3c.ir import CallNode, Dataset, Node, PythonNode, Recipe, strip
-from esp3c.python.contents import NOT_READ
-from esp3c.python.find import Lookup, Status
+from esp3c.ir import Dataset, PythonNode, Recipe, strip
+from esp3c.python.find import Status
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import STOPS, Found, Reader, reader
 from esp3c.schema.roles import METRIC, MODULE
 from esp3c.source import Span
 from esp3c.suggest import all_of
-from esp3c.world import Module, World
+from esp3c.world import World
 
 _DATASETS = ("torch.utils.data.dataset.Dataset", "torch.utils.data.dataset.IterableDataset")
 
@@ -126,6 +124,13 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             continue
         if of_wrong_kind(reading, verdict):
             yield _wrong(reading, found, verdict.head, role.what, verdict.path)
+        elif MODULE in role.kinds and _has_no_forward(reading, found.path):
+            yield Diagnostic(
+                code_of(wrong_kind),
+                f"`{short(verdict.path)}` has no `forward`",
+                Label(verdict.head, "a model is called with each batch"),
+                secondary=definition_label(reading, found, "this class"),
+            )
         elif role.called and _cannot_be_called(reading, found.path):
             yield Diagnostic(
                 code_of(wrong_kind),
@@ -144,6 +149,13 @@ def _wrong(reading: Reader, found: Found, span: Span, what: str, path: str) -> D
         Label(span, f"{what} is wanted here"),
         secondary=definition_label(reading, found, "defined here"),
     )
+
+
+def _has_no_forward(reading: Reader, path: str) -> bool:
+    """Whether a torch.nn.Module leaves `forward` to classes that extend it."""
+    bases = reading.bases(path)
+    members = set(reading.members(path))
+    return bases.complete and not {"forward", "__call__", "__getattr__", "_call_impl"} & members
 
 
 def _cannot_be_called(reading: Reader, path: str) -> bool:
@@ -224,54 +236,3 @@ def needless_partial(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             Label(verdict.head, "nothing calls it later"),
             fix=fix,
         )
-
-
-@explained("ESP0414", "a module of the recipe is not Python")
-def broken_module(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A module in the recipe's folder has a syntax error, so that nothing in it can be imported.
-
-        def forward(self, speech      # the bracket is not closed
-
-    The second place that is shown is where Python's own parser gave up.
-    """
-    reading = reader(world)
-    told: set[str] = set()
-    for span, lookup in _named_objects(recipe):
-        module = lookup.module
-        if module is None or not module.local or module.name in told or not lookup.rest:
-            continue
-        contents = reading.contents(module)
-        if contents is None or contents.error is None or contents.error[2] in NOT_READ:
-            continue
-        told.add(module.name)
-        line, column, reason = contents.error
-        yield Diagnostic(
-            code_of(broken_module),
-            f"`{module.name}` cannot be imported: {reason}",
-            Label(span, "found in this module"),
-            secondary=_place(reading, module, line, column),
-        )
-
-
-def _place(reading: Reader, module: Module, line: int, column: int) -> tuple[Label, ...]:
-    span = reading.span(module, line, column)
-    return (Label(span, "Python's parser gave up here"),) if span is not None else ()
-
-
-def _named_objects(recipe: Recipe) -> Iterator[tuple[Span, Lookup]]:
-    """Every Python path of the recipe, with its place."""
-    if recipe.system is not None:
-        yield recipe.system.span, recipe.system.target
-    roots: list[Node] = [recipe.settings]
-    roots += [config.root for config in recipe.configs.values()]
-    roots += [dataset.settings for dataset in recipe.datasets.values()]
-    roots += [stage.workload for stage in recipe.stages if stage.workload is not None]
-    for root in roots:
-        for value in all_values(root):
-            if isinstance(value, CallNode):
-                yield value.head, value.target
-            elif isinstance(value, PythonNode):
-                yield value.span, value.target
-    for stage in recipe.stages:
-        if isinstance(stage.runs, PythonNode):
-            yield stage.runs.span, stage.runs.target

@@ -8,7 +8,8 @@ from esp3c.check.blocks import set_entry
 from esp3c.check.finding import Finding
 from esp3c.check.machines import Training, amount, followed, place_of
 from esp3c.diagnostics import Label
-from esp3c.ir import Entry, MapNode, Scalar
+from esp3c.ir import CallNode, Entry, ListNode, MapNode, Scalar
+from esp3c.python.reader import Reader
 from esp3c.suggest import did_you_mean
 
 _BY_OPTIMIZER = {
@@ -124,6 +125,57 @@ def shared_otherwise(training: Training) -> Iterator[Finding]:
                 ("`dist_world_size` is `trainer.devices` times `trainer.num_nodes`, each 1 where not set",),
             )
 
+
+def needed_by_callbacks(training: Training, reading: Reader) -> Iterator[Finding]:
+    """Callbacks that Lightning refuses beside a setting that switches off what they need."""
+    root = training.config.root
+    section = followed(root, root.get("trainer"))
+    if not isinstance(section, MapNode):
+        return
+    for key, kinds, what in _NEEDED:
+        entry = set_entry(section, key)
+        if entry is None or not _is_one_of(root, entry, (False,)):
+            continue
+        held = followed(root, section.get("callbacks"))
+        for each in held.items if isinstance(held, ListNode) else (held,):
+            call = followed(root, each)
+            if isinstance(call, CallNode) and reading.is_a(call.target.path, kinds):
+                name = call.target.path.rpartition(".")[2]
+                because = (Label(entry.value.span, "switched off"),)
+                yield Finding(f"`{name}` needs {what}, and there is none", Label(call.head, f"with `{key}`"), because)
+
+
+def upside_down(training: Training) -> Iterator[Finding]:
+    """A least that is more than the most."""
+    root = training.config.root
+    section = followed(root, root.get("trainer"))
+    for least, most in (("min_epochs", "max_epochs"), ("min_steps", "max_steps")):
+        low = amount(root, section.get(least)) if isinstance(section, MapNode) else None
+        high = amount(root, section.get(most)) if isinstance(section, MapNode) else None
+        if low is not None and high is not None and low.span is not None and 0 <= high.value < low.value:
+            because = (Label(high.span, f"`{most}`"),) if high.span is not None else ()
+            yield Finding(f"`{least}` is more than `{most}`", Label(low.span, f"at most {high.value}"), because)
+
+
+_NEEDED = (
+    (
+        "enable_checkpointing",
+        tuple(
+            f"{each}.callbacks.model_checkpoint.ModelCheckpoint" for each in ("lightning.pytorch", "pytorch_lightning")
+        ),
+        "checkpoints",
+    ),
+    (
+        "logger",
+        tuple(
+            f"{each}.callbacks.{kind}"
+            for each in ("lightning.pytorch", "pytorch_lightning")
+            for kind in ("lr_monitor.LearningRateMonitor", "device_stats_monitor.DeviceStatsMonitor")
+        ),
+        "a logger",
+    ),
+)
+"""Settings that switch something off, callbacks that cannot be without it, and what it is."""
 
 _OF_WORKERS = ("prefetch_factor", "persistent_workers", "timeout", "multiprocessing_context", "worker_init_fn")
 """Settings of a loader that are about its processes."""

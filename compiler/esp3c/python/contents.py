@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from esp3c.python.functions import function_of, text_of
 from esp3c.python.model import Attribute, Class, Contents, Definition, Function, Imported, Value
+from esp3c.record import changed
 
 MOST_CHARACTERS = 600_000
 """Longer modules are not read: it would take about half a second, and nothing interrupts Python's parser.
@@ -34,12 +35,18 @@ NOT_READ = frozenset({TOO_LONG, TOO_DEEP})
 _SHORT = 2_000
 
 
-def contents_of(name: str, text: str, *, package: bool) -> Contents:
-    """What the module `name` holds. `package`: its text is that of an `__init__.py`."""
+def contents_of(name: str, text: str, *, package: bool, own: bool = False) -> Contents:
+    """What the module `name` holds. `package`: its text is that of an `__init__.py`.
+
+    `own`: the recipe's own module, of which it is also known whether Python takes it: `def f(a, a)` can be read, and
+    is refused.
+    """
     if len(text) > MOST_CHARACTERS or text.count(",") > MOST_COMMAS:
         return Contents((), (), None, True, (1, 0, TOO_LONG))
     try:
-        return _contents_of(name, text, package)
+        contents = _contents_of(name, text, package)
+        refused = _refused(text) if own and contents.error is None else None
+        return contents if refused is None else changed(contents, error=refused)
     except RecursionError:
         return Contents((), (), None, True, (1, 0, TOO_DEEP))
 
@@ -61,6 +68,19 @@ def _contents_of(name: str, text: str, package: bool) -> Contents:
         reading.exported,
         reading.lazy,
     )
+
+
+def _refused(text: str) -> tuple[int, int, str] | None:
+    """Why Python would not take a module that can be read: compiled, and never run."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "<module>", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return error.lineno or 1, max(0, (error.offset or 1) - 1), error.msg
+    except (ValueError, RecursionError, MemoryError):
+        return None
+    return None
 
 
 def parse(text: str) -> ast.Module | tuple[int, int, str]:
@@ -140,13 +160,15 @@ class _Reading:
     def either(self, node: ast.If) -> Iterator[Definition]:
         known = _known_condition(node.test)
         if known is not None:
-            yield from self.definitions(node.body if known else node.orelse)
+            chosen = self.definitions(node.body if known else node.orelse)
+            yield from (_guarded(chosen) if _is_type_checking(node.test) else chosen)
             if _is_type_checking(node.test):
                 # At run time the other branch holds; its names are made there, and described here.
                 described = {each.name for each in self.definitions(node.body)}
                 yield from (each for each in self.definitions(node.orelse) if each.name not in described)
             return
-        first, second = list(self.definitions(node.body)), list(self.definitions(node.orelse))
+        first = list(_guarded(self.definitions(node.body)))
+        second = list(_guarded(self.definitions(node.orelse)))
         others = {each.name: each for each in second}
         for each in first:
             other = others.pop(each.name, None)
@@ -157,7 +179,7 @@ class _Reading:
         yield from others.values()
 
     def attempt(self, node: ast.Try) -> Iterator[Definition]:
-        yield from self.definitions(node.body)
+        yield from _guarded(self.definitions(node.body))
         yield from self.definitions(node.orelse)
         for handler in node.handlers:
             for each in self.definitions(handler.body):
@@ -210,6 +232,12 @@ def _may_be_passed_over(statement: ast.stmt) -> bool:
             return True
         case _:
             return False
+
+
+def _guarded(definitions: Iterable[Definition]) -> Iterator[Definition]:
+    """Definitions whose imports may fail, or are not made at all, and the module goes on."""
+    for each in definitions:
+        yield changed(each, guarded=True) if isinstance(each, Imported) else each
 
 
 def overloaded(definition: Definition) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
 from esp3c.python import known as k
-from esp3c.python.frames import Frame, Names, Refused, is_dotted, is_own
+from esp3c.python.frames import Frame, Instance, Names, Refused, is_dotted, is_own
 from esp3c.python.functions import text_of
 from esp3c.python.known import Known, Maybe
 from esp3c.python.reader import Found, Reader
@@ -18,6 +19,9 @@ BUILTIN = frozenset({
     "tuple", "list", "set", "frozenset", "super", "range",
 })  # fmt: skip
 """Python's own functions that are known here."""
+
+_TENSORS = re.compile(r"torch\.(empty|zeros|ones|rand|randn)")
+"""Functions of torch whose positional arguments are sizes."""
 
 LONGEST_WORDS = 160
 
@@ -50,7 +54,11 @@ class Expressions(Names):
             case ast.Name(id=name):
                 return self.frame.names[name] if name in self.frame.names else self.constant(name)
             case ast.Attribute(value=ast.Name(id=head), attr=attr) if head and head == self.frame.own_name:
-                return self.attribute(attr)
+                return self.attribute(self.frame.instance, attr)
+            case ast.Attribute(value=ast.Name(id=head), attr=attr) if head in self.frame.names:
+                return self._of_object(self.frame.names[head], attr)
+            case ast.Attribute(value=ast.Attribute() as holder, attr=attr) if is_own(holder, self.frame):
+                return self._of_object(self.value(holder), attr)
             case ast.Attribute():
                 return self.constant(text_of(node)) if is_dotted(node, self.frame) else self._given_up(node)
             case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
@@ -77,7 +85,7 @@ class Expressions(Names):
                     words = "it is divided by zero"
                     raise Refused(self.module, node, k.names_of(one, other), words, ()) from None
             case ast.Subscript(value=held, slice=key):
-                return k.item_of(self.value(held), self.value(key))
+                return self._item(node, self.value(held), self.value(key))
             case ast.IfExp(test=test, body=then, orelse=other):
                 outcome = self.value(test)
                 decided = k.truth(outcome)
@@ -95,6 +103,24 @@ class Expressions(Names):
                 return self._listed(node, only, each)
             case _:
                 return self._given_up(node)
+
+    def _of_object(self, known: Maybe, name: str) -> Maybe:
+        """An attribute of an object that the recipe makes, such as a dataclass of settings."""
+        if known is None or not isinstance(known.value, Instance):
+            return None
+        found = self.attribute(known.value, name)
+        return Known(found.value, k.names_of(known)) if found is not None else None
+
+    def _item(self, node: ast.Subscript, held: Maybe, key: Maybe) -> Maybe:
+        """`held[key]`, which a dict refuses that has no such key."""
+        found = k.item_of(held, key)
+        table = held.value if held is not None else None
+        if found is not None or key is None or not isinstance(table, k.Table) or not table.keys or self.unsure:
+            return found
+        if isinstance(node.ctx, ast.Load) and k.truth(k.compared("NotIn", key, held)):
+            keys = tuple(each.value for each in table.keys)
+            raise Refused(self.module, node, k.names_of(key), f"there is no {key.value!r} among them", keys)
+        return None
 
     def _given_up(self, node: ast.expr) -> Maybe:
         self.forget(node)
@@ -180,8 +206,14 @@ class Expressions(Names):
             followed, value = self.follow(self, node)
             if followed:
                 return value
-        for each in (*node.args, *(keyword.value for keyword in node.keywords)):
-            self.value(each.value if isinstance(each, ast.Starred) else each)
+        given = [self.value(each.value if isinstance(each, ast.Starred) else each) for each in node.args]
+        for keyword in node.keywords:
+            self.value(keyword.value)
+        if _TENSORS.fullmatch(text_of(node.func)) and not self.unsure:
+            sizes = [item for each in given for item in (k.items_of(each) or (each,))]
+            for size in sizes:
+                if size is not None and type(size.value) is int and size.value < 0:
+                    raise Refused(self.module, node, k.names_of(size), "a tensor has no negative size", ())
         self.forget(node)
         return None
 

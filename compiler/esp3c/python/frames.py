@@ -105,11 +105,9 @@ class Names:
                 return True
         return False
 
-    def attribute(self, name: str) -> Maybe:
-        instance = self.frame.instance
-        if instance is None:
-            return None
-        if self.reader.method(instance.path, name) is not None:
+    def attribute(self, instance: Instance | None, name: str) -> Maybe:
+        """An attribute of an object."""
+        if instance is None or self.reader.method(instance.path, name) is not None:
             return None
         if name in instance.attributes:
             return instance.attributes[name]

@@ -15,7 +15,7 @@ from esp3c.record import record
 
 @record
 class Known:
-    """A number, a text, a bool, None, or a `Row` or `Table`; and the parameters that it was computed from."""
+    """A number, a text, a bool, None, a `Row`, a `Table` or an object; and the parameters that it was computed from."""
 
     value: object
     names: frozenset[str] = frozenset()
@@ -82,11 +82,16 @@ def truth(known: Maybe) -> bool | None:
         return bool(known.value.items)
     if isinstance(known.value, Table):
         return True if known.value.keys else (False if known.value.whole else None)
-    return bool(known.value)
+    return bool(known.value) if plain(known.value) else None
 
 
 def names_of(*values: Maybe) -> frozenset[str]:
     return frozenset(name for each in values if each is not None for name in each.names)
+
+
+def items_of(known: Maybe) -> tuple[Maybe, ...]:
+    """What stands in a sequence; empty for anything else."""
+    return known.value.items if known is not None and isinstance(known.value, Row) else ()
 
 
 def plain(value: object) -> bool:

@@ -75,7 +75,7 @@ class Library:
             return None
         self.characters += len(source.text)
         package = module.place.replace("\\", "/").rpartition("/")[2].startswith("__init__.")
-        contents = contents_of(module.name, source.text, package=package)
+        contents = contents_of(module.name, source.text, package=package, own=module.local)
         self.world.remember(module, pack(contents))
         return contents
 

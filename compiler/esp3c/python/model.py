@@ -104,12 +104,13 @@ class Class:
 
 @record
 class Imported:
-    """A name that comes from elsewhere: `path` is absolute."""
+    """A name that comes from elsewhere: `path` is absolute. `guarded`: it may be missing (`try`, or for type checkers)."""
 
     name: str
     path: str
     line: int
     column: int
+    guarded: bool = False
 
 
 @record

@@ -80,6 +80,17 @@ def refusal(reader: Reader, path: str, given: Given) -> Refusal | None:
     return None
 
 
+def instance(reader: Reader, path: str, given: Given) -> Instance | None:
+    """The object that a call of a class makes, as far as its attributes are certain; None where nothing is."""
+    found = reader.find(path)
+    if not isinstance(found.definition, Class):
+        return None
+    try:
+        return _Running(reader).made(found.path, given)
+    except (Refused, _Enough):
+        return None
+
+
 class _Enough(Exception):
     """It has been followed far enough."""
 
@@ -101,7 +112,7 @@ class _Running:
         self.steps = 0
         self.depth = 0
 
-    def made(self, path: str, given: Given, positional: list[Maybe] | None = None) -> None:
+    def made(self, path: str, given: Given, positional: list[Maybe] | None = None) -> Instance | None:
         """Makes an object of a class."""
         bases, guarded = self.reader.bases(path), False
         for owner in bases.paths:
@@ -109,35 +120,37 @@ class _Running:
             if isinstance(node, Class):
                 guarded = guarded or bool(node.defined("__setattr__"))
                 if node.defined("__new__"):
-                    return
+                    return None
         instance = Instance(path, bases.paths, opaque=not bases.complete, guarded=guarded)
         method = self.reader.method(path, "__init__")
         found = self.reader.find(path)
         if method is not None:
             if isinstance(found.definition, Class) and found.definition.decorators:
-                return
+                return None
             number = bases.paths.index(method.owner) if method.owner in bases.paths else 0
             plain = _positional(method.function, own=True)
             if positional and len(positional) > len(plain):
-                return
+                return None
             ahead = {plain[place]: each for place, each in enumerate(positional or ())}
             self.entered(
                 method.module, method.function, instance, number, Given({**ahead, **given.values}, given.closed)
             )
-            return
+            return instance
         after = self.reader.method(path, "__post_init__")
         fields = None
         if isinstance(found.definition, Class) and found.module is not None and bases.complete:
             fields = fields_of(self.reader, bases.paths, found.definition, found.module)
-        if after is None or fields is None or fields.why or fields.open or not given.closed or positional:
-            return
+        if fields is None or fields.why or fields.open or not given.closed or positional:
+            return None
         for parameter, module, _ in fields.parameters:
             value = given.values.get(parameter.name)
             if parameter.name not in given.values and parameter.default is not None:
                 value = Expressions(self.reader, module, Frame()).text(parameter.default)
                 value = Known(value.value, frozenset({parameter.name})) if value is not None else None
             instance.set(parameter.name, value)
-        self.entered(after.module, after.function, instance, 0, Given({}, closed=False))
+        if after is not None:
+            self.entered(after.module, after.function, instance, 0, Given({}, closed=False))
+        return instance
 
     def entered(
         self,

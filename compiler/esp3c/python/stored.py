@@ -12,7 +12,7 @@ from typing import Any, overload
 from esp3c.python.model import Attribute, Class, Contents, Definition, Function, Handing, Imported, Parameter, Value
 from esp3c.record import fields
 
-FORMAT = 3
+FORMAT = 4
 """Changes with the shape of the records; what was kept in another one is read anew."""
 
 _KINDS: dict[str, Any] = {

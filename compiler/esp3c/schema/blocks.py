@@ -17,6 +17,7 @@ from esp3c.schema.types import (
     Block,
     Conflict,
     DatasetUse,
+    Form,
     Inside,
     Key,
     ListOf,
@@ -195,6 +196,11 @@ _SCHEDULER_SPEC = Block(
     ),
 )
 
+_DEVICE = Form(
+    r"(cpu|cuda|xpu|mps|hpu|mtia|xla|meta|vulkan|maia|privateuseone|npu|musa)(:\d+)?",
+    'a device of torch, such as "cpu", "cuda" or "cuda:1"',
+)
+
 _INTERVAL = OneOf(("step", "epoch"))
 
 TRAINING = Block(
@@ -261,7 +267,7 @@ INFERENCE = Block(
         Key("output_artifacts", MapOf(ANY), "fields that become files"),
         Key("provider", Target("a provider"), "makes dataset and model on each worker"),
         Key("runner", Target("a runner"), "processes the items"),
-        Key("device", STR, "the device of the model"),
+        Key("device", either(STR, NULL), "the device of the model", text=_DEVICE),
         Key("resume", BOOL, "keep what an earlier run of the same inputs finished", "true"),
         _PARALLEL,
     ),

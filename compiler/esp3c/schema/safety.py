@@ -7,6 +7,7 @@ _CODE = "runs text as Python"
 _PICKLE = "runs whatever a pickle tells it to"
 _NATIVE = "loads and runs compiled code"
 _IMPORT = "imports a module, which runs it"
+_YAML = "makes any object that YAML names"
 _DELETES = "deletes files"
 
 EXECUTES: dict[str, str] = {
@@ -17,11 +18,13 @@ EXECUTES: dict[str, str] = {
     **dict.fromkeys(("timeit.timeit", "timeit.repeat", "cProfile.run", "cProfile.runctx", "profile.run"), _CODE),
     **dict.fromkeys(("pdb.run", "pdb.runeval", "trace.Trace", "pandas.eval", "numexpr.evaluate"), _CODE),
     **dict.fromkeys(("builtins.__import__", "importlib.import_module", "importlib.reload", "importlib.__import__"), _IMPORT),
-    **dict.fromkeys(("pickle.load", "pickle.loads", "pickle.Unpickler", "_pickle.loads", "_pickle.load", "_pickle.Unpickler"), _PICKLE),
+    **dict.fromkeys(("pickle.load", "pickle.loads", "pickle.Unpickler", "_pickle.loads", "_pickle.load"), _PICKLE),
+    "_pickle.Unpickler": _PICKLE,
     **dict.fromkeys(("marshal.load", "marshal.loads", "shelve.open", "shelve.DbfilenameShelf"), _PICKLE),
     **dict.fromkeys(("dill.load", "dill.loads", "dill.load_session", "dill.load_module"), _PICKLE),
     **dict.fromkeys(("cloudpickle.load", "cloudpickle.loads", "joblib.load", "pandas.read_pickle"), _PICKLE),
-    **dict.fromkeys(("yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.unsafe_load_all"), "makes any object that YAML names"),
+    **dict.fromkeys(("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.unsafe_load_all"), _YAML),
+    "yaml.full_load": _YAML,
     **dict.fromkeys(("torch.hub.load", "torch.package.PackageImporter"), "runs Python that comes with a model"),
     **dict.fromkeys(("torch.utils.cpp_extension.load", "torch.utils.cpp_extension.load_inline"), _NATIVE),
     **dict.fromkeys(("torch.ops.load_library", "torch.classes.load_library"), _NATIVE),

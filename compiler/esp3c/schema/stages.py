@@ -91,7 +91,7 @@ TRAIN = Stage(
 INFER = Stage(
     "infer",
     ("inference",),
-    ("inference.dataset.test", "inference.model"),
+    ("inference.dataset.test", "inference.model", "inference.input_key|inference.provider|inference.runner"),
     after=("train",),
     reads_data=("inference.dataset.test",),
     writes=(OUTPUTS,),
