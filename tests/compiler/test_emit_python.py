@@ -82,7 +82,7 @@ def quoted(text: str) -> str:
 TEMPLATE = """
 recipe r {{ system = src.system.DigitsSystem  exp_tag = {0} }}
 dataset d {{ class = dataset.dataset.SpokenDigits  builder = dataset.builder.SpokenDigitsBuilder(note = {0}) }}
-dataset e {{ source = {0} }}
+dataset e {{ source = "mini_an4/asr" }}
 training {{ dataset {{ train = [d(split = {0}), e(split = {0})] valid = d() }} model = src.model.CTCRecognizer(a = {0})
   optimizer = torch.optim.AdamW() }}
 inference {{ dataset {{ test {{ {1} = d() }} }} model = src.inference.Recognizer(a = {0}) input_key = {0} }}
@@ -332,7 +332,7 @@ def test_a_stage_of_the_system_under_its_own_name_with_another_config(monkeypatc
 recipe two { system = espnet3.systems.asr.system.ASRSystem }
 training { dataset { train = [] valid = [] } model = src.model.CTCRecognizer() optimizer = torch.optim.AdamW() }
 config hard extends training { new exp_tag = "h" }
-inference { dataset { test { } } model = src.inference.Recognizer() }
+inference { dataset { test { } } model = src.inference.Recognizer() input_key = "speech" }
 publication { pack_model { out_dir = "x" } }
 stages { train requires hard  pack_again requires hard, publication runs pack_model  infer_again runs infer }
 """

@@ -88,6 +88,7 @@ MODULES = {
     "src.systems": (
         "from espnet3.systems.asr.system import ASRSystem\nclass Own(ASRSystem):\n"
         "    def average_weights(self, count): ...\n    def prepare_list(self, size=3): ...\n"
+        "from not_installed import Base\nclass Far(Base): ...\n"
     ),
     "src.layers": "class Encoder: ...\n",
     "src.torn": (

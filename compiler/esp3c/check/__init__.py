@@ -44,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     names.not_text,
     names.bad_override,
     names.unknown_system,
+    names.no_system_class,
     names_in_text.plain_name,
     keys.unknown_key,
     keys.wrong_value,

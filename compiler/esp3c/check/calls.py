@@ -240,9 +240,13 @@ def of_wrong_kind(reading: Reader, verdict: Verdict) -> bool:
     found = reading.find(verdict.path)
     if not isinstance(found.definition, Class) or reading.is_a(found.path, role.kinds) is not False:
         return False
+    return not makes_another(reading, found) and not _looks_like(reading, found, role.kinds)
+
+
+def makes_another(reading: Reader, found: Found) -> bool:
+    """Whether calling a class may make an object of another one: it has a `__new__` of its own."""
     made = reading.method(found.path, "__new__")
-    # A class with a `__new__` of its own may make anything.
-    return not (made is not None and made.module.local) and not _looks_like(reading, found, role.kinds)
+    return made is not None and made.module.local
 
 
 def _looks_like(reading: Reader, found: Found, kinds: tuple[str, ...]) -> bool:

@@ -11,6 +11,8 @@ from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
 from esp3c.ir import BadOverride, BrokenNode, Cycle, NotText, Recipe, Repeated, Shadowed, Undefined
 from esp3c.python.find import Lookup
+from esp3c.python.model import Class, Function
+from esp3c.python.reader import reader
 from esp3c.schema import types as t
 from esp3c.schema.backends import BACKENDS
 from esp3c.schema.blocks import CONFIGS
@@ -363,6 +365,34 @@ def _with_new(recipe: Recipe, fact: BadOverride) -> Fix | None:
     return Fix(f"write `new` before `{fact.key}`", (Edit(Span(span.source, start, start), "new "),))
 
 
+def _surely_none(recipe: Recipe, world: World) -> bool:
+    """Whether the system is a class or function that can be read to its last base, and is no System."""
+    reading = reader(world)
+    found = reading.find(recipe.system.path) if recipe.system is not None else None
+    if found is None or isinstance(found.definition, Function):
+        return found is not None
+    return isinstance(found.definition, Class) and reading.bases(found.path, frozenset(SYSTEMS)).complete
+
+
+@explained("ESP0219", "the system is no System")
+def no_system_class(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The `system` of the recipe is a class that does not extend ESPnet3's System, or a function.
+
+        recipe digits { system = src.model.CTCRecognizer }
+
+    A system extends `espnet3.systems.base.system.BaseSystem` or one of its subclasses.
+    """
+    system = recipe.system
+    if system is None or system.root is not None or not _surely_none(recipe, world):
+        return
+    yield Diagnostic(
+        code_of(no_system_class),
+        f"`{system.path}` is no ESPnet3 system",
+        Label(system.span, "a class that extends a System is wanted here"),
+        help=("a system extends " + one_of(SYSTEMS),),
+    )
+
+
 @explained("ESP0210", "the system class is unknown", Severity.WARNING)
 def unknown_system(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """The system is found, but not that it is an ESPnet3 system: which stages it has cannot be told.
@@ -375,6 +405,8 @@ def unknown_system(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     if system is None or system.root is not None:
         return
     if any(isinstance(fact, Undefined) and fact.span == system.span for fact in recipe.facts):
+        return
+    if _surely_none(recipe, world):
         return
     yield Diagnostic(
         code_of(unknown_system),

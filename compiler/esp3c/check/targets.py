@@ -8,8 +8,9 @@ from esp3c.check.calls import Argument, Verdict, of_wrong_kind, verdicts
 from esp3c.check.fits import said
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
-from esp3c.ir import CallNode, LinkNode, ListNode, Misplaced, Node, Recipe, Scalar, strip
+from esp3c.ir import CallNode, CarriedNode, LinkNode, ListNode, Misplaced, Node, Recipe, Scalar, strip
 from esp3c.python import types as p
+from esp3c.python.model import Function
 from esp3c.python.reader import Reader, reader
 from esp3c.python.signature import Bound, Signature
 from esp3c.schema.roles import DIMENSIONS, SYNONYMS
@@ -108,7 +109,8 @@ def missing_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             continue
         names = [each.name for each in absent]
         role = verdict.call.role if verdict.call is not None else None
-        later = role is not None and role.called and len(verdict.missing) == 1
+        function = isinstance(reading.find(verdict.path).definition, Function)
+        later = function and role is not None and role.called and len(verdict.missing) == 1
         first = verdict.missing[0]
         yield Diagnostic(
             code_of(missing_argument),
@@ -141,13 +143,18 @@ def wrong_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 continue
             wanted = p.said(misfit.wanted)
             whole = misfit.node is strip(argument.value)
+            label = Label(misfit.node.span, _instead(misfit.node, misfit.wanted, wanted, whole))
+            used: tuple[Label, ...] = ()
+            if isinstance(argument.value, CarriedNode):
+                # What a name stands for may be right where it stands: it is the use that is not.
+                used, label = (Label(label.span, "the value stands here"),), Label(argument.value.span, label.text)
             yield Diagnostic(
                 code_of(wrong_type),
                 f"`{argument.name}` of `{short(verdict.path)}` takes {p.said(_type(reading, bound))}",
-                Label(misfit.node.span, _instead(misfit.node, misfit.wanted, wanted, whole)),
-                secondary=parameter_label(reading, bound),
+                label,
+                secondary=(*used, *parameter_label(reading, bound)),
                 help=(misfit.help,) if misfit.help else (),
-                fix=_unquoted(misfit.node, misfit.wanted),
+                fix=None if used else _unquoted(misfit.node, misfit.wanted),
             )
 
 

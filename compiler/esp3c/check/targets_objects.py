@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from esp3c.check.calls import of_wrong_kind, verdicts
+from esp3c.check.calls import makes_another, of_wrong_kind, verdicts
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import Dataset, PythonNode, Recipe, strip
@@ -124,7 +124,7 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             continue
         if of_wrong_kind(reading, verdict):
             yield _wrong(reading, found, verdict.head, role.what, verdict.path)
-        elif MODULE in role.kinds and _has_no_forward(reading, found.path):
+        elif MODULE in role.kinds and not makes_another(reading, found) and _has_no_forward(reading, found.path):
             yield Diagnostic(
                 code_of(wrong_kind),
                 f"`{short(verdict.path)}` has no `forward`",
@@ -155,7 +155,7 @@ def _has_no_forward(reading: Reader, path: str) -> bool:
     """Whether a torch.nn.Module leaves `forward` to classes that extend it."""
     bases = reading.bases(path)
     members = set(reading.members(path))
-    return bases.complete and not {"forward", "__call__", "__getattr__", "_call_impl"} & members
+    return bases.complete and not {"forward", "__call__", "__getattr__", "_call_impl", "__new__"} & members
 
 
 def _cannot_be_called(reading: Reader, path: str) -> bool:
@@ -219,7 +219,9 @@ def needless_partial(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     reading = reader(world)
     for verdict in verdicts(recipe, world):
         call = verdict.call
-        if call is None or call.role is None or not call.node.partial or call.role.called:
+        if call is None or call.role is None or not call.node.partial:
+            continue
+        if call.role.called and not isinstance(reader(world).find(verdict.path).definition, Class):
             continue
         node = call.node
         if METRIC in call.role.kinds and isinstance(reading.find(node.target.path).definition, Function):
@@ -232,7 +234,10 @@ def needless_partial(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             fix = Fix("leave out `partial`", (Edit(Span(node.span.source, start, start + len("partial ")), ""),))
         yield Diagnostic(
             code_of(needless_partial),
-            f"{call.role.what} is wanted here, and `partial` makes a function",
-            Label(verdict.head, "nothing calls it later"),
+            f"{call.role.what} is wanted here, and `partial` makes a function"
+            + (f" that makes a `{short(verdict.path)}`" if call.role.called else ""),
+            Label(
+                verdict.head, "nothing calls it later" if not call.role.called else "an object of the class is called"
+            ),
             fix=fix,
         )

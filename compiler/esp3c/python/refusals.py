@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 from esp3c.python import known as k
 from esp3c.python.expressions import Expressions
@@ -162,8 +163,8 @@ class _Running:
         maker: str = "",
     ) -> Maybe:
         """Goes through a function; what it gives back, where that is certain. `maker` is the class of a factory."""
-        body = self.reader.body(module, function)
-        if body is None or not followable(function, body) or self.depth >= DEEPEST:
+        body = _body(self.reader, module, function) if self.depth < DEEPEST else None
+        if body is None:
             if instance is not None:
                 instance.forget()
             return None
@@ -342,10 +343,22 @@ def _jumps(body: list[ast.stmt]) -> bool:
     return any(isinstance(each, ast.Break | ast.Continue) for statement in body for each in ast.walk(statement))
 
 
-def followable(function: Function, body: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether calling a function runs its body, and nothing else."""
-    if isinstance(body, ast.AsyncFunctionDef):
-        return False
-    if any(re.split(r"[(\[]", each)[0].rpartition(".")[2] not in SAFE for each in function.decorators):
-        return False
-    return not any(isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(body))
+_BODIES: WeakKeyDictionary[Reader, dict[tuple[str, int], ast.FunctionDef | None]] = WeakKeyDictionary()
+
+
+def _body(reader: Reader, module: Module, function: Function) -> ast.FunctionDef | None:
+    """The tree of a function of which calling it runs its body, and nothing else."""
+    known = _BODIES.setdefault(reader, {})
+    key = (module.name, function.line)
+    if key not in known:
+        body = reader.body(module, function) if followable(function) else None
+        plain = isinstance(body, ast.FunctionDef) and not any(
+            isinstance(each, ast.Yield | ast.YieldFrom) for each in ast.walk(body)
+        )
+        known[key] = body if plain and isinstance(body, ast.FunctionDef) else None
+    return known[key]
+
+
+def followable(function: Function) -> bool:
+    """Whether the decorators of a function leave alone what it does."""
+    return all(re.split(r"[(\[]", each)[0].rpartition(".")[2] in SAFE for each in function.decorators)

@@ -265,6 +265,14 @@ def colon_for_equals(key: Span, colon: Span) -> Diagnostic:
 
         trainer { max_epochs = 12 }
     """
+    behind = colon.source.text[colon.end :]
+    if not behind.partition("\n")[0].partition("#")[0].strip():
+        # `optimizer:` with the rest indented below it.
+        return Diagnostic(
+            code_of(colon_for_equals),
+            f"`{key.text}` is set with `=`, not with `:`",
+            Label(colon, "a block is written `key { … }`"),
+        )
     return Diagnostic(
         code_of(colon_for_equals),
         f"`{key.text}` is set with `=`, not with `:`",

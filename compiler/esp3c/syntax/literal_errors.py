@@ -119,7 +119,7 @@ def single_quoted(found: Span) -> Diagnostic:
 
 
 @explained("ESP0119", "a space between a number and its unit")
-def lone_unit(number: Span, unit: Span) -> Diagnostic:
+def lone_unit(number: Span, unit: Span, meant: str) -> Diagnostic:
     """A quantity is written with a space in it.
 
         sample_rate = 8 kHz
@@ -131,9 +131,9 @@ def lone_unit(number: Span, unit: Span) -> Diagnostic:
     whole = number.to(unit)
     return Diagnostic(
         code_of(lone_unit),
-        f"a quantity is one word: `{number.text}{unit.text}`",
+        f"a quantity is one word: `{number.text}{meant}`",
         Label(whole, "take the space out"),
-        fix=Fix("take the space out", (Edit(whole, number.text + unit.text),)),
+        fix=Fix("take the space out", (Edit(whole, number.text + meant),)),
     )
 
 

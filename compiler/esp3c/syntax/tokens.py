@@ -105,9 +105,13 @@ def _without_broken_numbers(source: Source, tokens: list[Token], diagnostics: li
     return out
 
 
+_UNITS = {unit.casefold(): unit for unit in UNITS}
+"""The units as they are written, by how they may be misspelt."""
+
+
 def _without_lone_units(source: Source, tokens: list[Token], diagnostics: list[Diagnostic]) -> list[Token]:
     """Takes `kHz` in `8 kHz` for the unit that it is, and says how it is written."""
-    if not any(str(token) in UNITS for token in tokens if token.type == "NAME"):
+    if not any(str(token).casefold() in _UNITS for token in tokens if token.type == "NAME"):
         return tokens
     out: list[Token] = []
     for position, token in enumerate(tokens):
@@ -115,14 +119,15 @@ def _without_lone_units(source: Source, tokens: list[Token], diagnostics: list[D
         behind = tokens[position + 1].type if position + 1 < len(tokens) else ""
         if (
             token.type == "NAME"
-            and str(token) in UNITS
+            and (str(token) in UNITS or (len(token) > 1 and str(token).casefold() in _UNITS))
             and before is not None
             and before.type == "NUMBER"
             and str(before)[-1].isdigit()
             and behind not in {"EQUAL", "LBRACE", "COLON", "DOT"}
             and source.line_of(before.start_pos) == source.line_of(token.start_pos)
         ):
-            diagnostics.append(errors.lone_unit(span_of(source, before), span_of(source, token)))
+            unit = str(token) if str(token) in UNITS else _UNITS[str(token).casefold()]
+            diagnostics.append(errors.lone_unit(span_of(source, before), span_of(source, token), unit))
             continue
         out.append(token)
     return out
