@@ -170,7 +170,7 @@ def _chains(
     body = reading.body(module, function)
     if body is None:
         return
-    asked = {each.value for each in ast.walk(body) if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+    asked = set(_asked_for(body))
     bound = [each.id for each in ast.walk(body) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
     stood_for = _stood_for(body, bound)
     stored = set(bound) - set(stood_for)
@@ -206,6 +206,24 @@ def _written(body: ast.FunctionDef | ast.AsyncFunctionDef) -> set[tuple[str, ...
         if isinstance(each, ast.Attribute | ast.Subscript) and isinstance(each.ctx, ast.Store)
     )
     return {parts for parts in set_here if parts is not None}
+
+
+def _asked_for(body: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """The names that a function looks for before it reads them: `"dtype" in config`, `hasattr(config, "dtype")`."""
+    for each in ast.walk(body):
+        match each:
+            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()]):
+                yield name
+            case ast.Call(
+                func=ast.Name(id="hasattr" | "getattr" | "setattr"), args=[_, ast.Constant(value=str(name)), *_]
+            ):
+                yield name
+            case ast.Call(
+                func=ast.Attribute(attr="get" | "setdefault" | "pop"), args=[ast.Constant(value=str(name)), *_]
+            ):
+                yield name
+            case _:
+                continue
 
 
 def _stood_for(body: ast.FunctionDef | ast.AsyncFunctionDef, bound: list[str]) -> dict[str, tuple[str, ...]]:

@@ -258,7 +258,7 @@ INFERENCE = Block(
         Key("dataset", Inside(INFERENCE_DATASET), "the test sets"),
         Key("model", Target("a model for inference"), "what is called for each item"),
         Key("input_key", either(STR, ListOf(STR)), "the fields of an item that the model gets, by name"),
-        Key("output_fn", either(PythonName("a function"), STR), "`output_fn(data, model_output, idx)` makes what is written"),
+        Key("output_fn", either(PythonName("a function"), STR, Target("a function that makes what is written")), "`output_fn(data, model_output, idx)` makes what is written"),
         Key("output_keys", either(STR, ListOf(STR)), "the fields that are written", "all but `idx_key`"),
         Key("idx_key", STR, "the field that names the item", '"utt_id"'),
         Key("hyp_key", either(STR, ListOf(STR)), "the field of the hypothesis", '"hyp"'),

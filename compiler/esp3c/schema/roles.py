@@ -53,6 +53,7 @@ ROLES = {
         Role("a transform", called=True),
         Role("a preprocessor", called=True),
         Role("a collate function", called=True),
+        Role("a function that makes what is written", called=True),
         Role("a runner", supplied=("provider",), ahead=1),
         Role("a provider", ahead=2),
         Role("a provider of a workload", ahead=1),
