@@ -161,7 +161,7 @@ def test_every_format_has_it(folder: Path, capsys: pytest.CaptureFixture[str], f
 
 
 def test_a_constructor_that_raises(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(folder, init="assert size % 7 == 0, 'size is a multiple of 7'")
+    write(folder, init="assert size % int('7') == 0, 'size is a multiple of 7'")
 
     code, out = check(capsys)
 

@@ -381,9 +381,7 @@ def test_the_name_of_the_recipe_need_not_be_utf_8(folder: Path) -> None:
         assert (result.returncode, result.stderr) == (0, ""), result.stderr
 
 
-def test_a_python_file_that_is_none_is_an_error_of_the_recipe(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_python_file_that_is_none_is_an_error_of_the_recipe(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "src" / "stages.py").write_bytes(b"def (\xff\0" * 100)
 
     assert main(["check"]) == 1

@@ -82,7 +82,9 @@ def check(modules: dict[str, str] | None = None, **parts: str) -> list[Diagnosti
             **{f"my.{name}": text for name, text in (modules or {}).items()},
         }
     )  # fmt: skip
-    return list(compile(Source("recipe.esp", RECIPE.format(**given)), world).diagnostics)
+    found = compile(Source("recipe.esp", RECIPE.format(**given)), world).diagnostics
+    # The short texts here call what they do not define.
+    return [each for each in found if each.code.id != "ESP0419"]
 
 
 def said(found: list[Diagnostic]) -> list[tuple[str, str]]:
@@ -454,7 +456,8 @@ def factory(criterion: str, *, text: str = "text", logged: str = "wer") -> list[
     world = MemoryWorld(
         {**MODULES, "my": "", "my.data": DATA, "my.steps": STEPS, "my.model": module, "my.infer": INFER, "my.more": ""}
     )
-    return said(list(compile(Source("recipe.esp", text_of_it), world).diagnostics))
+    found = compile(Source("recipe.esp", text_of_it), world).diagnostics
+    return said([each for each in found if each.code.id != "ESP0419"])
 
 
 def test_a_model_of_a_class_method_is_followed_with_what_its_callbacks_log() -> None:

@@ -50,7 +50,9 @@ class Own(BaseRunner):
 def check(provider: str = PROVIDER, runner: str = RUNNER, *, given: str = "", more: str = "") -> list[Diagnostic]:
     text = RECIPE.format(inference="", stages=WORKLOAD.format(runner=given))
     world = MemoryWorld({**MODULES, "my": f"{provider}\n{runner}\n{more}"})
-    return list(compile(Source("recipe.esp", text), world).diagnostics)
+    found = compile(Source("recipe.esp", text), world).diagnostics
+    # The short texts here call what they do not define.
+    return [each for each in found if each.code.id != "ESP0419"]
 
 
 def said(found: list[Diagnostic]) -> list[tuple[str, str]]:
@@ -225,7 +227,8 @@ def test_runners_and_providers_of_an_inference(settings: str, expected: list[str
 
     found = compile(Source("recipe.esp", text), world).diagnostics
 
-    assert [each.code.id for each in found] == expected
+    # The short texts here call what they do not define.
+    assert [each.code.id for each in found if each.code.id != "ESP0419"] == expected
 
 
 READS = {

@@ -34,13 +34,18 @@ sys.meta_path.insert(0, Watch())
 """
 
 PYTHON = {
-    "src/model.py": "import torch.nn\nclass Model(torch.nn.Module):\n    def __init__(self, size): ...\n    def forward(self, **batch): ...\n",
+    "src/model.py": (
+        "import torch.nn\nclass Model(torch.nn.Module):\n    def __init__(self, size): ...\n"
+        "    def forward(self, **batch): ...\n"
+    ),
     "src/stages.py": "def go_on(config): ...\n",
     "dataset/dataset.py": (
         "class Data:\n    def __init__(self, split): ...\n    def __len__(self): ...\n    def __getitem__(self, index): ...\n"
     ),
-    "dataset/builder.py": "class Builder:\n" + "".join(
-        f"    def {name}(self, a, **kwargs): ...\n" for name in ("is_source_prepared", "prepare_source", "is_built", "build")
+    "dataset/builder.py": "class Builder:\n"
+    + "".join(
+        f"    def {name}(self, a, **kwargs): ...\n"
+        for name in ("is_source_prepared", "prepare_source", "is_built", "build")
     ),
     "system_of_own.py": "from espnet3.systems.asr.system import ASRSystem\nclass Own(ASRSystem):\n    def prepare_all(self): ...\n",
     "torch.py": "",

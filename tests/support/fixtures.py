@@ -53,8 +53,10 @@ MODULES = {
     "torch.utils.data.dataset": "class Dataset: ...\nclass IterableDataset(Dataset): ...\n",
     "lightning.pytorch.callbacks.callback": "class Callback: ...\n",
     "src.callbacks": "from lightning.pytorch.callbacks.callback import Callback\nclass Own(Callback): ...\n",
-    "src.model": ("from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"
-        "    def forward(self, **batch): ...\n"),
+    "src.model": (
+        "from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"
+        "    def forward(self, **batch): ...\n"
+    ),
     "src.text": _CALLED.format("CharTokens"),
     "src.transforms": _CALLED.format("RandomGain"),
     "src.inference": _CALLED.format("Recognizer") + "def build_output(data, model_output, idx): ...\n",
@@ -98,6 +100,12 @@ MODULES = {
         "class Model(Module):\n    def __init__(self, size): ...\n    def forward(self, x): ...\n"
     ),
     "src.twice": "from torch.nn import Module\nclass Model(Module):\n    def forward(self, x, x): ...\n",
+    "src.unbound": "def use(data, model_output):\n    return model_out\n",
+    "src.oddly": (
+        "from espnet3.systems.asr.system import ASRSystem\nclass Own(ASRSystem):\n"
+        "    @property\n    def prepare_one(self): ...\n    @staticmethod\n    def prepare_two(self): ...\n"
+        "    async def prepare_three(self): ...\n"
+    ),
     "src.reading": (
         "def write_model(training_config, config):\n"
         "    path = config.path\n    size = config.get('size', 3)\n    tag = training_config.exp_tag\n"
@@ -111,6 +119,14 @@ MODULES = {
 MODULES.update(FLOW)
 MODULES.update(PROVIDERS)
 MODULES.update(REFUSING)
+
+# What the texts above call without saying where it is from, is from a package that nobody can read.
+for _module, _name in (
+    ("flow.data", "load"), ("flow.steps", "pad"), ("espnet3.systems.base.inference_runner", "join"),
+    ("espnet3.systems.base.inference_provider", "instantiate"), ("work.providers", "load, build"),
+    ("work.building", "load, build"), ("work.results", "build"),
+):  # fmt: skip
+    MODULES[_module] += f"\nfrom not_installed import {_name}\n"
 
 WORLD = MemoryWorld(MODULES, files=("README.md", "data/lm/words.txt", "tools/any.py"))
 

@@ -75,6 +75,7 @@ RULES: tuple[Rule, ...] = (
     targets_functions.stage_function,
     targets_modules.broken_module,
     targets_modules.broken_import,
+    targets_modules.undefined_in_python,
     targets_choices.refused_value,
     targets.wrong_dimension,
     targets.hydra_option,

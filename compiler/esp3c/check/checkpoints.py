@@ -87,6 +87,11 @@ def _averages(recipe: Recipe) -> list[str] | None:
     return names
 
 
+def _is_word(stem: str, text: str) -> bool:
+    """Whether a text has the whole stem, and not only as the split of a metric's name: `valid/loss`."""
+    return re.search(rf"(?<![\w.-]){re.escape(stem)}(?![\w/-])", text) is not None
+
+
 def _named_elsewhere(recipe: Recipe, name: str, stem: str) -> bool:
     """Whether another text of the recipe has the word, or names files by a pattern."""
     for each in values_of(recipe):
@@ -94,6 +99,6 @@ def _named_elsewhere(recipe: Recipe, name: str, stem: str) -> bool:
             continue
         parts = each.parts if isinstance(each, Text) else [each.value] if isinstance(each, Scalar) else []
         for text in parts:
-            if isinstance(text, str) and (stem in text or ("{" in text and "}" in text)):
+            if isinstance(text, str) and (_is_word(stem, text) or ("{" in text and "}" in text)):
                 return True
     return False

@@ -73,6 +73,10 @@ def _literal(value: Node) -> str | None:
 # -- amounts ----------------------------------------------------------------------------------------------------------
 
 
+LEAST_MEMORY = 256_000_000
+"""Bytes without which not even torch is imported."""
+
+
 def tiny_amounts(settings: MapNode) -> Iterator[Finding]:
     """Times and memories in which nothing can run."""
     for entry in settings.entries:
@@ -80,8 +84,8 @@ def tiny_amounts(settings: MapNode) -> Iterator[Finding]:
         if not isinstance(value, Scalar) or isinstance(value.value, bool | str | None):
             continue
         plain = value.dimension is None
-        if entry.name.startswith("mem") and 0 < value.value < 2**20:
-            least, unit, example = "a megabyte", "bytes", "64GB"
+        if entry.name.startswith("mem") and 0 < value.value < (2**20 if plain else LEAST_MEMORY):
+            least, unit, example = "importing torch takes", "bytes", "64GB"
         elif entry.name == "time" and 0 < value.value < (600 if plain else 60):
             least, unit, example = "a minute", "seconds", "4h"
         else:

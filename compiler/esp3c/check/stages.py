@@ -306,6 +306,9 @@ def _goes_over_items(recipe: Recipe, stage: Stage) -> bool:
     config = recipe.configs.get(stage.over[0]) if stage.over is not None else None
     node = at(config.root, stage.over[1]) if config is not None and stage.over is not None else None
     value = strip(node) if node is not None else None
+    if stage.over is not None and stage.over[1] == ("dataset",):
+        # The whole block, and none of the lists in it.
+        return False
     if isinstance(value, ListNode):
         return all(not isinstance(strip(each), Scalar | CallNode) for each in value.items)
     return not isinstance(value, Scalar | Text | CallNode | PythonNode)

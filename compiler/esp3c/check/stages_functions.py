@@ -298,7 +298,19 @@ def method_arguments(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if stage.runs is not None or stage.workload is not None or recipe.system is None:
             continue
         method = reading.method(recipe.system.path, stage.name)
-        if method is None or not method.module.local or method.function.decorators:
+        if method is None or not method.module.local:
+            continue
+        odd = _odd_method(reading, method.module, method.function)
+        if odd:
+            span = reading.span(method.module, method.function.line, method.function.column, len(stage.name))
+            yield Diagnostic(
+                code_of(method_arguments),
+                f"stage `{stage.name}` cannot be run: {odd}",
+                Label(stage.name_span, "a stage is a plain method that takes `self`"),
+                secondary=(Label(span, "this method"),) if span is not None else (),
+            )
+            continue
+        if method.function.decorators:
             continue
         needed = [
             each
@@ -314,3 +326,16 @@ def method_arguments(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(stage.name_span, "a stage reads its settings from its configs"),
                 secondary=(Label(span, "its parameter"),) if span is not None else (),
             )
+
+
+def _odd_method(reading: Reader, module: Module, function: Function) -> str:
+    """Why a method is none that a stage can be, or nothing."""
+    first = function.parameters[0].name if function.parameters else ""
+    if "property" in function.decorators:
+        return "its method is a property"
+    if function.static and first == "self":
+        return "its method is static, and takes `self`"
+    body = reading.body(module, function)
+    if isinstance(body, ast.AsyncFunctionDef) and not function.decorators:
+        return "its method is `async`, and nothing waits for it"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from esp3c.check.blocks import all_values
 from esp3c.diagnostics import Diagnostic, Label, code_of, explained
@@ -11,6 +12,7 @@ from esp3c.python.contents import NOT_READ
 from esp3c.python.find import Lookup
 from esp3c.python.model import Imported
 from esp3c.python.reader import Reader, reader
+from esp3c.python.undefined import undefined_names
 from esp3c.source import Span
 from esp3c.suggest import did_you_mean
 from esp3c.world import Module, World
@@ -77,33 +79,42 @@ def broken_import(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     are not looked at, and neither are packages that are not installed here.
     """
     reading = reader(world)
+    for span, direct, module in _own_modules(recipe, world):
+        for each in _imports(reading, module):
+            wrong = _wrong_import(reading, world, module, each)
+            if wrong is not None:
+                place = reading.span(module, each.line, each.column)
+                line = Span(place.source, place.start, _end_of_line(place)) if place is not None else None
+                yield Diagnostic(
+                    code_of(broken_import),
+                    f"`{module.name}` cannot be imported: {wrong[0]}",
+                    Label(span, "found in this module" if direct else "this leads to the module"),
+                    secondary=(Label(line, wrong[1] or "imported here"),) if line is not None else (),
+                )
+
+
+def _own_modules(recipe: Recipe, world: World) -> Iterator[tuple[Span, bool, Module]]:
+    """The modules of the recipe's own that it uses, each once: the place that leads there, and whether it names it."""
+    reading = reader(world)
     seen: set[str] = set()
     for span, lookup in _named_objects(recipe):
-        if lookup.module is None or not lookup.rest:
-            continue
-        left = [lookup.module]
+        left = [lookup.module] if lookup.module is not None and lookup.rest else []
         while left:
             module = left.pop()
             if not module.local or module.name in seen:
                 continue
             seen.add(module.name)
-            contents = reading.contents(module)
-            for each in contents.definitions if contents is not None and contents.error is None else ():
-                if not isinstance(each, Imported) or each.guarded:
-                    continue
-                source = _source_of(world, each.path)
-                if source is not None:
-                    left.append(source)
-                wrong = _wrong_import(reading, world, module, each)
-                if wrong is not None:
-                    place = reading.span(module, each.line, each.column)
-                    line = Span(place.source, place.start, _end_of_line(place)) if place is not None else None
-                    yield Diagnostic(
-                        code_of(broken_import),
-                        f"`{module.name}` cannot be imported: {wrong[0]}",
-                        Label(span, "found in this module" if module is lookup.module else "this leads to the module"),
-                        secondary=(Label(line, wrong[1] or "imported here"),) if line is not None else (),
-                    )
+            yield span, module is lookup.module, module
+            found = (_source_of(world, each.path) for each in _imports(reading, module))
+            left.extend(each for each in found if each is not None)
+
+
+def _imports(reading: Reader, module: Module) -> list[Imported]:
+    """The imports of a module without which it is not imported itself."""
+    contents = reading.contents(module)
+    if contents is None or contents.error is not None:
+        return []
+    return [each for each in contents.definitions if isinstance(each, Imported) and not each.guarded]
 
 
 def _end_of_line(place: Span) -> int:
@@ -131,3 +142,44 @@ def _wrong_import(reading: Reader, world: World, module: Module, imported: Impor
         return f"there is no module `{parent or imported.path}`", near or ""
     names = [each for each in reading.names(source) if not each.startswith("_")]
     return f"`{source.name}` has no `{name}`", did_you_mean(name, names) or ""
+
+
+def _nearest_above(recipe: Recipe, reading: Reader, module: Module, line: int) -> Span | None:
+    """The place in the recipe of what stands last before a line of a module: most likely the line is in it."""
+    found: list[tuple[int, Span]] = []
+    for span, lookup in _named_objects(recipe):
+        if lookup.module is not None and lookup.module.name == module.name and lookup.rest:
+            definition = reading.find(lookup.path).definition
+            if definition is not None and definition.line <= line:
+                found.append((definition.line, span))
+    return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def _undefined(reading: Reader, world: World, module: Module) -> list[tuple[str, int, int]] | None:
+    source = world.source(module) if reading.contents(module) is not None else None
+    return (list(undefined_names(source.text)) or None) if source is not None else None
+
+
+@explained("ESP0419", "a name that nothing in a module of the recipe defines")
+def undefined_in_python(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A function in the recipe's Python reads a name that is no parameter, no variable, no import and nothing of Python's.
+
+        def build_output(data, model_output, idx):
+            return {"utt_id": data["utt_id"], "hyp": model_out}
+
+    Python says so when the line is reached, which may be after the training. A module with a star import is left out.
+    """
+    reading = reader(world)
+    for span, direct, module in _own_modules(recipe, world):
+        asked = reading.unless_settled(f"undefined names {module.name}", partial(_undefined, reading, world, module))
+        for name, line, column in asked or ():
+            place = reading.span(module, line, column, len(name))
+            yield Diagnostic(
+                code_of(undefined_in_python),
+                f"`{name}` is not defined in `{module.name}`",
+                Label(
+                    _nearest_above(recipe, reading, module, line) or span,
+                    "found in this module" if direct else "this leads to the module",
+                ),
+                secondary=(Label(place, "a NameError, when this is reached"),) if place is not None else (),
+            )
