@@ -8,7 +8,7 @@ from functools import partial
 from esp3c.check.blocks import all_values
 from esp3c.diagnostics import Diagnostic, Label, code_of, explained
 from esp3c.ir import CallNode, Node, PythonNode, Recipe
-from esp3c.python.contents import NOT_READ
+from esp3c.python.contents import NOT_READ, comes_with_python
 from esp3c.python.find import Lookup
 from esp3c.python.model import Imported
 from esp3c.python.reader import Reader, reader
@@ -129,7 +129,9 @@ def _source_of(world: World, path: str) -> Module | None:
 
 def _wrong_import(reading: Reader, world: World, module: Module, imported: Imported) -> tuple[str, str] | None:
     """What is wrong with an import, and what was meant."""
-    if world.module(imported.path.partition(".")[0]) is None or imported.path.startswith(module.name + "."):
+    if comes_with_python(imported.path) or world.module(imported.path.partition(".")[0]) is None:
+        return None
+    if imported.path.startswith(module.name + "."):
         return None
     found = reading.find(imported.path)
     if found.definition is not None or found.why or (found.module is not None and found.module.name == found.path):

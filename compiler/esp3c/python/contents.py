@@ -83,6 +83,11 @@ def _refused(text: str) -> tuple[int, int, str] | None:
     return None
 
 
+def comes_with_python(module: str) -> bool:
+    """Whether a module is of Python's own library: its names are seldom misspelt, and it takes time to read."""
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
 def parse(text: str) -> ast.Module | tuple[int, int, str]:
     """The syntax tree of a module; or the line, the column and the reason where it is not Python (of this version)."""
     try:

@@ -27,6 +27,7 @@ MOST_CHARACTERS = 1_500_000
 """How much text may be read anew for one question: about a second on a slow machine, and once only."""
 
 ALIASES = {
+    "torch.Tensor": "torch._tensor.Tensor",
     "torch.nn.Module": "torch.nn.modules.module.Module",
     "torch.utils.data.Dataset": "torch.utils.data.dataset.Dataset",
     "torch.utils.data.IterableDataset": "torch.utils.data.dataset.IterableDataset",
@@ -362,7 +363,7 @@ class Reader(Library):
                 path = ALIASES.get(path, path)
                 if path in STOPS:
                     return path
-                if self.find(path).definition is not None or each is bound[-1]:
+                if each is bound[-1] or self.find(path).definition is not None:
                     return path
             else:
                 return f"{module.name}.{plain}"

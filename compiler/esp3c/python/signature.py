@@ -23,6 +23,9 @@ TAKES_NOTHING = frozenset(
 )
 """Bases whose own `__init__` has no parameters."""
 
+COMPILED = frozenset({"torch._tensor.Tensor"})
+"""Classes of Python that are made as compiled code pleases."""
+
 
 @record
 class Bound:
@@ -108,6 +111,8 @@ class _Following:
             return Signature(why=remade)
         for number in range(start, len(order)):
             owner = order[number]
+            if owner in COMPILED:
+                return Signature(why=f"`{owner}` is made by compiled code")
             if owner in TAKES_NOTHING:
                 continue
             if owner.startswith("enum."):
