@@ -13,9 +13,10 @@ from esp3c.diagnostics import Label
 from esp3c.python.bodies import Outcome, interpret
 from esp3c.python.body_values import Callee, Value
 from esp3c.python.decorators import unwrapped
-from esp3c.python.model import Class, Function, Parameter
+from esp3c.python.model import Class, Function, Imported, Parameter
 from esp3c.python.model import Value as Bound
 from esp3c.python.reader import Found, Reader
+from esp3c.python.stored import named
 from esp3c.record import record
 from esp3c.source import Span
 from esp3c.world import Module
@@ -86,7 +87,7 @@ class Scope:
                 return self._method(self._above(attribute), static=False)
             case ast.Name() | ast.Attribute():
                 text = ast.unparse(function)
-                if not all(part.isidentifier() for part in text.split(".")):
+                if not all(part.isidentifier() for part in text.split(".")) or self._leads_away(text):
                     return None
                 found = self.reader.resolve(self.module, text)
                 if found.owner:
@@ -94,6 +95,13 @@ class Scope:
                 return self._method(plain_function(self.reader, found), static=True)
             case _:
                 return None
+
+    def _leads_away(self, dotted: str) -> bool:
+        """Whether a name is imported from an installed package, whose bodies are not read: no need to find it there."""
+        contents = self.reader.contents(self.module)
+        bound = named(contents, dotted.partition(".")[0]) if contents is not None else []
+        tops = [self.reader.world.module(each.path.partition(".")[0]) for each in bound if isinstance(each, Imported)]
+        return bool(bound) and len(tops) == len(bound) and all(top is not None and not top.local for top in tops)
 
     def made(self, dotted: str, imported: str | None) -> str:
         if imported == "":

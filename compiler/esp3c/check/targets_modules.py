@@ -131,7 +131,7 @@ def _wrong_import(reading: Reader, world: World, module: Module, imported: Impor
     """What is wrong with an import, and what was meant."""
     if comes_with_python(imported.path) or world.module(imported.path.partition(".")[0]) is None:
         return None
-    if imported.path.startswith(module.name + "."):
+    if imported.path.startswith(module.name + ".") or world.module(imported.path) is not None:
         return None
     found = reading.find(imported.path)
     if found.definition is not None or found.why or (found.module is not None and found.module.name == found.path):
