@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from esp3c.check.flow_base import Flow, clean, follow, hint, is_null, listed, texts_of
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of
@@ -19,6 +20,12 @@ _BASE = "espnet3.components.metrics.base_metric.BaseMetric"
 
 def metric_calls(flow: Flow, config: Config) -> None:
     """Says which metrics of a config cannot be called as the stage `measure` calls them."""
+    for entry, inputs in metrics_of(config):
+        _metric(flow, config, entry, inputs)
+
+
+def metrics_of(config: Config) -> Iterator[tuple[CallNode, Node | None]]:
+    """The calls that make the metrics of a config, each with the `inputs` that stand beside it."""
     node = follow(config, config.root.get("metrics"))
     for item in node.items if isinstance(node, ListNode) else ():
         entry = follow(config, item)
@@ -28,7 +35,7 @@ def metric_calls(flow: Flow, config: Config) -> None:
                 continue
             inputs, entry = entry.get("inputs"), follow(config, entry.get("metric"))
         if isinstance(entry, CallNode) and not entry.partial:
-            _metric(flow, config, entry, inputs)
+            yield entry, inputs
 
 
 def _metric(flow: Flow, config: Config, call: CallNode, inputs: Node | None) -> None:

@@ -23,12 +23,12 @@ from esp3c.check.flow_base import (
 from esp3c.check.flow_functions import method_of
 from esp3c.check.flow_inference import Written
 from esp3c.check.flow_items import named_sets
-from esp3c.check.flow_measures import metric_calls
+from esp3c.check.flow_measures import metric_calls, metrics_of
 from esp3c.diagnostics import Label
-from esp3c.ir import CallNode, Config, ListNode, MapNode, Node
+from esp3c.ir import CallNode, Config, MapNode, Node
 from esp3c.python.body_values import Dict, join_values
 from esp3c.record import record
-from esp3c.schema.blocks import METRIC, METRICS
+from esp3c.schema.blocks import METRICS
 from esp3c.schema.contracts import METRIC_FIELDS
 from esp3c.source import Span
 from esp3c.suggest import did_you_mean
@@ -144,16 +144,7 @@ def _joined(written: list[Written]) -> Items:
 
 def _read_by(flow: Flow, config: Config) -> list[_Field]:
     found: list[_Field] = []
-    node = follow(config, config.root.get("metrics"))
-    for item in node.items if isinstance(node, ListNode) else ():
-        entry = follow(config, item)
-        inputs: Node | None = None
-        if isinstance(entry, MapNode):
-            if not clean(entry, METRIC):
-                continue
-            inputs, entry = entry.get("inputs"), follow(config, entry.get("metric"))
-        if not isinstance(entry, CallNode) or entry.partial:
-            continue
+    for entry, inputs in metrics_of(config):
         metric = entry.target.path.rpartition(".")[2]
         if inputs is not None and not is_null(follow(config, inputs)):
             found += _named_inputs(config, inputs, metric)

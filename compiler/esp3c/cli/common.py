@@ -35,6 +35,16 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_stages(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        metavar="STAGE",
+        default=["all"],
+        help="the stages to run, separated by spaces or commas, in the order of the recipe; `all` is the default",
+    )
+
+
 def add_set(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",

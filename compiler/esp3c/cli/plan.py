@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esp3c.cli.common import Failure, add_recipe, add_set, fail, printable, recipe_path, show
+from esp3c.cli.common import Failure, add_recipe, add_set, add_stages, fail, printable, recipe_path, show
 from esp3c.record import record
 
 if TYPE_CHECKING:
@@ -89,13 +89,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_recipe(parser)
-    parser.add_argument(
-        "--stages",
-        nargs="+",
-        metavar="STAGE",
-        default=["all"],
-        help="the stages to run, separated by spaces or commas, in the order of the recipe; `all` is the default",
-    )
+    add_stages(parser)
     add_set(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
     parser.add_argument("--diff", action="store_true", help="show the lines of the files that would change")

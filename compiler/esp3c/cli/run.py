@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esp3c.cli.common import Failure, add_recipe, add_set, fail, recipe_path
+from esp3c.cli.common import Failure, add_recipe, add_set, add_stages, fail, recipe_path
 
 if TYPE_CHECKING:
     from esp3c.ir import Recipe
@@ -37,13 +37,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_recipe(parser)
-    parser.add_argument(
-        "--stages",
-        nargs="+",
-        metavar="STAGE",
-        default=["all"],
-        help="the stages to run, separated by spaces or commas, in the order of the recipe; `all` is the default",
-    )
+    add_stages(parser)
     add_set(parser)
     parser.add_argument("--dry-run", "--dry_run", action="store_true", help="check configs and stages, and run nothing")
     parser.set_defaults(run=run)
