@@ -4,34 +4,49 @@ A runner takes the environment from its provider, calls `forward` for each item 
 one of two things with what comes back:
 
 - without an `output_dir` it returns the results as a list, in the order of the items;
-- with one, it hands each result to the writer hooks, which write the shard's files, and returns what `merge`
+- with one, it hands each result to the writer hooks, which write the files of a shard, and returns what `merge`
   makes of the shards. Work that is found done there, for the same inputs, is not done again.
 
-In this version there is one shard, worked on by this process.
+The items are cut into shards: runs of whole batches, in order. Where the shards are done is the machine setting's to
+say (`espnet3.parallel.parallel`, `executions`); what comes out is the same everywhere, byte for byte, as long as
+`forward` gives the same for the same item.
 """
 
 from __future__ import annotations
 
 import inspect
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from esp3rt.files import replacing
+from esp3rt.lease import holder
+from esp3rt.work import Execution, Job
 from espnet3.parallel import _shards
-from espnet3.parallel._fingerprint import fingerprint
 from espnet3.parallel._injection import injected
-from espnet3.parallel.env_provider import checked_env
+from espnet3.parallel._inputs import changes, inputs
+from espnet3.parallel._shard_work import (
+    RECORDS,
+    Busy,
+    ShardWork,
+    Steps,
+    bound_write,
+    is_overridden,
+    usual_steps,
+)
+from espnet3.parallel.env_provider import checked_env, worker_setup
+from espnet3.parallel.executions import execution_in_force, shards_wanted
 from espnet3.utils.errors import RunnerError
+from espnet3.utils.targets import allowed_elsewhere
 
 if TYPE_CHECKING:
     from espnet3.parallel.env_provider import EnvironmentProvider
 
-_STATE_HOOKS = ("init_state", "reduce_state", "finalize_state")
 _WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def concatenate_shard_files(shard_dirs: Sequence[Path], relative_name: str, out_path: Path) -> bool:
@@ -122,8 +137,11 @@ class BaseRunner(ABC):
     def merge(self, shard_dirs: list[Path]) -> Any:
         """Make the final outputs from the shards, whose folders come in the order of the items.
 
-        What it returns is what calling the runner returns. By default it makes nothing.
+        What it returns is what calling the runner returns. By default it joins what the shards keep of the results
+        (`records.jsonl`, where `write_record` is left as it is) and returns None.
         """
+        if self.output_dir is not None:
+            concatenate_shard_files(shard_dirs, RECORDS, self.output_dir / self.shard_subdir / RECORDS)
         return None
 
     @classmethod
@@ -150,14 +168,9 @@ class BaseRunner(ABC):
         if state.get("shard_dir") is None:
             state["records"].append(result)
         else:
-            write = state.get("write")
-            if write is None:
-                # Which entries a hook takes is settled once a shard, not once an item.
-                name = f"{cls.__qualname__}.write_record"
-                hook: Callable[..., None] = cls.write_record
-                write = partial(hook, **injected(hook, 3, env, name))
-                state["write"] = write
-            write(state["writers"], result, state)
+            if "write" not in state:
+                state["write"] = bound_write(cls, env)
+            state["write"](state["writers"], result, state)
         return state
 
     @classmethod
@@ -178,9 +191,15 @@ class BaseRunner(ABC):
         """Settings of this runner that its static hooks take from the environment; by default, none."""
         return {}
 
-    def around_work(self) -> AbstractContextManager[Any]:
-        """What the loop over the items runs inside of; by default, nothing."""
+    @classmethod
+    def around_work(cls) -> AbstractContextManager[Any]:
+        """What the loop over the items runs inside of, in whatever process; by default, nothing."""
         return nullcontext()
+
+    @classmethod
+    def steps(cls, state: dict[str, Any], env: dict[str, Any], shard_id: int, batched: bool) -> Steps:
+        """How the items of a shard are worked on; a class that knows its own hooks may do it faster."""
+        return usual_steps(cls, state, env, shard_id)
 
     def __call__(self, indices: Iterable[int]) -> Any:
         """Run over `indices` in their order.
@@ -192,54 +211,13 @@ class BaseRunner(ABC):
         Raises:
             RunnerError: The environment does not fit the parameters of `forward` or of a writer hook.
         """
-        work = _batches(indices, self.batch_size)
+        items = indices if isinstance(indices, range) else list(indices)
+        execution = execution_in_force()
+        n_batches = -(-len(items) // (self.batch_size or 1))
+        shards = _shards.cut(len(items), shards_wanted(execution, n_batches), self.batch_size)
         if self.output_dir is None:
-            return self._run_in_memory(work)
-        return self._run_to_files(work, self.output_dir / self.shard_subdir)
-
-    def _run_in_memory(self, work: list[Any]) -> list[Any]:
-        cls = type(self)
-        writers = [name for name in _WRITER_HOOKS if _is_overridden(cls, name)]
-        if writers and not self.results_without_output_dir:
-            raise RunnerError(
-                f"{cls.__qualname__} has the writer hook {writers[0]}() but no output_dir: give it one, "
-                "or leave the hook out to get the results as a list"
-            )
-        env = self.environment()
-        with self.around_work():
-            if not any(_is_overridden(cls, name) for name in _STATE_HOOKS):
-                results: list[Any] = []
-                _run(self._bound_forward(env), work, results.append, cls)
-                return results
-            return list(self._run_shard(work, env).get("records", []))
-
-    def _run_to_files(self, work: list[Any], base: Path) -> Any:
-        cls = type(self)
-        n_items = len(work) if self.batch_size is None else sum(len(batch) for batch in work)
-        mark = fingerprint(
-            work,
-            getattr(self.provider, "config", None),
-            {
-                "runner": cls,
-                "provider": type(self.provider),
-                "params": getattr(self.provider, "params", None),
-                "options": self.options(),
-                "data": self.data_mark,
-            },
-        )
-        name = f"{cls.__module__}.{cls.__qualname__}"
-        plan = _shards.Plan(runner=name, fingerprint=mark, n_items=n_items, shards=(n_items,))
-        _shards.enter_plan(base, plan, self.resume)
-        folder = _shards.shard_dir(base, 0)
-        if not (self.resume and cls.is_shard_done(folder) and _is_current(folder, mark)):
-            env = self.environment()
-            with self.around_work():
-                self._run_shard(work, env)
-            folder.mkdir(parents=True, exist_ok=True)
-            _shards.write_done(folder, n_items, mark)
-        else:
-            self.report_kept(n_items)
-        return self.merge([folder])
+            return self._run_in_memory(items, shards, execution)
+        return self._run_to_files(items, shards, execution, self.output_dir / self.shard_subdir)
 
     def report_kept(self, n_items: int) -> None:
         """Say that the results of an earlier run are kept."""
@@ -247,94 +225,124 @@ class BaseRunner(ABC):
 
         console_line(f"{self.label}: {n_items} {self.unit} were done before and are kept")
 
-    def _run_shard(self, work: list[Any], env: dict[str, Any]) -> dict[str, Any]:
+    def _run_in_memory(self, items: Sequence[Any], shards: tuple[int, ...], execution: Execution) -> list[Any]:
+        cls = type(self)
+        writers = [name for name in _WRITER_HOOKS if is_overridden(cls, name)]
+        if writers and not self.results_without_output_dir:
+            raise RunnerError(
+                f"{cls.__qualname__} has the writer hook {writers[0]}() but no output_dir: give it one, "
+                "or leave the hook out to get the results as a list"
+            )
+        if execution.in_process:
+            # Nothing is kept on the way, so there is nothing to cut.
+            shards = (len(items),)
+        work = ShardWork(cls=cls, items=items, shards=shards, batch_size=self.batch_size)
+        results: dict[int, list[Any]] = {}
+        tasks = range(len(shards)) if len(items) else range(0)
+        for outcome in execution.run(self._job(work, execution), tasks, lambda n: None):
+            results[outcome.task] = outcome.result
+        return [result for number in tasks for result in results[number]]
+
+    def _run_to_files(self, items: Sequence[Any], shards: tuple[int, ...], execution: Execution, base: Path) -> Any:
+        cls = type(self)
+        wanted = _shards.Plan(
+            runner=f"{cls.__module__}.{cls.__qualname__}",
+            inputs=self._inputs(items),
+            n_items=len(items),
+            shards=shards,
+        )
+        plan, cleared = _shards.enter_plan(base, wanted, self.resume)
+        if cleared is not None and self.resume:
+            from esp3rt.progress import console_line
+
+            why = changes(cleared.inputs, plan.inputs) or "another runner made it"
+            console_line(f"{self.label}: what was done before is not kept: {why}")
+        work = ShardWork(
+            cls=cls,
+            items=items,
+            shards=plan.shards,
+            batch_size=self.batch_size,
+            output_dir=str(self.output_dir),
+            shard_subdir=self.shard_subdir,
+            mark=plan.mark,
+        )
+        self._do_shards(work, base, execution)
+        folders = [_shards.shard_dir(base, number) for number in range(len(plan.shards))]
+        with _shards.wait_for(base, "merge"):
+            return self.merge(list(folders))
+
+    def _do_shards(self, work: ShardWork, base: Path, execution: Execution) -> None:
+        """Do the shards that are not done, wherever; when this returns, all are."""
         from esp3rt.progress import Progress
 
+        left = self._not_done(work, base, range(len(work.shards)))
+        n_kept = sum(work.shards) - sum(work.shards[number] for number in left)
+        if n_kept or not left:
+            self.report_kept(n_kept)
+        if not left:
+            return
+        with Progress(self.label, sum(work.shards) - n_kept, unit=self.unit) as progress:
+            while left:
+                busy = {}
+                for outcome in execution.run(self._job(work, execution), left, progress.advance):
+                    if isinstance(outcome.result, Busy):
+                        busy[outcome.task] = outcome.result.owner
+                left = self._not_done(work, base, self._wait_for_others(base, busy))
+
+    def _wait_for_others(self, base: Path, busy: dict[int, str]) -> list[int]:
+        """Wait until no shard is in another process's hands; those that were."""
+        from esp3rt.progress import console_line
+
+        if busy:
+            owners = ", ".join(dict.fromkeys(busy.values()))
+            console_line(f"{self.label}: waits for {len(busy)} shards that {owners} is working on")
+        while any(holder(_shards.lease_of(base, number)) is not None for number in busy):
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return list(busy)
+
+    def _not_done(self, work: ShardWork, base: Path, numbers: Iterable[int]) -> list[int]:
         cls = type(self)
-        output_dir = "" if self.output_dir is None else str(self.output_dir)
-        forward = self._bound_forward(env)
-        state = _call_hook(cls, "init_state", (), {"output_dir": output_dir, "shard_subdir": self.shard_subdir}, env)
-        extra = injected(cls.reduce_state, 2, {**env, "shard_id": 0}, f"{cls.__qualname__}.reduce_state")
-        reduce = cls.reduce_state
-        n_items = len(work) if self.batch_size is None else sum(len(batch) for batch in work)
-        batched = self.batch_size is not None
-        finished = False
-        try:
-            with Progress(self.label, n_items, unit=self.unit) as progress:
+        folders = ((number, _shards.shard_dir(base, number)) for number in numbers)
+        return [
+            number
+            for number, folder in folders
+            if not (cls.is_shard_done(folder) and _shards.is_for(folder, work.mark))
+        ]
 
-                def take(result: Any) -> None:
-                    nonlocal state
-                    state = reduce(state, result, **extra)
+    def _inputs(self, items: Sequence[Any]) -> dict[str, str]:
+        return inputs(
+            items,
+            getattr(self.provider, "config", None),
+            {
+                "the runner": type(self),
+                "the provider": type(self.provider),
+                "the provider's params": getattr(self.provider, "params", None),
+                "the runner's options": self.options(),
+                "the batch size": self.batch_size,
+                "the data": self.data_mark,
+            },
+        )
 
-                def count(item: Any) -> None:
-                    progress.advance(len(item) if batched else 1)
-
-                _run(forward, work, take, cls, count)
-            finished = True
-        finally:
-            if not finished and state.get("writers"):
-                cls.close_writers(state["writers"])
-        return _call_hook(cls, "finalize_state", (state,), {}, env)
-
-    def _bound_forward(self, env: dict[str, Any]) -> Callable[[Any], Any]:
-        cls = type(self)
-        extra = injected(cls.forward, 1, env, f"{cls.__qualname__}.forward")
-        return partial(cls.forward, **extra)
-
-
-def _run(
-    forward: Callable[[Any], Any],
-    work: list[Any],
-    take: Callable[[Any], None],
-    cls: type[BaseRunner],
-    count: Callable[[Any], None] | None = None,
-) -> None:
-    item: Any = None
-    try:
-        if count is None:
-            for item in work:
-                take(forward(item))
-        else:
-            for item in work:
-                take(forward(item))
-                count(item)
-    except Exception as error:
-        error.add_note(f"{cls.__qualname__} was working on {_name_of(item)}")
-        raise
+    def _job(self, work: ShardWork, execution: Execution) -> Job:
+        if execution.in_process:
+            return Job(setup=self.environment, work=work)
+        return Job(
+            setup=_WorkerEnvironment(worker_setup(self.provider), self.options()),
+            work=work,
+            prepare=allowed_elsewhere(),
+            name_of="shard {}".format,
+        )
 
 
-def _name_of(item: Any) -> str:
-    if isinstance(item, list):
-        return f"the batch of items {item[0]} to {item[-1]}" if item else "an empty batch"
-    return f"item {item}"
+class _WorkerEnvironment:
+    """Builds the environment in a worker: what the provider's function gives, and the runner's options."""
 
+    def __init__(self, setup: Callable[[], dict[str, Any]], options: dict[str, Any]) -> None:
+        self._setup = setup
+        self._options = options
 
-def _call_hook(
-    cls: type[BaseRunner], name: str, given: tuple[Any, ...], settings: dict[str, Any], env: dict[str, Any]
-) -> dict[str, Any]:
-    hook = getattr(cls, name)
-    label = f"{cls.__qualname__}.{name}"
-    extra = injected(hook, len(given), {**env, "shard_id": 0, **settings}, label)
-    state: dict[str, Any] = hook(*given, **extra)
-    return state
-
-
-def _batches(indices: Iterable[int], batch_size: int | None) -> list[Any]:
-    items = list(indices)
-    if batch_size is None:
-        return items
-    return [items[start : start + batch_size] for start in range(0, len(items), batch_size)]
-
-
-def _is_overridden(cls: type[BaseRunner], name: str) -> bool:
-    ours = inspect.getattr_static(BaseRunner, name)
-    return inspect.getattr_static(cls, name) is not ours
-
-
-def _is_current(folder: Path, mark: str) -> bool:
-    done = _shards.read_json(folder / _shards.DONE)
-    # A class with an `is_shard_done` of its own may write a `done` of its own.
-    return not isinstance(done, dict) or done.get("fingerprint") == mark
+    def __call__(self) -> dict[str, Any]:
+        return {**self._setup(), **self._options}
 
 
 def _check_forward(cls: type[BaseRunner]) -> None:

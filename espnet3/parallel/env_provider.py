@@ -31,11 +31,23 @@ class EnvironmentProvider(ABC):
         """Return a function without arguments that builds the environment in a worker."""
 
 
-def call_worker_setup(provider: EnvironmentProvider) -> dict[str, Any]:
-    """Build an environment the way that a worker of `provider` would.
+class _Setup:
+    """What `build_worker_setup_fn` returned, and a look at what it gives."""
+
+    def __init__(self, setup: Callable[[], Any], source: str) -> None:
+        self._setup = setup
+        self._source = source
+
+    def __call__(self) -> dict[str, Any]:
+        return checked_env(self._setup(), self._source)
+
+
+def worker_setup(provider: EnvironmentProvider) -> Callable[[], dict[str, Any]]:
+    """The function that builds the environment in a worker of `provider`.
 
     Raises:
-        RunnerError: `build_worker_setup_fn` did not return a function, or that function no dict.
+        RunnerError: `build_worker_setup_fn` did not return a function; when it is called: that function returned no
+            dict.
     """
     name = type(provider).__qualname__
     setup = provider.build_worker_setup_fn()
@@ -44,7 +56,7 @@ def call_worker_setup(provider: EnvironmentProvider) -> dict[str, Any]:
             f"{name}.build_worker_setup_fn() returned a {type(setup).__name__}; it must return a function "
             "without arguments that builds the environment (def setup(): return {...}; return setup)"
         )
-    return checked_env(setup(), f"the function that {name}.build_worker_setup_fn() returned")
+    return _Setup(setup, f"the function that {name}.build_worker_setup_fn() returned")
 
 
 def checked_env(env: object, source: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from espnet3.parallel.env_provider import EnvironmentProvider, call_worker_setup
+from espnet3.parallel.env_provider import EnvironmentProvider, worker_setup
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,7 +22,7 @@ class InferenceProvider(EnvironmentProvider, ABC):
     def __init__(self, config: DictConfig, params: dict[str, Any] | None = None) -> None:
         super().__init__(config)
         self.params = params or {}
-        self._local_env = call_worker_setup(self)
+        self._local_env = worker_setup(self)()
 
     @staticmethod
     @abstractmethod

@@ -9,7 +9,8 @@ torch, Hydra and OmegaConf are not imported here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from espnet3.utils.errors import ConfigError, did_you_mean
@@ -66,6 +67,16 @@ def any_target() -> None:
     """Let configs name any target again."""
     global _allowed
     _allowed = None
+
+
+def allowed_elsewhere() -> Callable[[], None]:
+    """A function that can be sent to another process and lets configs name there what they may name here."""
+    return partial(_allow_only, _allowed)
+
+
+def _allow_only(allowed: frozenset[str] | None) -> None:
+    global _allowed
+    _allowed = allowed
 
 
 def check_name(path: str, key: str) -> None:
@@ -136,6 +147,11 @@ def check_targets(config: Any, key: str, *, resolve: bool = True) -> None:
             if not key and hasattr(config, "_get_full_key"):
                 raise _with_place(error, config, where) from None
             raise
+
+
+def targets_in(node: Any, key: str) -> list[tuple[str, Any]]:
+    """Each target in a part of a config, a plain container: its key, and the path that is made or looked up."""
+    return list(_named(node, key))
 
 
 def _with_place(error: TargetRefused, config: Any, key: str) -> TargetRefused:

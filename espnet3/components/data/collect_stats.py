@@ -21,7 +21,7 @@ from esp3rt.files import replacing, write_text
 from espnet3.components.data.lengths import item_shapes
 from espnet3.components.data.probes import mark_of
 from espnet3.components.data.seeding import derive_seed, seeded
-from espnet3.components.data.stats_environment import build_env, to_config
+from espnet3.components.data.stats_environment import build_env, build_split, to_config
 from espnet3.parallel.base_runner import BaseRunner
 from espnet3.parallel.env_provider import EnvironmentProvider
 from espnet3.utils.errors import ConfigError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 _FEATS = "collected_feats"
+_ROWS = "_sums.npy"
 
 
 def collect_stats_batch(
@@ -119,10 +120,18 @@ class CollectStatsInferenceProvider(EnvironmentProvider):
             )
         )
         self.params = dict(params or {})
+        self._dataset: Any = None
+
+    @property
+    def dataset(self) -> Any:
+        """The split, built on the first use."""
+        if self._dataset is None:
+            self._dataset = build_split(self.config)
+        return self._dataset
 
     def build_env_local(self) -> dict[str, Any]:
         """Build the environment in this process."""
-        return build_env(self.config, self.params)
+        return build_env(self.config, self.params, self.dataset)
 
     def build_worker_setup_fn(self) -> Callable[[], dict[str, Any]]:
         """Give a function that builds the environment in a worker."""
@@ -203,10 +212,9 @@ class CollectStatsRunner(BaseRunner):
                 # The number keeps the order of the dataset, whatever shard an item was in.
                 handles[key].write(f"{index}\t{uid} {','.join(map(str, shape))}\n")
         for name, (count, total, square) in result["stats"].items():
-            if name in writers["stats"]:
-                before = writers["stats"][name]
-                count, total, square = before[0] + count, before[1] + total, before[2] + square
-            writers["stats"][name] = (count, total, square)
+            # A row a batch. Added up is at the end, in the order of the batches: a sum of floats depends on its order,
+            # and where a shard ends must not be seen in it.
+            writers["stats"].setdefault(name, []).append(np.concatenate([[count], total, square]))
         for name, arrays in result["feats"].items():
             out = folder / _FEATS / name
             out.mkdir(parents=True, exist_ok=True)
@@ -222,8 +230,8 @@ class CollectStatsRunner(BaseRunner):
         """Close the shard's files and write its statistics."""
         for handle in writers["handles"].values():
             handle.close()
-        for name, (count, total, square) in writers["stats"].items():
-            np.savez(writers["shard_dir"] / f"{name}_stats.npz", count=count, sum=total, sum_square=square)
+        for name, rows in writers["stats"].items():
+            np.save(writers["shard_dir"] / f"{name}{_ROWS}", np.stack(rows), allow_pickle=False)
         return {"stats": sorted(writers["stats"])}
 
     def merge(self, shard_dirs: list[Path]) -> dict[str, Any]:
@@ -237,14 +245,14 @@ class CollectStatsRunner(BaseRunner):
         keys = sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*_shape")})
         for key in keys:
             write_text(folder / key, _in_order(shard_dirs, key))
-        feats = sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*_stats.npz")})
+        feats = sorted({path.name.removesuffix(_ROWS) for shard in shard_dirs for path in Path(shard).glob(f"*{_ROWS}")})
         for feat in feats:
-            _merge_stats(shard_dirs, feat, folder / feat)
+            _merge_stats(shard_dirs, f"{feat}{_ROWS}", folder / f"{feat}_stats.npz")
         for scp in sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*.scp")}):
             self._merge_feats(shard_dirs, scp.removesuffix(".scp"), folder)
         return {
             "shapes": [key.removesuffix("_shape") for key in keys],
-            "stats": [feat.removesuffix("_stats.npz") for feat in feats],
+            "stats": feats,
         }
 
     @staticmethod
@@ -287,25 +295,17 @@ def collect_stats(
     Raises:
         ConfigError: The split has no entries or no items, or its items differ in their fields.
     """
-    from espnet3.parallel.parallel import get_parallel_config, set_parallel
+    from espnet3.parallel.parallel import parallel_in_force
 
     provider = CollectStatsInferenceProvider(model_config, dataset_config, dataloader_config, mode, task)
-    env = provider.build_env_local()
-    dataset = env["dataset"]
+    dataset = provider.dataset
     count = len(dataset)
     if count == 0:
         raise ConfigError(f"the {mode} split is empty; look at dataset.{mode} and at what create_dataset wrote")
-    before = get_parallel_config()
-    if parallel_config is not None:
-        set_parallel(parallel_config)
-    try:
-        runner = CollectStatsRunner(
-            _Ready(provider, env), output_dir, mode, write_collected_feats, batch_size=batch_size
-        )
+    with parallel_in_force(parallel_config):
+        runner = CollectStatsRunner(provider, output_dir, mode, write_collected_feats, batch_size=batch_size)
         runner.data_mark = mark_of(dataset)
         merged: dict[str, Any] = runner(range(count))
-    finally:
-        set_parallel(before)
     return merged
 
 
@@ -335,22 +335,6 @@ def collect_stats_of_config(config: Any) -> None:
             )
 
 
-class _Ready(EnvironmentProvider):
-    """A provider whose environment has been built already."""
-
-    def __init__(self, provider: CollectStatsInferenceProvider, env: dict[str, Any]) -> None:
-        super().__init__(provider.config)
-        self.params = provider.params
-        self._provider = provider
-        self._env = env
-
-    def build_env_local(self) -> dict[str, Any]:
-        return dict(self._env)
-
-    def build_worker_setup_fn(self) -> Callable[[], dict[str, Any]]:
-        return self._provider.build_worker_setup_fn()
-
-
 def _unpadded(feats: Any, model: str) -> dict[str, list[np.ndarray[Any, Any]]]:
     if not isinstance(feats, Mapping):
         raise ConfigError(f"{model}.collect_feats must give a dict of features, not {type(feats).__name__}")
@@ -378,13 +362,12 @@ def _in_order(shard_dirs: list[Path], name: str) -> str:
 
 
 def _merge_stats(shard_dirs: list[Path], name: str, out: Path) -> None:
-    count, total, square = 0, np.zeros(()), np.zeros(())
+    added: Any = None
     for shard in shard_dirs:
         path = Path(shard) / name
         if path.is_file():
-            with np.load(path) as part:
-                count += int(part["count"])
-                total = total + part["sum"]
-                square = square + part["sum_square"]
+            for row in np.load(path, allow_pickle=False):
+                added = row if added is None else added + row
+    count, total, square = int(added[0]), *np.split(added[1:], 2)
     with replacing(out, "wb") as handle:
         np.savez(handle, count=count, sum=total, sum_square=square)

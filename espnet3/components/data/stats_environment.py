@@ -6,9 +6,12 @@ from typing import Any
 
 import torch
 
+from espnet3.components.data.callables import make_callable
 from espnet3.components.data.data_organizer import DataOrganizer
+from espnet3.components.data.streams import is_stream
 from espnet3.utils.errors import ConfigError
 from espnet3.utils.instantiation import instantiate_target
+from espnet3.utils.pretrained_weights import without_loading
 
 
 def to_config(parts: dict[str, Any]) -> Any:
@@ -24,12 +27,11 @@ def to_config(parts: dict[str, Any]) -> Any:
     )
 
 
-def build_env(config: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Build `dataset`, `model`, `collate_fn` and `device`.
+def build_split(config: Any) -> Any:
+    """Build the dataset of the split `config.mode`.
 
     Args:
         config: What `to_config` gave.
-        params: Further entries.
 
     Raises:
         ConfigError: The split has no entries, or a target does not fit.
@@ -38,9 +40,28 @@ def build_env(config: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     dataset = getattr(organizer, config.mode)
     if dataset is None:
         raise ConfigError(f"dataset.{config.mode} has no entries")
-    if config.shard_idx is not None:
-        dataset = dataset.shard(config.shard_idx)
-    collate_fn = instantiate_target(config.collate_fn, "dataloader.collate_fn") if config.collate_fn else None
+    if is_stream(dataset):
+        raise ConfigError(
+            f"dataset.{config.mode} only iterates, so its items have no numbers and no shapes to be written: leave the "
+            "stage collect_stats out; batches are cut by batch_size"
+        )
+    return dataset if config.shard_idx is None else dataset.shard(config.shard_idx)
+
+
+def build_env(config: Any, params: Mapping[str, Any], dataset: Any = None) -> dict[str, Any]:
+    """Build `dataset`, `model`, `collate_fn` and `device`.
+
+    Args:
+        config: What `to_config` gave.
+        params: Further entries.
+        dataset: What `build_split` gave, where it has been built already.
+
+    Raises:
+        ConfigError: The split has no entries, or a target does not fit.
+    """
+    if dataset is None:
+        dataset = build_split(config)
+    collate_fn = make_callable(config.collate_fn, "dataloader.collate_fn") if config.collate_fn else None
     if type(collate_fn).__module__.startswith("espnet2."):
         dataset.use_espnet_collator = True
     model = _model(config)
@@ -82,5 +103,10 @@ def _model(config: Any) -> Any:
         raise ConfigError(f"model: {target} cannot be imported: {error}") from error
     if inspect.isclass(made_by) and not callable(getattr(made_by, "collect_feats", None)):
         return None
-    model = instantiate_target(config.model, "model")
-    return model if callable(getattr(model, "collect_feats", None)) else None
+    if not inspect.isclass(made_by):
+        # What a function makes is only known when it is made; the pretrained weights may still be in the making.
+        with without_loading():
+            model = instantiate_target(config.model, "model")
+        if not callable(getattr(model, "collect_feats", None)):
+            return None
+    return instantiate_target(config.model, "model")

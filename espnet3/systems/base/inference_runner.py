@@ -8,21 +8,36 @@ value.
 
 from __future__ import annotations
 
+import inspect
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from esp3rt.files import write_text
+from espnet3.parallel._shard_work import Steps, is_overridden, usual_steps
 from espnet3.parallel.base_runner import BaseRunner, concatenate_shard_files
-from espnet3.utils.errors import OutputError, did_you_mean, listed
-from espnet3.utils.writer_utils import write_artifact
+from espnet3.systems.base.inference_records import (
+    check_ids_across,
+    fused_steps,
+    input_of,
+    iter_outputs,
+    keys_of,
+    resolved_idx_key,
+    source_of,
+    take,
+    with_id,
+    with_writers,
+)
+from espnet3.utils.errors import OutputError, listed
 
 if TYPE_CHECKING:
     from espnet3.parallel.env_provider import EnvironmentProvider
 
 FIELD_KEYS = "field_keys.txt"
+OUTPUTS = "outputs.txt"
 
 
 class InferenceRunner(BaseRunner):
@@ -65,7 +80,8 @@ class InferenceRunner(BaseRunner):
             "ref_key": None if self.ref_key == "ref" else self.ref_key,
         }
 
-    def around_work(self) -> AbstractContextManager[Any]:
+    @classmethod
+    def around_work(cls) -> AbstractContextManager[Any]:
         """No gradients, if the work uses torch at all."""
         torch = sys.modules.get("torch")
         return nullcontext() if torch is None else torch.inference_mode()
@@ -76,7 +92,7 @@ class InferenceRunner(BaseRunner):
         Raises:
             OutputError: There is none; the message names the nearest key.
         """
-        return _resolved_idx_key(output, self.idx_key, "the output")
+        return resolved_idx_key(output, self.idx_key, "the output")
 
     @staticmethod
     def forward(
@@ -102,7 +118,7 @@ class InferenceRunner(BaseRunner):
         """
         if isinstance(idx, int):
             sample = dataset[idx]
-            inputs = {key: _input(sample, key, idx, model) for key in _keys(input_key)}
+            inputs = {key: input_of(sample, key, idx, model) for key in keys_of(input_key)}
             output = model(**inputs)
             if output_fn is not None:
                 output = output_fn(data=sample, model_output=output, idx=idx)
@@ -111,8 +127,8 @@ class InferenceRunner(BaseRunner):
             indices = list(idx)
             samples = [dataset[index] for index in indices]
             batch = {
-                key: [_input(sample, key, index, model) for sample, index in zip(samples, indices, strict=True)]
-                for key in _keys(input_key)
+                key: [input_of(sample, key, index, model) for sample, index in zip(samples, indices, strict=True)]
+                for key in keys_of(input_key)
             }
             output = model(**batch)
             if output_fn is not None:
@@ -120,15 +136,36 @@ class InferenceRunner(BaseRunner):
             if not isinstance(output, list | tuple) or len(output) != len(indices):
                 got = f"{len(output)} outputs" if isinstance(output, list | tuple) else type(output).__name__
                 raise OutputError(
-                    f"{_source(output_fn, model)} was given a batch of {len(indices)} items and must return "
+                    f"{source_of(output_fn, model)} was given a batch of {len(indices)} items and must return "
                     f"a list of as many dicts, not {got}"
                 )
-        outputs = list(_iter_outputs(output, _source(output_fn, model)))
-        if output_fn is None and len(outputs) == len(samples):
-            outputs = [_with_id(entry, sample, idx_key) for entry, sample in zip(outputs, samples, strict=True)]
-        for entry in outputs:
-            _resolved_idx_key(entry, idx_key, _source(output_fn, model))
+        outputs = _with_ids(output, samples, output_fn, model, idx_key)
         return outputs[0] if isinstance(idx, int) and isinstance(output, Mapping) else outputs
+
+    @classmethod
+    def steps(cls, state: dict[str, Any], env: dict[str, Any], shard_id: int, batched: bool) -> Steps:
+        """In one loop, where `forward` and `write_record` are as they are here and nothing has to be moved."""
+        model, output_fn, idx_key = env.get("model"), env.get("output_fn"), env.get("idx_key", "utt_id")
+        own = all(
+            inspect.getattr_static(cls, name) is inspect.getattr_static(InferenceRunner, name)
+            for name in ("forward", "write_record", "open_writers")
+        )
+        plain = output_fn is not None and not env.get("output_artifacts") and env.get("output_keys") is None
+        if (
+            not own
+            or not plain
+            or state.get("shard_dir") is None
+            or batched
+            or hasattr(model, "parameters")
+            or is_overridden(cls, "reduce_state")
+        ):
+            return usual_steps(cls, state, env, shard_id)
+        required = (*keys_of(env.get("hyp_key")), *keys_of(env.get("ref_key")))
+
+        def general(output: Any, sample: Any, index: Any) -> None:
+            take(state["writers"], _with_ids(output, [sample], output_fn, model, idx_key), idx_key, None, required)
+
+        return fused_steps(state["writers"], {**env, "idx_key": idx_key}, general)
 
     @staticmethod
     def open_writers(
@@ -137,10 +174,11 @@ class InferenceRunner(BaseRunner):
         """Prepare to write a shard's SCP files; each is opened with the first value of its field."""
         return {
             "shard_dir": shard_dir,
-            "artifact_configs": _with_writers(output_artifacts or {}),
+            "artifact_configs": with_writers(output_artifacts or {}),
             "scp_handles": {},
             "field_keys": None,
             "utt_ids": set(),
+            "outputs": [],
         }
 
     @staticmethod
@@ -160,36 +198,21 @@ class InferenceRunner(BaseRunner):
             OutputError: The id is missing, has a blank in it or came before; a field is missing, is None,
                 or holds a line break; a value has no file type.
         """
-        for output in _iter_outputs(result, "the result"):
-            _resolved_idx_key(output, idx_key, "the output")
-            utt_id = _checked_id(output[idx_key], idx_key, writers["utt_ids"])
-            fields = _fields(output, idx_key, output_keys, (*_keys(hyp_key), *_keys(ref_key)), utt_id)
-            if writers["field_keys"] is None:
-                writers["field_keys"] = fields
-            elif set(fields) != set(writers["field_keys"]):
-                differ = sorted(set(fields) ^ set(writers["field_keys"]))
-                raise OutputError(
-                    f"utterance {utt_id!r} has the fields {listed(fields)}, those before it had "
-                    f"{listed(writers['field_keys'])}: every output must have the same ({listed(differ)})"
-                )
-            for field in fields:
-                value = _scp_value(output[field], field, utt_id, writers)
-                handle = writers["scp_handles"].get(field)
-                if handle is None:
-                    path = writers["shard_dir"] / f"{field}.scp"
-                    handle = path.open("w", encoding="utf-8", newline="\n")
-                    writers["scp_handles"][field] = handle
-                handle.write(f"{utt_id} {value}\n")
+        take(writers, result, idx_key, output_keys, (*keys_of(hyp_key), *keys_of(ref_key)))
 
     @staticmethod
     def close_writers(writers: dict[str, Any]) -> dict[str, Any] | None:
         """Close the SCP files and write the names of the fields to `field_keys.txt`."""
         for handle in writers["scp_handles"].values():
             handle.close()
-        fields = writers["field_keys"] or []
-        if writers["shard_dir"] is not None:
-            write_text(writers["shard_dir"] / FIELD_KEYS, "".join(f"{field}\n" for field in fields))
-        return {"field_keys": fields}
+        fields, outputs = writers["field_keys"] or [], writers["outputs"]
+        folder = writers["shard_dir"]
+        if folder is not None:
+            # What the `done` file vouches for need not be brought to the disk by itself.
+            (folder / FIELD_KEYS).write_text(_lines(fields), encoding="utf-8")
+            if outputs:
+                (folder / OUTPUTS).write_text(_lines(outputs), encoding="utf-8")
+        return {"field_keys": fields, "outputs": [folder.parent / name for name in outputs]}
 
     def merge(self, shard_dirs: list[Path]) -> dict[str, Any] | None:
         """Join the shards' SCP files under `<output_dir>/<shard_subdir>`, in the order of the items.
@@ -202,15 +225,20 @@ class InferenceRunner(BaseRunner):
         if self.output_dir is None:
             return None
         base = self.output_dir / self.shard_subdir
-        fields = list(dict.fromkeys(field for folder in shard_dirs for field in _read_fields(folder)))
-        for stale in set(_read_fields(base)) - set(fields):
+        fields = _common_fields(shard_dirs)
+        for stale in set(_read_lines(base / FIELD_KEYS)) - set(fields):
             (base / f"{stale}.scp").unlink(missing_ok=True)
+            if (base / stale).is_dir():
+                shutil.rmtree(base / stale)
+        if fields:
+            check_ids_across([folder / f"{fields[0]}.scp" for folder in shard_dirs], self.idx_key)
         paths = {}
         for field in fields:
             path = base / f"{field}.scp"
             concatenate_shard_files(shard_dirs, path.name, path)
             paths[field] = path
-        write_text(base / FIELD_KEYS, "".join(f"{field}\n" for field in fields))
+        _sweep(base, fields, {name for folder in shard_dirs for name in _read_lines(folder / OUTPUTS)})
+        write_text(base / FIELD_KEYS, _lines(fields))
         return paths
 
     def __call__(self, indices: Iterable[int]) -> Any:
@@ -225,125 +253,48 @@ class InferenceRunner(BaseRunner):
         return results
 
 
-def _keys(keys: str | Sequence[str] | None) -> tuple[str, ...]:
-    if keys is None:
-        return ()
-    return (keys,) if isinstance(keys, str) else tuple(keys)
+def _with_ids(
+    output: Any, samples: Sequence[Any], output_fn: Callable[..., Any] | None, model: Any, idx_key: str
+) -> list[dict[str, Any]]:
+    """The outputs as dicts with an id, which is the sample's where the model itself gives the dicts."""
+    source = source_of(output_fn, model)
+    outputs = list(iter_outputs(output, source))
+    if output_fn is None and len(outputs) == len(samples):
+        outputs = [with_id(entry, sample, idx_key) for entry, sample in zip(outputs, samples, strict=True)]
+    for entry in outputs:
+        resolved_idx_key(entry, idx_key, source)
+    return outputs
 
 
-def _source(output_fn: Callable[..., Any] | None, model: Any) -> str:
-    if output_fn is None:
-        return f"the model {type(model).__qualname__} (there is no output_fn)"
-    function = getattr(output_fn, "func", output_fn)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return f"output_fn {getattr(function, '__module__', '')}.{name}"
+def _common_fields(shard_dirs: Sequence[Path]) -> list[str]:
+    """The fields of the shards.
 
-
-def _input(sample: Any, key: str, idx: int, model: Any) -> Any:
-    try:
-        value = sample[key]
-    except (KeyError, TypeError, IndexError):
-        there = list(sample) if isinstance(sample, Mapping) else []
-        raise OutputError(
-            f"input_key names {key!r}, but item {idx} of the test set has {listed(there)}{did_you_mean(key, there)}"
-        ) from None
-    if hasattr(value, "detach") and hasattr(model, "parameters"):
-        first = next(iter(model.parameters()), None)
-        if first is not None and value.device != first.device:
-            return value.to(first.device)
-    return value
-
-
-def _iter_outputs(result: Any, source: str) -> Iterator[dict[str, Any]]:
-    for output in result if isinstance(result, list | tuple) else [result]:
-        if not isinstance(output, Mapping):
+    Raises:
+        OutputError: Two shards differ.
+    """
+    common: list[str] = []
+    for folder in shard_dirs:
+        fields = _read_lines(folder / FIELD_KEYS)
+        if common and fields and set(fields) != set(common):
             raise OutputError(
-                f"{source} must give a dict with the utterance's id and the fields to write, not a "
-                f"{type(output).__name__}"
+                f"the outputs of {folder.name} have the fields {listed(fields)}, those before it had {listed(common)}: "
+                f"every output must have the same ({listed(sorted(set(fields) ^ set(common)))})"
             )
-        yield dict(output)
+        common = common or fields
+    return common
 
 
-def _with_id(output: dict[str, Any], sample: Any, idx_key: str) -> dict[str, Any]:
-    if idx_key not in output and isinstance(sample, Mapping) and idx_key in sample:
-        return {idx_key: sample[idx_key], **output}
-    return output
+def _sweep(base: Path, fields: Sequence[str], outputs: set[str]) -> None:
+    """Take away the files of utterances that are there no more."""
+    for field in fields:
+        for path in (base / field).rglob("*") if (base / field).is_dir() else ():
+            if path.is_file() and path.relative_to(base).as_posix() not in outputs:
+                path.unlink()
 
 
-def _resolved_idx_key(output: Mapping[str, Any], idx_key: str, source: str) -> str:
-    if idx_key not in output:
-        raise OutputError(
-            f"{source} gives no {idx_key!r}, which names the utterance (idx_key); it gives {listed(output)}"
-            f"{did_you_mean(idx_key, [str(key) for key in output])}"
-        )
-    return idx_key
+def _lines(texts: Sequence[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)
 
 
-def _checked_id(value: Any, idx_key: str, seen: set[str]) -> str:
-    utt_id = str(value)
-    if not utt_id or len(utt_id.split()) != 1 or utt_id != utt_id.strip():
-        raise OutputError(f"{idx_key} {utt_id!r} cannot start a line of an SCP file: it is empty or has a blank")
-    if utt_id in seen:
-        raise OutputError(f"{idx_key} {utt_id!r} came before: each utterance of a test set needs an id of its own")
-    seen.add(utt_id)
-    return utt_id
-
-
-def _fields(
-    output: Mapping[str, Any],
-    idx_key: str,
-    output_keys: str | Sequence[str] | None,
-    required: Sequence[str],
-    utt_id: str,
-) -> list[str]:
-    there = [str(key) for key in output if key != idx_key]
-    wanted = there if output_keys is None else list(_keys(output_keys))
-    for field in (*wanted, *required):
-        if field not in output:
-            raise OutputError(
-                f"the output of utterance {utt_id!r} has no field {field!r}; it has {listed(there)}"
-                f"{did_you_mean(field, there)}"
-            )
-    if not wanted:
-        raise OutputError(f"the output of utterance {utt_id!r} has an id but no field to write")
-    return wanted
-
-
-def _scp_value(value: Any, field: str, utt_id: str, writers: dict[str, Any]) -> str:
-    settings = writers["artifact_configs"].get(field)
-    if settings is None:
-        # A number of NumPy or torch is a number.
-        if getattr(value, "shape", None) == () and hasattr(value, "item"):
-            value = value.item()
-        if value is None:
-            raise OutputError(f'field {field!r} of utterance {utt_id!r} is None; give "" where there is no text')
-        if isinstance(value, str | int | float):
-            text = str(value)
-            if "\n" in text or "\r" in text:
-                raise OutputError(
-                    f"field {field!r} of utterance {utt_id!r} has a line break in it, which would end its "
-                    f"line of {field}.scp: {text[:60]!r}"
-                )
-            return text
-    name = utt_id.replace("%", "%25").replace("/", "%2F")
-    try:
-        path = write_artifact(value, writers["shard_dir"] / field / name, settings)
-    except OutputError as error:
-        raise OutputError(f"field {field!r} of utterance {utt_id!r}: {error}") from error
-    return str(path)
-
-
-def _with_writers(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The settings of the fields, each writer made: once a shard, not once an item."""
-    made = {field: dict(settings or {}) for field, settings in artifacts.items()}
-    for field, settings in made.items():
-        if isinstance(settings.get("writer"), Mapping):
-            from espnet3.utils.instantiation import instantiate
-
-            settings["writer"] = instantiate(settings["writer"], f"output_artifacts.{field}.writer")
-    return made
-
-
-def _read_fields(folder: Path) -> list[str]:
-    path = folder / FIELD_KEYS
+def _read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split("\n")[:-1] if path.is_file() else []

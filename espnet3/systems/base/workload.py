@@ -26,8 +26,10 @@ def run_workload(config: DictConfig, stage: str) -> Any:
     Raises:
         ConfigError: A key is missing or unknown, or `over` names no data of this config.
     """
+    from espnet3.parallel.parallel import parallel_in_force
     from espnet3.utils._dotted import import_dotted
     from espnet3.utils.instantiation import instantiate
+    from espnet3.utils.run_utils import parallel_for_stage
 
     node = config.get(stage)
     if node is None:
@@ -56,7 +58,8 @@ def run_workload(config: DictConfig, stage: str) -> Any:
     runner = make("runner", provider=provider)
     if hasattr(runner, "label"):
         runner.label = stage
-    return runner(range(length))
+    with parallel_in_force(parallel_for_stage(config, stage)):
+        return runner(range(length))
 
 
 def _dataset(config: DictConfig, over: str, stage: str) -> Any:

@@ -1,17 +1,20 @@
-"""What a shard's result depends on, as one short text.
+"""What a shard's result depends on, part by part.
 
-A shard that is found done is trusted only if the same work would be done again: the same items, the same
-runner and provider, the same config, the same files behind the paths in the config, the same source of the
-recipe's classes and functions that the config names, with what they import from the recipe.
+A shard that is found done is trusted only if the same work would be done again: the same items, the same runner and
+provider, the same config, the same files behind the paths in the config, the same source of the recipe's classes and
+functions that the config names, with what they import from the recipe. Each part has a name, so that a run can say
+which of them is another now.
 """
 
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import espnet3
 from esp3rt.files import sha256_of
 from espnet3.parallel._sources import sources_of
 
@@ -20,36 +23,64 @@ from espnet3.parallel._sources import sources_of
 _HASHED_WHOLE = 64 * 2**20
 # They say where the work is done, not what it is.
 _PLACE_KEYS = ("parallel", "stage_parallel", "resume")
+_ITEMS = "the items"
 
 
-def fingerprint(items: Sequence[Any], config: object, parts: Mapping[str, object]) -> str:
-    """A hash of the items, the config, the files that it names, and `parts`.
+def inputs(items: Sequence[Any], config: object, parts: Mapping[str, object]) -> dict[str, str]:
+    """A hash of each thing that a result depends on, by its name in words.
 
     Args:
-        items: What `forward` is called with.
+        items: What the work goes through.
         config: The provider's config: an OmegaConf config, a mapping, or anything else that JSON or `repr`
-            can tell.
-        parts: Further things that the result depends on.
+            can tell. Each of its keys is a thing of its own, and so is each file that it names.
+        parts: Further things, by name.
     """
     plain = _plain(config)
     if isinstance(plain, dict):
-        plain = {key: value for key, value in plain.items() if key not in _PLACE_KEYS}
-    files = {path: _file_state(path) for path in sorted(set(_named_files(plain)))}
-    text = json.dumps(
-        {"items": hash_of_items(items), "config": plain, "files": files, "parts": _plain(dict(parts))},
-        sort_keys=True,
-        default=_stable_name,
+        settings = {f"the setting {key}": value for key, value in plain.items() if key not in _PLACE_KEYS}
+    else:
+        settings = {"the config": plain}
+    named = {*_named_files(list(settings.values())), *_named_files(_plain(dict(parts)))}
+    files = {f"the file {path}": _file_state(path) for path in sorted(named)}
+    told = {name: _hash(value) for name, value in {**settings, **files, **parts}.items()}
+    return {_ITEMS: hash_of_items(items), **told, "the version of espnet3": espnet3.__version__}
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """In words, what differs between the inputs of an earlier run and those of this one."""
+    names = [*now, *(name for name in before if name not in now)]
+    differ = [name for name in names if before.get(name) != now.get(name)]
+    if not differ:
+        return ""
+    shown = ", ".join(differ[:3]) + (f" and {len(differ) - 3} more" if len(differ) > 3 else "")
+    return f"{shown} {'is' if len(differ) == 1 and differ[0] != _ITEMS else 'are'} not what it was".replace(
+        "are not what it was", "are not what they were"
     )
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_of_items(items: Sequence[Any]) -> str:
     """A hash of the list of items, in its order."""
+    if _is_range(items):
+        # A range of a million numbers is told by its ends.
+        return hashlib.sha256(f"{items[0]} to {items[-1]}".encode()).hexdigest()
     digest = hashlib.sha256()
     for item in items:
         digest.update(repr(item).encode())
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def _is_range(items: Sequence[Any]) -> bool:
+    if not items or type(items[0]) is not int:
+        return False
+    if isinstance(items, range):
+        return items.step == 1
+    return items[-1] == items[0] + len(items) - 1 and items == list(range(items[0], items[0] + len(items)))
+
+
+def _hash(value: object) -> str:
+    text = json.dumps(_plain(value), sort_keys=True, default=_stable_name)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> Any:
@@ -92,6 +123,9 @@ def _strings(value: object) -> Iterator[str]:
 
 def _named_files(config: object) -> Iterator[str]:
     for text in _strings(config):
+        if text.startswith("__main__."):
+            yield from filter(None, [getattr(sys.modules["__main__"], "__file__", None)])
+            continue
         if not text or len(text) > 4096 or "\n" in text or "\0" in text:
             continue
         if os.path.isfile(text):

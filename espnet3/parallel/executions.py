@@ -1,0 +1,94 @@
+"""Where the shards of a runner are done: from the machine setting in force to an `Execution`.
+
+| `env` | where |
+|---|---|
+| none, `local` with one worker | this process |
+| `local` with `n_workers` above 1 | so many processes of this machine |
+| `local_gpu` | the same, and each has a GPU of its own, in turn |
+| `dask`, and the clusters of dask_jobqueue | the workers of a Dask cluster |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from esp3rt.work import Execution, InProcess
+from espnet3.parallel.parallel import get_parallel_config
+from espnet3.utils.errors import ConfigError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+LOCAL = ("local", "local_gpu")
+DASK = ("dask", "htcondor", "lsf", "moab", "oar", "pbs", "sge")
+# With so many, a run that is killed loses little; where there are fewer items in one than this, there is little to lose.
+_SHARDS = 16
+_ITEMS_A_SHARD = 8
+_SHARDS_A_WORKER = 4
+
+
+def execution_in_force() -> Execution:
+    """The execution that the setting in force asks for (`set_parallel`).
+
+    Raises:
+        ConfigError: `env` or `n_workers` does not fit.
+    """
+    return execution_of(get_parallel_config())
+
+
+def execution_of(setting: DictConfig | Mapping[str, Any] | None) -> Execution:
+    """The execution that a setting (`env`, `n_workers`, `options`) asks for.
+
+    Raises:
+        ConfigError: `env` or `n_workers` does not fit.
+    """
+    env = (setting or {}).get("env") or "local"
+    workers = n_workers(setting)
+    if env == "local" and workers == 1:
+        return InProcess()
+    if env in LOCAL:
+        from esp3rt.processes import LocalProcesses, gpu_of
+
+        return LocalProcesses(workers, gpu_of if env == "local_gpu" else None)
+    if env in DASK:
+        from espnet3.parallel.dask_execution import DaskWorkers
+
+        assert setting is not None
+        return DaskWorkers(setting, workers)
+    known = (*LOCAL, *DASK)
+    raise ConfigError(f"parallel.env: there is no {env!r}; there are {listed(known)}{did_you_mean(str(env), known)}")
+
+
+def n_workers(setting: DictConfig | Mapping[str, Any] | None) -> int:
+    """How many workers a setting asks for.
+
+    Raises:
+        ConfigError: It is no positive whole number.
+    """
+    workers = (setting or {}).get("n_workers")
+    if workers is None:
+        return 1
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise ConfigError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
+    return workers
+
+
+def shards_wanted(execution: Execution, n_batches: int) -> int:
+    """How many shards the items are cut into: `n_shards` of the setting in force, else a few for each worker.
+
+    Args:
+        execution: Where they will be done.
+        n_batches: How many items, or batches of items, there are.
+
+    Raises:
+        ConfigError: `n_shards` is no positive whole number.
+    """
+    setting = get_parallel_config()
+    wanted = None if setting is None else setting.get("n_shards")
+    if wanted is None:
+        few = max(1, min(_SHARDS, n_batches // _ITEMS_A_SHARD))
+        return few if execution.workers == 1 else max(few, _SHARDS_A_WORKER * execution.workers)
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+        raise ConfigError(f"parallel.n_shards must be a positive whole number, not {wanted!r}")
+    return wanted

@@ -1,0 +1,279 @@
+"""Several worker processes on this machine.
+
+Each is a fresh Python that shares nothing with the driver but a socket, so libraries with threads of their own are safe
+in it, and a `run.py` without a guard around its main part does not run again. What a worker prints comes out in the
+driver, each line with the worker's number before it.
+
+A worker that dies (out of memory, a crash in C) is replaced, and its task is done again; the others do not notice. A
+task whose workers died three times ends the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cloudpickle
+
+from esp3rt.progress import console_line
+from esp3rt.wire import Reader, send, unpacked_error
+from esp3rt.work import Job, Outcome, WorkersDied
+
+ATTEMPTS = 3
+_SECONDS_TO_END = 3.0
+_LINES_KEPT = 20
+_BEGIN = "import sys; sys.path.append(sys.argv[1]); from esp3rt.worker import main; main(int(sys.argv[2]))"
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class LocalProcesses:
+    """Tasks are done by worker processes of this machine; see the module's text.
+
+    Args:
+        workers: How many.
+        environment: `environment(k)` gives environment variables of worker `k` (0, 1, …), such as the GPU that it has.
+        attempts: How often a task is tried whose workers die.
+
+    The cores that this process may use are shared out: a worker's OMP_NUM_THREADS (and its likes) is set to its
+    share, unless it is set already.
+    """
+
+    in_process = False
+
+    def __init__(
+        self,
+        workers: int,
+        environment: Callable[[int], Mapping[str, str]] | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        if workers < 1:
+            raise ValueError(f"there must be at least one worker, not {workers}")
+        self.workers = workers
+        self._environment = environment or (lambda number: {})
+        self._attempts = attempts
+
+    def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
+        """Do the tasks; see `Execution.run`."""
+        if not tasks:
+            return
+        pool = _Pool(job, tasks, moved, self._attempts)
+        try:
+            for number in range(min(self.workers, len(tasks))):
+                pool.start(number, self._variables(number))
+            yield from pool.outcomes()
+        finally:
+            pool.end()
+
+    def _variables(self, number: int) -> dict[str, str]:
+        share = str(max(1, _cores() // self.workers))
+        return {**os.environ, **{name: os.environ.get(name, share) for name in _THREADS}, **self._environment(number)}
+
+
+class _Worker:
+    """One worker process, its two connections, and the task that it has."""
+
+    def __init__(self, number: int, variables: dict[str, str]) -> None:
+        self.number = number
+        self.variables = variables
+        self.task: int | None = None
+        self.ready = False
+        self.moved = 0
+        self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._half_line = b""
+        here, there = socket.socketpair()
+        self.connection = here
+        self.reader = Reader(here)
+        with there:
+            self.process = subprocess.Popen(
+                # -P: no module of the recipe stands before Python's own while the worker begins.
+                [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1]), str(there.fileno())],
+                pass_fds=(there.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=variables,
+            )
+        assert self.process.stdout is not None
+        self.output = self.process.stdout
+
+    def say(self) -> bool:
+        """Print what the worker has printed; False when it has closed its output."""
+        data = os.read(self.output.fileno(), 1 << 16)
+        *lines, self._half_line = (self._half_line + data).split(b"\n")
+        if not data and self._half_line:
+            lines, self._half_line = [self._half_line], b""
+        for line in lines:
+            text = line.decode(errors="replace").rstrip("\r")
+            self.lines.append(text)
+            console_line(f"worker {self.number}: {text}")
+        return bool(data)
+
+    def say_the_rest(self) -> None:
+        """Print what it has printed, without waiting for more: a process that it started may live on."""
+        os.set_blocking(self.output.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            while self.say():
+                pass
+
+    def end(self) -> None:
+        """Let go of its connections and ask it to end."""
+        self.connection.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def bury(self) -> None:
+        """Wait for its end; past the time for that, force it."""
+        try:
+            self.process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.say_the_rest()
+        self.output.close()
+
+
+class _Pool:
+    """The workers of one run, and the tasks that wait."""
+
+    def __init__(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None], attempts: int) -> None:
+        self._name_of = job.name_of
+        self._job = cloudpickle.dumps(job)
+        self._waiting = deque(tasks)
+        self._left = len(tasks)
+        self._moved = moved
+        self._attempts = attempts
+        self._deaths: dict[int | None, int] = {}
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def start(self, number: int, variables: dict[str, str]) -> None:
+        """Start a worker and give it the job."""
+        worker = _Worker(number, variables)
+        self._workers.append(worker)
+        self._selector.register(worker.connection, selectors.EVENT_READ, (worker, self._hear))
+        self._selector.register(worker.output, selectors.EVENT_READ, (worker, self._print))
+        with contextlib.suppress(ConnectionError):
+            # If it is dead already, its end of the connection says so.
+            send(worker.connection, {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()})
+            send(worker.connection, ("job", self._job))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield each task that has ended, until all have."""
+        while self._left:
+            for key, _ in self._selector.select():
+                worker, react = key.data
+                if worker not in self._workers:
+                    # What came before in the same round was its end.
+                    continue
+                for outcome in react(worker):
+                    self._left -= 1
+                    yield outcome
+
+    def end(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            worker.end()
+        for worker in self._workers:
+            worker.bury()
+        self._selector.close()
+
+    def _print(self, worker: _Worker) -> list[Outcome]:
+        if not worker.say():
+            self._selector.unregister(worker.output)
+        return []
+
+    def _hear(self, worker: _Worker) -> list[Outcome]:
+        try:
+            messages = worker.reader.available()
+        except EOFError:
+            self._replace(worker)
+            return []
+        ended = []
+        for kind, content in messages:
+            if kind == "moved":
+                worker.moved += content
+                self._moved(content)
+            elif kind == "failed":
+                raise unpacked_error(*content)
+            else:
+                worker.ready = True
+                if kind == "done":
+                    ended.append(Outcome(*content))
+                self._give(worker)
+        return ended
+
+    def _give(self, worker: _Worker) -> None:
+        worker.moved = 0
+        worker.task = self._waiting.popleft() if self._waiting else None
+        if worker.task is not None:
+            # A worker that died this moment is noticed where its connection is read.
+            with contextlib.suppress(ConnectionError):
+                send(worker.connection, ("task", worker.task))
+
+    def _replace(self, worker: _Worker) -> None:
+        """Take a dead worker away, give its task back, and start another in its place."""
+        self._selector.unregister(worker.connection)
+        if worker.output in self._selector.get_map():
+            self._selector.unregister(worker.output)
+        worker.connection.close()
+        worker.bury()
+        self._workers.remove(worker)
+        self._moved(-worker.moved)
+        if worker.ready and worker.task is None:
+            # It had nothing to do any more.
+            return
+        what = "before its first task" if worker.task is None else f"while it worked on {self._name_of(worker.task)}"
+        cause = _cause(worker.process.returncode)
+        deaths = self._deaths[worker.task] = self._deaths.get(worker.task, 0) + 1
+        if deaths >= self._attempts:
+            last = "".join(f"\n  {line}" for line in worker.lines)
+            raise WorkersDied(
+                f"{deaths} worker processes died {what}; the last was {cause}"
+                + (f". The last lines that it printed:{last}" if last else "")
+            )
+        console_line(f"worker {worker.number} died {what} ({cause}); another takes its place")
+        if worker.task is not None:
+            self._waiting.appendleft(worker.task)
+        self.start(worker.number, worker.variables)
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    why = ", which the kernel also sends where memory runs out" if -code == signal.SIGKILL else ""
+    return f"killed by {name}{why}"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpu_of(number: int) -> dict[str, str]:
+    """The variables that give worker `number` one GPU of those that this process may use, in turn.
+
+    The GPUs are those of CUDA_VISIBLE_DEVICES, else those that nvidia's driver lists; none gives no variables.
+    """
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if not visible and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        visible = [str(k) for k in range(_gpu_count())]
+    return {"CUDA_VISIBLE_DEVICES": visible[number % len(visible)]} if visible else {}
+
+
+def _gpu_count() -> int:
+    import glob
+
+    return len([path for path in glob.glob("/dev/nvidia*") if path.removeprefix("/dev/nvidia").isdecimal()])
