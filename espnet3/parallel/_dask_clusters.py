@@ -78,14 +78,14 @@ def gpu_client(workers: int, options: Mapping[str, Any]) -> Client:
         """A local cluster whose workers differ in CUDA_VISIBLE_DEVICES."""
 
         def new_worker_spec(self) -> dict[int | str, dict[str, Any]]:
-            ((name, spec),) = super().new_worker_spec().items()
+            ((name, spec),) = super().new_worker_spec().items()  # type: ignore[no-untyped-call]
             variables = {**spec["options"].get("env", {}), **gpu_of(int(name))}
             return {name: {**spec, "options": {**spec["options"], "env": variables}}}
 
     _check_options(options)
     # The share of memory that a local cluster gives its workers goes by those that it begins with: here, none.
     memory = {"memory_limit": 1 / workers} if workers > 1 else {}
-    cluster = _built(lambda: OneGPUEach(n_workers=0, **{**_HERE, **memory, **options}))
+    cluster = _built(lambda: OneGPUEach(n_workers=0, **{**_HERE, **memory, **options}))  # type: ignore[no-untyped-call]
     cluster.scale(workers)
     return _client(cluster)
 

@@ -18,14 +18,13 @@ as it is costs an item nothing.
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from esp3rt.files import replacing
 from esp3rt.lease import Lease, LeaseLost, Owner, take
@@ -33,10 +32,9 @@ from espnet3.parallel import _shards
 from espnet3.parallel._injection import injected
 from espnet3.utils.errors import RunnerError
 
-if TYPE_CHECKING:
-    from espnet3.parallel.base_runner import BaseRunner
-
 RECORDS = "records.jsonl"
+# A subclass of BaseRunner, which is made of what stands here and is therefore not imported.
+RunnerClass: TypeAlias = Any
 _SECONDS_OF_A_CHUNK = 0.05
 
 
@@ -73,7 +71,7 @@ class ShardWork:
         mark: The mark of the plan, for the `done` file.
     """
 
-    cls: type[BaseRunner]
+    cls: RunnerClass
     items: Sequence[Any]
     shards: Sequence[int]
     batch_size: int | None
@@ -192,7 +190,7 @@ class ShardWork:
 STATE_HOOKS = ("init_state", "reduce_state", "finalize_state")
 
 
-def usual_steps(cls: type[BaseRunner], state: dict[str, Any], env: dict[str, Any], number: int) -> Steps:
+def usual_steps(cls: RunnerClass, state: dict[str, Any], env: dict[str, Any], number: int) -> Steps:
     """`forward`, then `reduce_state`, for each item; where `reduce_state` is the usual one, what it comes to."""
     forward = bound_forward(cls, env)
     item: Any = None
@@ -231,19 +229,19 @@ def usual_steps(cls: type[BaseRunner], state: dict[str, Any], env: dict[str, Any
     return Steps(run_and_write, lambda: item)
 
 
-def bound_forward(cls: type[BaseRunner], env: dict[str, Any]) -> Callable[[Any], Any]:
+def bound_forward(cls: RunnerClass, env: dict[str, Any]) -> Callable[[Any], Any]:
     """`forward` with its entries of the environment."""
     return partial(cls.forward, **injected(cls.forward, 1, env, f"{cls.__qualname__}.forward"))
 
 
-def bound_write(cls: type[BaseRunner], env: dict[str, Any]) -> Callable[[dict[str, Any], Any, dict[str, Any]], None]:
+def bound_write(cls: RunnerClass, env: dict[str, Any]) -> Callable[[dict[str, Any], Any, dict[str, Any]], None]:
     """`write_record` with its entries of the environment."""
     hook: Callable[..., None] = cls.write_record
     return partial(hook, **injected(hook, 3, env, f"{cls.__qualname__}.write_record"))
 
 
 def call_hook(
-    cls: type[BaseRunner], name: str, given: tuple[Any, ...], shard_id: int, env: dict[str, Any]
+    cls: RunnerClass, name: str, given: tuple[Any, ...], shard_id: int, env: dict[str, Any]
 ) -> dict[str, Any]:
     """Call a state hook with what it takes from the environment and from `shard_id`."""
     hook = getattr(cls, name)
@@ -253,11 +251,10 @@ def call_hook(
     return state
 
 
-def is_overridden(cls: type[BaseRunner], name: str) -> bool:
+def is_overridden(cls: RunnerClass, name: str) -> bool:
     """Whether a runner's class has a hook of its own."""
-    from espnet3.parallel.base_runner import BaseRunner
-
-    return inspect.getattr_static(cls, name) is not inspect.getattr_static(BaseRunner, name)
+    owner = next(base for base in cls.__mro__ if name in vars(base))
+    return not vars(owner).get("has_usual_hooks", False)
 
 
 def read_records(shard_dirs: Sequence[Path]) -> list[Any]:
@@ -266,7 +263,7 @@ def read_records(shard_dirs: Sequence[Path]) -> list[Any]:
     return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
-def _write_records(folder: Path, records: Sequence[Any], cls: type[BaseRunner]) -> None:
+def _write_records(folder: Path, records: Sequence[Any], cls: RunnerClass) -> None:
     if not records:
         return
     with replacing(folder / RECORDS) as handle:

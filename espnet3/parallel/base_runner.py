@@ -39,6 +39,7 @@ from espnet3.parallel._shard_work import (
 )
 from espnet3.parallel.env_provider import checked_env, worker_setup
 from espnet3.parallel.executions import execution_in_force, shards_wanted
+from espnet3.utils.config_errors import keep_origin
 from espnet3.utils.errors import RunnerError
 from espnet3.utils.targets import allowed_elsewhere
 
@@ -86,6 +87,8 @@ class BaseRunner(ABC):
         RunnerError: `forward` is no static method, or `batch_size` no positive number.
     """
 
+    # In the class that has the hooks as they are when nobody changes them; not asked for where it is inherited.
+    has_usual_hooks: ClassVar[bool] = True
     # Set where a list of results is a use of its own, although the class has writer hooks.
     results_without_output_dir: ClassVar[bool] = False
 
@@ -328,7 +331,7 @@ class BaseRunner(ABC):
             return Job(setup=self.environment, work=work)
         return Job(
             setup=_WorkerEnvironment(worker_setup(self.provider), self.options()),
-            work=work,
+            work=_Elsewhere(work, getattr(self.provider, "config", None)),
             prepare=allowed_elsewhere(),
             name_of="shard {}".format,
         )
@@ -343,6 +346,22 @@ class _WorkerEnvironment:
 
     def __call__(self) -> dict[str, Any]:
         return {**self._setup(), **self._options}
+
+
+class _Elsewhere:
+    """Does shards where no error is seen with its frames but here."""
+
+    def __init__(self, work: ShardWork, config: Any) -> None:
+        self._work = work
+        self._config = config
+
+    def __call__(self, env: dict[str, Any], number: int, moved: Callable[[int], None]) -> Any:
+        try:
+            return self._work(env, number, moved)
+        except Exception as error:
+            if self._config is not None:
+                keep_origin(error, self._config)
+            raise
 
 
 def _check_forward(cls: type[BaseRunner]) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from esp3rt.work import Execution, InProcess
-from espnet3.parallel.parallel import get_parallel_config
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
+from espnet3.utils.machine_setting import get_parallel_config, made_for_setting
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -34,11 +34,15 @@ def execution_in_force() -> Execution:
     Raises:
         ConfigError: `env` or `n_workers` does not fit.
     """
-    return execution_of(get_parallel_config())
+    return made_for_setting(lambda keep: execution_of(get_parallel_config(), keep))
 
 
-def execution_of(setting: DictConfig | Mapping[str, Any] | None) -> Execution:
+def execution_of(setting: DictConfig | Mapping[str, Any] | None, keep: bool = False) -> Execution:
     """The execution that a setting (`env`, `n_workers`, `options`) asks for.
+
+    Args:
+        setting: The setting; None is this process.
+        keep: Keep its processes from one run to the next, until its `close`.
 
     Raises:
         ConfigError: `env` or `n_workers` does not fit.
@@ -50,12 +54,12 @@ def execution_of(setting: DictConfig | Mapping[str, Any] | None) -> Execution:
     if env in LOCAL:
         from esp3rt.processes import LocalProcesses, gpu_of
 
-        return LocalProcesses(workers, gpu_of if env == "local_gpu" else None)
+        return LocalProcesses(workers, gpu_of if env == "local_gpu" else None, keep=keep)
     if env in DASK:
         from espnet3.parallel.dask_execution import DaskWorkers
 
         assert setting is not None
-        return DaskWorkers(setting, workers)
+        return DaskWorkers(setting, workers, keep)
     known = (*LOCAL, *DASK)
     raise ConfigError(f"parallel.env: there is no {env!r}; there are {listed(known)}{did_you_mean(str(env), known)}")
 

@@ -18,7 +18,7 @@ from functools import wraps
 from types import FrameType, TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from espnet3.utils.errors import UserError
+from espnet3.utils.errors import ConfigError, UserError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,10 +69,17 @@ def config_in_use(config: Any, moved: tuple[str, str] | None = None) -> Iterator
 
 
 def uses_config(work: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Let errors of a function know that its first argument is the config that it goes by."""
+    """Let errors of a function know that its first argument is the config that it goes by.
+
+    Called with None, the function raises `ConfigError`.
+    """
 
     @wraps(work)
     def wrapped(config: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if config is None:
+            raise ConfigError(
+                f"{work.__name__} was given no config: start the run with the flag of the config that the stage works with"
+            )
         with config_in_use(config):
             return work(config, *args, **kwargs)
 
@@ -208,6 +215,15 @@ def raised_in(error: BaseException, configs: list[Any]) -> Fault | None:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _FRAMEWORK:
             return None
     return None
+
+
+def keep_origin(error: BaseException, config: Any) -> None:
+    """Let an error know in which target of `config` it arose, before it is sent to a process that has not its frames."""
+    if isinstance(error, UserError) or getattr(error, _AT, None) is not None:
+        return
+    fault = raised_in(error, [config])
+    if fault is not None:
+        _keep(error, _AT, fault.key)
 
 
 # -- what an error knows ------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class LocalProcesses:
         workers: How many.
         environment: `environment(k)` gives environment variables of worker `k` (0, 1, …), such as the GPU that it has.
         attempts: How often a task is tried whose workers die.
+        keep: Let workers wait for the next run, so that what they have imported is there already; `close` ends them.
 
     The cores that this process may use are shared out: a worker's OMP_NUM_THREADS (and its likes) is set to its
     share, unless it is set already.
@@ -53,12 +54,20 @@ class LocalProcesses:
         workers: int,
         environment: Callable[[int], Mapping[str, str]] | None = None,
         attempts: int = ATTEMPTS,
+        keep: bool = False,
     ) -> None:
         if workers < 1:
             raise ValueError(f"there must be at least one worker, not {workers}")
         self.workers = workers
         self._environment = environment or (lambda number: {})
         self._attempts = attempts
+        self._keep = keep
+        self._waiting: list[_Worker] = []
+
+    def close(self) -> None:
+        """End the workers that wait."""
+        waiting, self._waiting = self._waiting, []
+        _end(waiting)
 
     def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
         """Do the tasks; see `Execution.run`."""
@@ -67,8 +76,13 @@ class LocalProcesses:
         pool = _Pool(job, tasks, moved, self._attempts)
         try:
             for number in range(min(self.workers, len(tasks))):
-                pool.start(number, self._variables(number))
+                waiting = [worker for worker in self._waiting if worker.number == number]
+                if waiting:
+                    self._waiting.remove(waiting[0])
+                pool.start(waiting[0] if waiting else _Worker(number, self._variables(number)))
             yield from pool.outcomes()
+            if self._keep:
+                self._waiting.extend(pool.let_go())
         finally:
             pool.end()
 
@@ -116,6 +130,13 @@ class _Worker:
             console_line(f"worker {self.number}: {text}")
         return bool(data)
 
+    def rest(self) -> None:
+        """Have it forget the job and wait for another."""
+        self.ready, self.task = False, None
+        self.lines.clear()
+        with contextlib.suppress(ConnectionError):
+            send(self.connection, ("rest", None))
+
     def say_the_rest(self) -> None:
         """Print what it has printed, without waiting for more: a process that it started may live on."""
         os.set_blocking(self.output.fileno(), False)
@@ -154,15 +175,14 @@ class _Pool:
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
-    def start(self, number: int, variables: dict[str, str]) -> None:
-        """Start a worker and give it the job."""
-        worker = _Worker(number, variables)
+    def start(self, worker: _Worker) -> None:
+        """Give a worker the job."""
         self._workers.append(worker)
         self._selector.register(worker.connection, selectors.EVENT_READ, (worker, self._hear))
         self._selector.register(worker.output, selectors.EVENT_READ, (worker, self._print))
         with contextlib.suppress(ConnectionError):
             # If it is dead already, its end of the connection says so.
-            send(worker.connection, {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()})
+            send(worker.connection, ("place", {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()}))
             send(worker.connection, ("job", self._job))
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -177,12 +197,17 @@ class _Pool:
                     self._left -= 1
                     yield outcome
 
+    def let_go(self) -> list[_Worker]:
+        """The workers, freed of the job; they are no longer this run's to end."""
+        freed = [worker for worker in self._workers if worker.ready]
+        for worker in freed:
+            worker.rest()
+        self._workers = [worker for worker in self._workers if worker not in freed]
+        return freed
+
     def end(self) -> None:
         """End all workers."""
-        for worker in self._workers:
-            worker.end()
-        for worker in self._workers:
-            worker.bury()
+        _end(self._workers)
         self._selector.close()
 
     def _print(self, worker: _Worker) -> list[Outcome]:
@@ -242,7 +267,14 @@ class _Pool:
         console_line(f"worker {worker.number} died {what} ({cause}); another takes its place")
         if worker.task is not None:
             self._waiting.appendleft(worker.task)
-        self.start(worker.number, worker.variables)
+        self.start(_Worker(worker.number, worker.variables))
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.end()
+    for worker in workers:
+        worker.bury()
 
 
 def _cause(code: int) -> str:

@@ -91,6 +91,10 @@ class Execution(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what was kept for a next run."""
+        ...
+
 
 class InProcess:
     """Tasks are done here, one after the other."""
@@ -105,3 +109,6 @@ class InProcess:
             if place == 0:
                 built = job.setup()
             yield Outcome(task, job.work(built, task, moved))
+
+    def close(self) -> None:
+        """Nothing is kept."""

@@ -5,6 +5,7 @@ It takes a job and then tasks from a socket, and ends when the socket does: a wo
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import signal
@@ -29,10 +30,6 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=descriptor)
     reader = Reader(connection)
-    place = reader.next()
-    sys.path[:] = place["sys_path"]
-    sys.argv[:] = place["argv"]
-    os.chdir(place["folder"])
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(reader, inbox), daemon=True).start()
     job: Any = None
@@ -40,7 +37,14 @@ def main(descriptor: int) -> None:
     while True:
         kind, content = inbox.get()
         try:
-            if kind == "job":
+            if kind == "place":
+                sys.path[:] = content["sys_path"]
+                sys.argv[:] = content["argv"]
+                os.chdir(content["folder"])
+            elif kind == "rest":
+                job = built = None
+                gc.collect()
+            elif kind == "job":
                 # Unpacked by hand, so that an error in it is a message and not the end of the connection.
                 job = _unpacked(content)
                 if job.prepare is not None:

@@ -247,3 +247,34 @@ def test_workers_share_the_cores_and_the_gpus(monkeypatch: pytest.MonkeyPatch) -
     assert [gpu_of(number) for number in range(3)] == [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("4", "6", "4")]
     with pytest.raises(ValueError, match="at least one worker, not 0"):
         LocalProcesses(0)
+
+
+def test_workers_that_are_kept_do_the_next_job_too() -> None:
+    """With another environment, and what they imported still there; `close` ends them."""
+
+    def work(built: Any, task: int, moved: Callable[[int], None]) -> tuple[int, bool, Any]:
+        import colorsys
+
+        known = hasattr(colorsys, "seen")
+        colorsys.seen = True  # type: ignore[attr-defined]
+        return os.getpid(), known, built
+
+    before = {child.pid for child in psutil.Process().children()}
+    execution = LocalProcesses(1, keep=True)
+    first, second = (
+        list(execution.run(Job(setup=lambda name=name: name, work=work), [0], lambda n: None))[0]  # noqa: RUF015
+        for name in ("one", "two")
+    )
+    pid = first.result[0]
+    assert (first.result[1:], second.result) == ((False, "one"), (pid, True, "two"))
+    with pytest.raises(ValueError, match="no"):
+        list(execution.run(Job(setup=dict, work=_fails), [0], lambda n: None))
+    assert not psutil.pid_exists(pid), "after an error nothing is kept"
+
+    list(execution.run(Job(setup=dict, work=work), [0], lambda n: None))
+    execution.close()
+    assert {child.pid for child in psutil.Process().children()} == before
+
+
+def _fails(built: Any, task: int, moved: Callable[[int], None]) -> None:
+    raise ValueError("no")

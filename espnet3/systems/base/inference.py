@@ -33,7 +33,7 @@ def infer(config: DictConfig) -> dict[str, Any]:
         OutputError: What the model or `output_fn` gives cannot be written.
     """
     from espnet3.components.data.probes import mark_of
-    from espnet3.parallel.parallel import parallel_in_force
+    from espnet3.utils.machine_setting import parallel_in_force
     from espnet3.utils.run_utils import parallel_for_stage
 
     inference_dir = config.get("inference_dir")
@@ -45,18 +45,16 @@ def infer(config: DictConfig) -> dict[str, Any]:
     params = _params(config)
     results: dict[str, Any] = {}
     first: EnvironmentProvider | None = None
-    for index, name in enumerate(names):
-        # The config of one test set has it in the first place.
-        with (
-            parallel_in_force(parallel_for_stage(config, "infer")),
-            config_in_use(config, moved=("dataset.test[0]", f"dataset.test[{index}]")),
-        ):
-            provider = _provider(_config_of(config, index, name), params, first)
-            first = first or provider
-            runner = _runner(config, provider, Path(str(inference_dir)), name)
-            dataset = _dataset(provider, runner, name)
-            runner.data_mark = mark_of(dataset)
-            results[name] = runner(range(len(dataset)))
+    with parallel_in_force(parallel_for_stage(config, "infer")):
+        for index, name in enumerate(names):
+            # The config of one test set has it in the first place.
+            with config_in_use(config, moved=("dataset.test[0]", f"dataset.test[{index}]")):
+                provider = _provider(_config_of(config, index, name), params, first)
+                first = first or provider
+                runner = _runner(config, provider, Path(str(inference_dir)), name)
+                dataset = _dataset(provider, runner, name)
+                runner.data_mark = mark_of(dataset)
+                results[name] = runner(range(len(dataset)))
     return results
 
 

@@ -1,0 +1,1 @@
+"""The Python of the recipe: providers and runners."""
