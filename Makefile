@@ -6,6 +6,11 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 STAGES ?= all
 
+# What ESPnet2's recognition imports, trains and decodes with, and the environment does not have.
+ESPNET := ci_sdr decorator editdistance einops espnet-g2p-en espnet-tts-frontend fast_bss_eval h5py humanfriendly inflect \
+          jaconv jamo jaraco.functools joblib kaldiio lazy_loader librosa llvmlite more_itertools msgpack nltk numba opt_einsum \
+          pooch regex scipy torch-complex typeguard unidecode
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit bench docs grammar format clean
 
@@ -25,7 +30,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/python docs/make_pages.py --check
 	$(BIN)/python grammar/make_tables.py --check
 
-unit: $(VENV)/dev.stamp
+unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in the same run
@@ -58,6 +63,13 @@ $(VENV)/torch.stamp: constraints.txt
 $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[espeak]'
 	$(BIN)/python -m compileall -q compiler
+	touch $@
+
+# ESPnet2 stands apart as well, and without its metadata's wishes: it asks for an older setuptools than torch takes, and a
+# torchaudio that others import as soon as they find it.
+$(VENV)/espnet.stamp: $(VENV)/torch.stamp tests/support/espnet.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/espnet $$(grep -E '^(espnet|torchaudio)==' constraints.txt) $(ESPNET)
+	$(BIN)/python tests/support/espnet.py $(VENV)/espnet
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml

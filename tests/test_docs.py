@@ -21,7 +21,14 @@ from esp3c.source import Source
 from support.fixtures import WORLD, compile_text, expectations
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "recipes").glob("*/README.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "guides").glob("*.md"),
+        *(ROOT / "recipes").glob("*/README.md"),
+    ]
+)
 ESP3C = [sys.executable, "-m", "esp3c"]
 
 

@@ -1,4 +1,4 @@
-"""The wheel holds what the tree holds, under the three names of the project and no other."""
+"""The wheel holds what the tree holds, under the names of the project and no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"esp3c": ROOT / "compiler", "esp3rt": ROOT / "runtime", "espnet3": ROOT}
+PACKAGES = {"esp3c": ROOT / "compiler", "esp3rt": ROOT / "runtime", "espnet3": ROOT, "egs3": ROOT}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from esp3c.looks import Looks
 from esp3c.source import Source
-from esp3c.world import Module, ModuleKind
+from esp3c.world import Module, ModuleKind, is_tag
 
 MAX_MODULE_BYTES = 8_000_000
 MAX_RECIPE_BYTES = 64_000_000
@@ -155,7 +155,7 @@ class DiskWorld:
                 local = above[0].local if above else False
                 self._modules[name] = _in_folders(self.looks, name, last, folders, local)
             else:
-                self._modules[name] = self._find_top(name)
+                self._modules[name] = self._find_tag(name) if is_tag(name) else self._find_top(name)
         return self._modules[name]
 
     def _find_top(self, name: str) -> tuple[Module, list[str]] | None:
@@ -166,6 +166,29 @@ class DiskWorld:
         if found is not None and found[0].kind is not ModuleKind.NAMESPACE:
             return found
         return _from_finders(self.looks, name) or found
+
+    def _find_tag(self, tag: str) -> tuple[Module, list[str]] | None:
+        """A tag is a module of `egs3`, or the `dataset` folder of a recipe one or two folders above."""
+        recipe, task = tag.split("/")
+        # Folders `egs3` are one package, wherever they stand on the path.
+        installed = [os.path.join(root, "egs3", recipe, task) for root in (str(self.recipe_dir), *self._search)]
+        beside = [
+            os.path.join(self.recipe_dir, above, inside)
+            for above in ("..", os.path.join("..", ".."))
+            for inside in (os.path.join(recipe, task), recipe)
+        ]
+        return (
+            self._dataset_in(tag, installed)
+            or self._find(f"egs3.{recipe}.{task}.dataset")
+            or self._dataset_in(tag, beside)
+        )
+
+    def _dataset_in(self, tag: str, folders: list[str]) -> tuple[Module, list[str]] | None:
+        for folder in folders:
+            place = os.path.join(folder, "dataset", "__init__.py")
+            if self.looks.is_file(place):
+                return Module(tag, ModuleKind.SOURCE, place, True), [os.path.dirname(place)]
+        return None
 
 
 def _identity(looks: Looks, module: Module) -> str:

@@ -210,13 +210,17 @@ class Stage:
 
 @record
 class System:
-    """The system class, and what is known of the stages that it has (None: it could not be read)."""
+    """The system class, and what is known of the stages that it has (None: it could not be read).
+
+    `takes` are the arguments that a class of the recipe's own names.
+    """
 
     path: str
     span: Span
     stages: tuple[str, ...] | None
     root: str | None
     target: Lookup
+    takes: frozenset[str] = frozenset()
 
 
 @record

@@ -30,9 +30,18 @@ class Module:
     local: bool
 
 
+def is_tag(text: str) -> bool:
+    """Whether a text is a tag `recipe/task`: the name of a dataset module that another recipe has."""
+    parts = text.split("/")
+    return len(parts) == 2 and all(part.isidentifier() for part in parts)
+
+
 class World(Protocol):
     def module(self, name: str) -> Module | None:
-        """The module of this dotted name: from the recipe's folder first, then the environment. Never imports."""
+        """The module of this dotted name: from the recipe's folder first, then the environment. Never imports.
+
+        The first part may be a tag, `spoken_digits/asr.builder`: that of the dataset module that the tag leads to.
+        """
 
     def source(self, module: Module) -> Source | None:
         """The text of a `SOURCE` module, or None where it cannot be read."""

@@ -15,12 +15,9 @@ from functools import partial
 from typing import Any
 
 import espnet3
-from esp3rt.files import sha256_of
+from esp3rt.files import state_of
 from espnet3.parallel._sources import sources_of
 
-# Above this size a file is told by its size and time: reading a big checkpoint again costs more than it
-# gains.
-_HASHED_WHOLE = 64 * 2**20
 # They say where the work is done, not what it is.
 _PLACE_KEYS = ("parallel", "stage_parallel", "resume")
 _ITEMS = "the items"
@@ -41,7 +38,7 @@ def inputs(items: Sequence[Any], config: object, parts: Mapping[str, object]) ->
     else:
         settings = {"the config": plain}
     named = {*_named_files(list(settings.values())), *_named_files(_plain(dict(parts)))}
-    files = {f"the file {path}": _file_state(path) for path in sorted(named)}
+    files = {f"the file {path}": state_of(path) for path in sorted(named)}
     told = {name: _hash(value) for name, value in {**settings, **files, **parts}.items()}
     return {_ITEMS: hash_of_items(items), **told, "the version of espnet3": espnet3.__version__}
 
@@ -132,10 +129,3 @@ def _named_files(config: object) -> Iterator[str]:
             yield text
         elif "." in text:
             yield from sources_of(text)
-
-
-def _file_state(path: str) -> str:
-    state = os.stat(path)
-    if state.st_size <= _HASHED_WHOLE:
-        return sha256_of(path)
-    return f"{state.st_size} bytes, {state.st_mtime_ns}"

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from esp3rt.progress import console_line
 from esp3rt.wire import unpacked_error
 from esp3rt.work import Job, Outcome, TaskFailed, WorkError, WorkersDied
+from espnet3.parallel import _dask_clusters
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -37,13 +38,22 @@ class DaskWorkers:
     Args:
         setting: `env` and `options`, which say which cluster (`parallel.build_client`).
         workers: How many tasks are done at once.
+        keep: Stay with the cluster, and its workers, from one run to the next; `close` lets go of it.
     """
 
     in_process = False
 
-    def __init__(self, setting: DictConfig | Mapping[str, Any], workers: int) -> None:
+    def __init__(self, setting: DictConfig | Mapping[str, Any], workers: int, keep: bool = False) -> None:
         self.workers = workers
         self._setting = setting
+        self._keep = keep
+        self._client: Client | None = None
+
+    def close(self) -> None:
+        """Close the client, and the cluster with it that was made for it."""
+        client, self._client = self._client, None
+        if client is not None:
+            _dask_clusters.close(client)
 
     def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
         """Do the tasks; see `Execution.run`.
@@ -54,18 +64,21 @@ class DaskWorkers:
         """
         if not tasks:
             return
-        from espnet3.parallel import _dask_clusters
-
-        client = _dask_clusters.client_of(self._setting)
+        kept, self._client = self._client, None
+        client = kept or _dask_clusters.client_of(self._setting)
+        all_done = False
         try:
             run = _Run(client, job, moved)
             try:
                 run.begin()
                 yield from run.outcomes(tasks, self.workers)
+                all_done = True
             finally:
                 run.end()
         finally:
-            _dask_clusters.close(client)
+            self._client = client
+            if not (all_done and self._keep):
+                self.close()
 
 
 class _Run:
@@ -118,7 +131,9 @@ class _Run:
 
         if self._client.status != "running":
             return
-        with contextlib.suppress(OSError, TimeoutError):
+        # A worker that is going or has just come does not have the plugin (KeyError), nor does the scheduler where it
+        # was not given it (ValueError).
+        with contextlib.suppress(OSError, TimeoutError, KeyError, ValueError):
             self._client.unsubscribe_topic(TOPIC)
             # The workers see it where they count what they have done.
             self._client.cancel(list(self._futures.values()), force=True)

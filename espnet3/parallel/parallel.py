@@ -6,10 +6,12 @@ Importing this module imports nothing of Dask: `DictReturnWorkerPlugin` comes wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+
+from espnet3.utils.machine_setting import get_parallel_config, parallel_in_force, set_parallel
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -17,30 +19,16 @@ if TYPE_CHECKING:
 
     from espnet3.parallel._dask_plugins import DictReturnWorkerPlugin as DictReturnWorkerPlugin
 
-_in_force: DictConfig | None = None
-
-
-@contextmanager
-def parallel_in_force(setting: DictConfig | None) -> Iterator[None]:
-    """Put a setting in force for a while; None leaves the one that is."""
-    before = get_parallel_config()
-    if setting is not None:
-        set_parallel(setting)
-    try:
-        yield
-    finally:
-        set_parallel(before)
-
-
-def set_parallel(config: DictConfig | None) -> None:
-    """Put the setting `config` (`env`, `n_workers`, `options`) in force; None takes it away."""
-    global _in_force
-    _in_force = config
-
-
-def get_parallel_config() -> DictConfig | None:
-    """The setting in force, or None."""
-    return _in_force
+__all__ = [
+    "DictReturnWorkerPlugin",
+    "build_client",
+    "build_local_gpu_cluster",
+    "get_client",
+    "get_parallel_config",
+    "parallel_in_force",
+    "set_parallel",
+    "wrap_func_with_worker_env",
+]
 
 
 def build_client(config: DictConfig | Mapping[str, Any] | None = None) -> Client:

@@ -16,6 +16,7 @@ from espnet3.shapes.values import Shapes
 from espnet3.systems.base.training import build_model
 from espnet3.utils.config_errors import fault_of
 from espnet3.utils.config_utils import load_and_merge_config
+from espnet3.utils.pretrained_weights import without_loading
 
 BUILD = "build model"
 _ORGANIZERS = (None, "espnet3.components.data.data_organizer.DataOrganizer")
@@ -87,7 +88,7 @@ class _Examination:
     def report(self) -> Report:
         shapes = Shapes(strict_types=self._strict_types)
         try:
-            with shapes.building():
+            with shapes.building(), without_loading():
                 model = build_model(self._config)
                 self._parameters = sum(each.numel() for each in model.parameters() if _has_shape(each))
         except Exception as error:  # noqa: BLE001 - the recipe's code may raise anything, and that is what is looked for

@@ -21,6 +21,8 @@ from torch.nn.utils.rnn import PackedSequence
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule
 from espnet3.shapes.items import Making
 from espnet3.shapes.values import Shapes
+from espnet3.systems.tts.gan_model import is_gan_model
+from espnet3.systems.tts.gan_module import GANLightningModule
 
 ITEMS, COLLATE, FORWARD = "items", "collate", "forward"
 ITEM_TARGET = "espnet3.shapes.items.sample_items"
@@ -71,7 +73,8 @@ class Trial:
         trace: list[str] = []
         stage = ITEMS
         try:
-            module = ESPnetLightningModule(self._model, self._with_items(making))
+            wrap = GANLightningModule if is_gan_model(self._model) else ESPnetLightningModule
+            module = wrap(self._model, self._with_items(making))
             dataset: Any = module.organizer.train
             trace.append(f"an item: {described(dataset.datasets[0][0])}")
             done = [dataset[index] for index in range(len(dataset))]

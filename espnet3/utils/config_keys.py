@@ -20,6 +20,7 @@ CONFIG_KEYS: dict[str, tuple[str, ...]] = {
     ),
     "metrics.yaml": (*_COMMON, "dataset", "metrics"),
     "publication.yaml": (*_COMMON, "pack_model", "upload_model"),
+    "demo.yaml": (*_COMMON, "description", "model", "pack_demo", "title", "upload_demo"),
 }  # fmt: skip
 _NEAR = 0.8
 

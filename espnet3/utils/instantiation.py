@@ -76,6 +76,9 @@ def instantiate_target(config: Any, where: str, **late: Any) -> Any:
 def instantiate(config: Any, where: str, **options: Any) -> Any:
     """Make all targets in a part of a config, as `hydra.utils.instantiate` does, with its errors.
 
+    A class with the attribute `makes_its_parts` gets the targets inside it as they stand in the config: it knows what they
+    are for.
+
     Args:
         config: A part of a config, or a plain container.
         where: Its key in the whole config, for messages.
@@ -89,7 +92,19 @@ def instantiate(config: Any, where: str, **options: Any) -> Any:
 
     with at_key(where):
         check_targets(config, where)
+        path = config.get("_target_") if hasattr(config, "get") else None
+        if isinstance(path, str) and getattr(_object(path), "makes_its_parts", False):
+            options = {"_recursive_": False, **options}
         return hydra.utils.instantiate(config, **options)
+
+
+def _object(path: str) -> Any:
+    import hydra.utils
+
+    try:
+        return hydra.utils.get_object(path)
+    except Exception:  # noqa: BLE001 - Hydra says what is wrong with it, where it is made
+        return None
 
 
 def _key_inside(error: Exception, config: Any, where: str, given: Mapping[str, Any]) -> str:
@@ -98,7 +113,11 @@ def _key_inside(error: Exception, config: Any, where: str, given: Mapping[str, A
     base = str(config._get_full_key(None) or "")
     inner = full_keys[-1].removeprefix(base).lstrip(".") if full_keys and full_keys[-1].startswith(base) else ""
     if inner:
-        return f"{where}{inner}" if inner.startswith("[") else f"{where}.{inner}"
+        from omegaconf import OmegaConf
+
+        place = f"{where}{inner}" if inner.startswith("[") else f"{where}.{inner}"
+        failed = OmegaConf.select(config, inner)
+        return _argument(str(error.__cause__ or error), failed, place) if isinstance(failed, Mapping) else place
     return _argument(str(error.__cause__ or error), given, where)
 
 

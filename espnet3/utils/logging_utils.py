@@ -187,6 +187,13 @@ def log_run_metadata(
         logger.info("packages:\n%s", "\n".join(installed_packages()))
 
 
+def write_requirements(path: Path) -> None:
+    """Write each installed package as a line of `path`, in the form that `pip install -r` reads."""
+    from esp3rt.files import write_text
+
+    write_text(path, "".join(f"{line}\n" for line in installed_packages()))
+
+
 def installed_packages() -> list[str]:
     """Each installed package as "name==version", sorted."""
     from importlib.metadata import distributions

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from espnet3.utils.errors import ConfigError, StageError
+from espnet3.utils.errors import ConfigError, StageError, listed
 
 if TYPE_CHECKING:
     import logging
 
     from omegaconf import DictConfig
 
-_LOCAL = ("local",)
+# What `espnet3.parallel.executions` has an execution for: on this machine, and in a Dask cluster.
+_HERE = ("local", "local_gpu")
+_DASK = ("dask", "htcondor", "lsf", "moab", "oar", "pbs", "sge")
+# They do not go through items that workers could share.
+_ALONE = ("train_tokenizer", "train", "measure", "pack_model", "upload_model", "pack_demo", "upload_demo")
 
 
 def apply_training_experiment_context(
@@ -124,19 +128,18 @@ def check_parallel(stage: str, setting: DictConfig | None) -> str | None:
         A line that tells the user what the setting does not do here, or None.
 
     Raises:
-        StageError: The setting sends the stage to other machines.
+        StageError: There is no way to run it there.
     """
     if setting is None:
         return None
     env = setting.get("env") or "local"
-    if env not in _LOCAL:
+    if env not in (*_HERE, *_DASK):
         raise StageError(
-            f"stage `{stage}` is to run on `{env}` (parallel.env), but this version runs stages on this "
-            f"machine only: set env: local for it, under stage_parallel.{stage} or parallel in its config"
+            f"stage `{stage}` is to run on `{env}` (parallel.env), but this version runs stages on one of "
+            f"{listed((*_HERE, *_DASK))}: set another env for it, under stage_parallel.{stage} or parallel in its config"
         )
-    workers = setting.get("n_workers") or 1
-    if isinstance(workers, int) and workers > 1:
-        return f"{stage}: env: local with n_workers: {workers} runs as one process in this version"
+    if env in _DASK and stage in _ALONE:
+        return f"{stage}: env: {env} has no effect on it: it does not go through items that workers could share"
     return None
 
 

@@ -25,6 +25,7 @@ from espnet3.utils.errors import (
     listed,
 )
 from espnet3.utils.run_utils import check_parallel, parallel_for_stage
+from espnet3.utils.task_utils import check_espnet
 
 __all__ = [
     "STAGE_CONFIGS",
@@ -52,6 +53,9 @@ STAGE_CONFIGS: Mapping[str, tuple[str, ...]] = {
     "pack_demo": ("demo_config",),
     "upload_demo": ("demo_config",),
 }
+
+# They read data and text alone: what their config says of the model is not needed yet.
+_BEFORE_MODELS = frozenset({"create_dataset", "train_tokenizer"})
 
 
 def resolve_stages(requested: Sequence[str], stages: Sequence[str]) -> list[str]:
@@ -120,7 +124,7 @@ def require_configs(
             continue
         configs = _as_tuple(required_configs[stage])
         usual = tuple(f"--{key}" for key in STAGE_CONFIGS.get(stage, ()))
-        names = _as_tuple((flags or {}).get(stage) or usual)
+        names = _as_tuple(flags[stage]) if flags and stage in flags else usual
         if len(names) != len(configs):
             raise ValueError(f"stage {stage!r} requires {len(configs)} configs; known are the flags {names}")
         missing = [name for name, config in zip(names, configs, strict=True) if config is None]
@@ -178,7 +182,8 @@ def check_stages(system: Any, stages_to_run: Iterable[str]) -> dict[str, list[st
         For each stage what the user should know about how it will run.
 
     Raises:
-        StageError: The system has no such stage, or a stage is to run where this version cannot send it.
+        StageError: The system has no such stage, its method cannot be called without arguments, or a stage is to run
+            where this version cannot send it.
     """
     return {stage: _checked(system, stage) for stage in stages_to_run}
 
@@ -194,7 +199,8 @@ def run_stages(
     The console gets a line when a stage begins and one when it ends. Logs and warnings, of libraries too,
     go to the stage's own file, `<stage>.log` in the folder that the system names for it.
 
-    With `args.dry_run` the plan is printed, one line a stage, and nothing is run.
+    With `args.dry_run` the plan is printed, one line a stage, and nothing is run. With `args.write_requirements` the
+    installed packages are written beside the log of each stage, as `<stage>.requirements.txt`.
 
     Args:
         system: An object with a method for each stage, without arguments.
@@ -222,7 +228,8 @@ def run_stages(
 
 
 def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: logging.Logger) -> None:
-    from espnet3.utils.logging_utils import log_stage, log_stage_metadata, stage_log_file
+    from espnet3.utils.logging_utils import log_stage, log_stage_metadata, stage_log_file, write_requirements
+    from espnet3.utils.machine_setting import parallel_in_force
 
     path = _log_path(system, stage)
     its_log = "" if path is None else f"; its log: {path}"
@@ -231,7 +238,10 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
         try:
             with log_stage(stage):
                 log_stage_metadata(log, system, args)
-                getattr(system, stage)()
+                if path is not None and getattr(args, "write_requirements", False):
+                    write_requirements(path.with_suffix(".requirements.txt"))
+                with parallel_in_force(_setting_of(system, stage)):
+                    getattr(system, stage)()
         except KeyboardInterrupt:
             log.warning("stage %s was interrupted", stage)
             spent = duration(time.monotonic() - start)
@@ -258,13 +268,17 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
 
 def _checked(system: Any, stage: str) -> list[str]:
     """What the user should know before `stage` runs."""
-    if not callable(getattr(system, stage, None)):
+    method = getattr(system, stage, None)
+    if not callable(method):
         near = did_you_mean(stage, [name for name in dir(system) if not name.startswith("_")])
         raise StageError(f"{type(system).__qualname__} has no method {stage}(), so there is no such stage{near}")
+    _refuse_parameters(method, f"{type(system).__qualname__}.{stage}()", stage)
     remarks = []
     for name, config in _configs_of(system).items():
         if config is None or not hasattr(config, "get"):
             continue
+        if name in STAGE_CONFIGS.get(stage, ()) and stage not in _BEFORE_MODELS:
+            check_espnet(config)
         by_stage = config.get("stage_parallel")
         named = by_stage is not None and by_stage.get(stage) is not None
         if named or name in STAGE_CONFIGS.get(stage, ()):
@@ -272,6 +286,36 @@ def _checked(system: Any, stage: str) -> list[str]:
             if remark is not None and remark not in remarks:
                 remarks.append(remark)
     return remarks
+
+
+def _refuse_parameters(method: Any, label: str, stage: str) -> None:
+    import inspect
+
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except ValueError:
+        # What is written in C may have no signature to read.
+        return
+    needed = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is inspect.Parameter.empty
+        and parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise StageError(
+            f"stage {stage!r} is called without arguments, but {label} needs {listed(needed)}: "
+            "let it read its settings from one of the system's configs"
+        )
+
+
+def _setting_of(system: Any, stage: str) -> Any:
+    """The machine setting that the configs have for `stage` by name, or None."""
+    for config in _configs_of(system).values():
+        by_stage = config.get("stage_parallel") if config is not None and hasattr(config, "get") else None
+        if by_stage is not None and by_stage.get(stage) is not None:
+            return by_stage.get(stage)
+    return None
 
 
 def _configs_of(system: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from typing import IO, Any
 _SUFFIX = ".partial"
 # A partial file of another machine cannot be asked whether its writer lives; after a day it is dead.
 _FOREIGN_AGE_SECONDS = 24 * 3600.0
+_HASHED_WHOLE = 64 * 2**20
 # In bytes: file systems allow 255, and host, process and random part need theirs.
 _LONGEST_NAME = 120
 
@@ -106,6 +107,17 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's content, in hexadecimal digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def state_of(path: str | os.PathLike[str]) -> str:
+    """A text that changes when the file's content does: its hash, or for a large file its size and time.
+
+    Reading a large checkpoint again would cost more than it gains.
+    """
+    state = os.stat(path)
+    if state.st_size <= _HASHED_WHOLE:
+        return sha256_of(path)
+    return f"{state.st_size} bytes, {state.st_mtime_ns}"
 
 
 def remove_partials(folder: str | os.PathLike[str]) -> list[Path]:

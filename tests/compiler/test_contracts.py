@@ -107,3 +107,12 @@ def test_the_types_of_artifacts_are_those_that_can_be_written() -> None:
     from espnet3.utils import writer_utils
 
     assert set(contracts.ARTIFACTS) == set(writer_utils._SUFFIXES)
+
+
+def test_gan_models_and_their_turns_are_those_of_the_framework() -> None:
+    from espnet3.systems.tts import gan_model
+
+    assert contracts.GAN_TURNS == gan_model.TURNS
+    assert tuple(contracts.GAN_MODELS[1].rsplit(".", 1)) == gan_model._ESPNET2
+    assert contracts.GAN_FLAG in names(real(contracts.GAN_MODELS[0]).forward)
+    assert real(contracts.GAN_SYSTEM).__name__ == "TTSSystem"

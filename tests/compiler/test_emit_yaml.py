@@ -310,6 +310,44 @@ inference { parallel = odd }
     assert inference["parallel"] == {"env": "slurm", "options": {"time": 2, "mem_per_cpu": "1M"}}
 
 
+def test_settings_of_dask_clusters_are_what_dask_takes() -> None:
+    recipe = """
+parallel many = pbs(n_workers = 8, n_shards = 64, cores = 4, memory = 16GB, walltime = 36h, job_extra_directives = ["-m n"])
+parallel odd  = lsf(cores = 1, memory = 1_000_001, mem = 2GiB, walltime = 61s, death_timeout = 2min)
+parallel disk = htcondor(cores = 1, memory = 1.5GiB, disk = 3GB, job_extra_directives = { "+Max" = 5 })
+training { parallel = many }
+inference { parallel = odd }
+metrics { parallel = disk }
+"""
+    found = {name: resolved(recipe, name)["parallel"] for name in ("training", "inference", "metrics")}
+    near = 'training { parallel = dask(address = "tcp://127.0.0.1:8786", n_workers = 4, timeout = 1min) }'
+
+    assert found["training"] == {
+        "env": "pbs",
+        "n_workers": 8,
+        "n_shards": 64,
+        "options": {"cores": 4, "memory": "16GB", "walltime": "36:00:00", "job_extra_directives": ["-m n"]},
+    }
+    assert found["inference"]["options"] == {
+        "cores": 1,
+        "memory": "1000001B",
+        "mem": 2**31,
+        "walltime": "00:02",
+        "death_timeout": 120,
+    }
+    assert found["metrics"]["options"] == {
+        "cores": 1,
+        "memory": "1536MiB",
+        "disk": "3GB",
+        "job_extra_directives": {"+Max": 5},
+    }
+    assert resolved(near, "training")["parallel"] == {
+        "env": "dask",
+        "n_workers": 4,
+        "options": {"address": "tcp://127.0.0.1:8786", "timeout": 60},
+    }
+
+
 def test_a_python_path_is_text_but_inside_a_call_the_object() -> None:
     data = resolved(
         f"config c {{ a = torch.nn.ReLU  b = {M}(x = torch.nn.ReLU, y = [torch.nn.ReLU])  d = partial {M}() }}"
@@ -327,8 +365,9 @@ WHOLE = (FIXTURES / "ok" / "whole_language.esp").read_text(encoding="utf-8")
 
 
 def at(data: Any, place: str) -> Any:
-    for step in place.replace("[", ".[").split("."):
-        data = data[int(step[1:-1])] if step.startswith("[") else data[step]
+    # The settings of one builder among several stand under the name of its module, which has a dot in it.
+    for step in place.replace("recipe_data.", "recipe_data/").replace("[", ".[").split("."):
+        data = data[int(step[1:-1])] if step.startswith("[") else data[step.replace("recipe_data/", "recipe_data.")]
     return data
 
 
@@ -378,7 +417,7 @@ def test_the_manifest_leads_from_every_value_to_the_text_that_made_it() -> None:
         ("optimizer.lr", "2e-3"),
         ("optimizer._target_", "torch.optim.AdamW"),
         ("scheduler.max_lr", "optimizer.lr"),
-        ("create_dataset.sample_rate", "16kHz"),
+        ("create_dataset.recipe_data.digits.sample_rate", "16kHz"),
         ("dataset.train[0].data_src_args.split", '"train"'),
         ("dataset.train[0].transform.max_db", "6"),
         ("model.hidden_size", "192"),

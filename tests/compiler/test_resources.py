@@ -230,8 +230,8 @@ def test_a_stage_of_ones_own_may_make_the_bundle() -> None:
 def test_an_experiment_that_is_there_may_be_packed() -> None:
     text = f"{HEAD}}}\npublication {{ pack_model {{ readme = null }} }}\nstages {{ pack_model }}\n"
 
-    assert codes(text) == ["ESP0903"]
-    assert codes(text.replace("model =", 'exp_dir = "/exp/done"\n  model =', 1)) == []
+    assert codes(text) == ["ESP0903", "ESP0908"]
+    assert codes(text.replace("model =", 'exp_dir = "/exp/done"\n  model =', 1)) == ["ESP0908"]
 
 
 # -- safety -----------------------------------------------------------------------------------------------------------

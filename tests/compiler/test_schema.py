@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from esp3c.schema.backends import BACKENDS
+from esp3c.schema.backends import BACKENDS, JOB_QUEUES, ON_THIS_MACHINE, OVER_DASK
 from esp3c.schema.blocks import CONFIGS, DATA_ORGANIZER, HYDRA_KEYS, SCAFFOLD_NAMES
 from esp3c.schema.lightning import LOADER_ARGUMENTS, TRAINER
-from esp3c.schema.stages import ASR_STAGES, BASE_STAGES, KNOWN_STAGES, NOT_STAGES, SYSTEMS
+from esp3c.schema.stages import HOOKS_OF_STAGES, KNOWN_STAGES, NOT_STAGES, SYSTEMS
 from esp3c.schema.types import Block, Either, Inside, Key, ListOf, MapOf, Type, words
 
 
@@ -59,7 +59,7 @@ def test_the_settings_of_slurm_are_those_of_submitit() -> None:
     from submitit.slurm.slurm import SlurmExecutor
 
     # How many shards there are is the runner's business.
-    own = {"n_workers"}
+    own = {"n_workers", "n_shards"}
     # Further lines for sbatch, which submitit calls `additional_parameters`.
     further = {"extra"}
     known = SlurmExecutor._valid_parameters()
@@ -67,6 +67,36 @@ def test_the_settings_of_slurm_are_those_of_submitit() -> None:
 
     assert names <= known
     assert {"partition", "gpus_per_node", "mem", "time", "array_parallelism", "setup"} <= names & known
+
+
+# -- dask -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", JOB_QUEUES)
+def test_the_settings_of_a_queueing_system_are_those_of_its_cluster(backend: str) -> None:
+    dask_jobqueue = pytest.importorskip("dask_jobqueue", reason="the extra `dask` is not installed")
+    from espnet3.parallel._dask_clusters import JOB_QUEUES as CLUSTERS
+
+    cluster = getattr(dask_jobqueue, CLUSTERS[backend])
+    classes = [each for each in (*cluster.__mro__, *cluster.job_cls.__mro__) if each.__module__.startswith("dask_jobq")]
+    taken = {name for each in classes for name in inspect.signature(each).parameters}
+    names = {key.name for key in BACKENDS[backend].keys} - {"n_workers", "n_shards"}
+    # What is of no use in a recipe, what the cluster gives its jobs itself, and old names of others.
+    left_out = {
+        "n_workers", "job_cls", "loop", "security", "silence_logs", "name", "asynchronous", "dashboard_address", "host",
+        "scheduler_cls", "scheduler", "config_name", "extra", "job_extra", "env_extra", "header_skip", "kwargs",
+        "job_kwargs", "base_class_kwargs",
+    }  # fmt: skip
+
+    assert names | left_out >= taken >= names
+
+
+def test_workers_of_a_dask_cluster_are_asked_for_under_the_names_of_the_framework() -> None:
+    from espnet3.parallel import executions
+
+    assert set(ON_THIS_MACHINE) == set(executions.LOCAL)
+    assert set(OVER_DASK) == set(executions.DASK)
+    assert set(BACKENDS) == {*executions.LOCAL, *executions.DASK, "slurm"}
 
 
 # -- espnet3 ----------------------------------------------------------------------------------------------------------
@@ -90,6 +120,18 @@ def test_the_stages_of_a_system_are_its_public_methods(path: str) -> None:
     assert {stage.name for stage in SYSTEMS[path]} == stages_of(path) - helpers
 
 
+def test_stages_of_one_name_are_the_same_in_all_systems() -> None:
+    assert all(stage == KNOWN_STAGES[stage.name] for stages in SYSTEMS.values() for stage in stages)
+
+
+@pytest.mark.parametrize("path", SYSTEMS)
+def test_the_hooks_of_stages_are_methods_of_every_system(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    system = getattr(__import__(module, fromlist=[name]), name)
+
+    assert all(callable(getattr(system, hook)) for hooks in HOOKS_OF_STAGES.values() for hook in hooks)
+
+
 def test_every_stage_needs_the_configs_that_the_framework_says() -> None:
     from espnet3.utils.stages_utils import STAGE_CONFIGS
 
@@ -99,7 +141,7 @@ def test_every_stage_needs_the_configs_that_the_framework_says() -> None:
 
 
 def test_stages_are_in_an_order_that_agrees_with_itself() -> None:
-    for stages in (BASE_STAGES, ASR_STAGES):
+    for stages in SYSTEMS.values():
         names = [stage.name for stage in stages]
         for position, stage in enumerate(stages):
             for before in stage.after:

@@ -21,6 +21,8 @@ LIGHT = [
     "espnet3",
     "espnet3.utils.config_utils",
     "espnet3.utils.run_utils",
+    "espnet3.utils.recipe_run",
+    "espnet3.utils.download_utils",
     "espnet3.utils.logging_utils",
     "espnet3.utils.scp_utils",
     "espnet3.systems.base.inference",
@@ -29,9 +31,11 @@ LIGHT = [
     "espnet3.parallel.base_runner",
 ]
 LIGHTEST = [
+    "egs3.TEMPLATE.asr.run",
     "espnet3.utils.stages_utils",
     "espnet3.systems.base.system",
     "espnet3.systems.asr.system",
+    "espnet3.systems.tts.system",
     "esp3rt.files",
     "esp3rt.progress",
 ]

@@ -177,6 +177,32 @@ def test_another_number_of_mel_bands_is_told(tried: Try, model: str, head: int) 
     assert "was given " in report.trace[-1]
 
 
+@pytest.mark.parametrize(("size", "status"), [(80, "ok"), (81, "failed")])
+def test_both_turns_of_a_gan_are_followed(tried: Try, size: int, status: str) -> None:
+    python = f"""
+    from espnet3.systems.tts.gan_model import AbsGANModel
+
+    class Model(AbsGANModel):
+        def __init__(self, n_mels):
+            super().__init__()
+            self.generator = nn.Linear(n_mels, n_mels)
+            self.discriminator = nn.Linear({size}, 1)
+
+        def forward(self, forward_generator=True, *, feats, **batch):
+            made = self.generator(feats)
+            loss = (made - feats).abs().mean() if forward_generator else self.discriminator(made.detach()).mean()
+            return {{"loss": loss, "stats": {{}}, "weight": len(feats), "optim_idx": 0 if forward_generator else 1}}
+    """
+    adam = "{optimizer: {_target_: torch.optim.Adam}}"
+
+    report = tried(python, further=f"optimizers: {{generator: {adam}, discriminator: {adam}}}")
+
+    assert report.status == status
+    assert set(report.sizes) == (set() if status == "ok" else {80, 81})
+    if status == "ok":
+        assert "stats generator_loss, discriminator_loss" in report.trace[-1]
+
+
 def test_the_message_is_the_one_that_a_training_ends_with(tried: Try) -> None:
     report = tried(LSTM.format(head=100))
 

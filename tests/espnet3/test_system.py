@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.system import BaseSystem
-from espnet3.utils.errors import ConfigError, StageError, StageUnavailable
+from espnet3.utils.errors import ConfigError, StageError
 from espnet3.utils.stages_utils import run_stages
 
 _MODULE = """
@@ -156,13 +156,6 @@ def test_stages_take_no_arguments(stage: str) -> None:
         getattr(system, stage)(1, beam=2)
 
 
-@pytest.mark.parametrize("stage", ["pack_model", "upload_model", "pack_demo", "upload_demo"])
-def test_what_this_version_cannot_do_says_so(stage: str) -> None:
-    """And is told from an error in the recipe."""
-    with pytest.raises(StageUnavailable, match=f"stage `{stage}`: .* comes in a later version"):
-        getattr(BaseSystem(), stage)()
-
-
 @pytest.mark.parametrize(
     ("stage", "slot"),
     [
@@ -291,25 +284,40 @@ def test_where_logs_go() -> None:
     assert BaseSystem().stage_log_dir("train") is None
 
 
+def test_logs_of_a_subclass_go_beside_what_its_stages_write() -> None:
+    """Its configs are attributes only after the base class is made; a mapping is laid over."""
+
+    class Curriculum(MySystem):
+        STAGE_LOGS = {"train": "export_config.exp_dir", "train_easy": "export_config.exp_dir"}  # noqa: RUF012
+
+    training, easy = OmegaConf.create({"exp_dir": "exp/full"}), OmegaConf.create({"exp_dir": "exp/easy"})
+    system = Curriculum(training_config=training, export_config=easy)
+    mapped = Curriculum(training_config=training, export_config=easy, stage_log_mapping={"train_easy": "logs"})
+
+    assert [system.stage_log_dir(stage) for stage in ("train", "train_easy")] == [Path("exp/easy")] * 2
+    assert system.stage_log_dir("collect_stats") == Path("exp/full")
+    assert mapped.stage_log_dir("train_easy") == Path("logs")
+
+
 def test_a_stage_for_other_machines_is_refused_before_any_runs(tmp_path: Path) -> None:
-    """The message names the stage and the way out; several local workers are one, and that is said."""
+    """The message names the stage and the way out."""
     slurm = OmegaConf.create({"exp_dir": str(tmp_path), "stage_parallel": {"train": {"env": "slurm"}}})
     system = CEMOESSystem(training_full_config=slurm)
-    with pytest.raises(StageError, match=r"stage `train` is to run on `slurm`.*set env: local .*train"):
+    with pytest.raises(StageError, match=r"stage `train` is to run on `slurm`.*set another env .*train"):
         run_stages(system, ["create_dataset", "train"])
-    own = CEMOESSystem(training_easy_config=OmegaConf.create({"stage_parallel": {"train_easy": {"env": "pbs"}}}))
-    with pytest.raises(StageError, match=r"stage `train_easy` is to run on `pbs`"):
+    own = CEMOESSystem(training_easy_config=OmegaConf.create({"stage_parallel": {"train_easy": {"env": "kube"}}}))
+    with pytest.raises(StageError, match=r"stage `train_easy` is to run on `kube`"):
         run_stages(own, ["train_easy"])
 
     assert system.seen == []
 
 
-def test_local_workers_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_workers_that_a_stage_cannot_use_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One line, at the stage's begin."""
-    config = OmegaConf.create({"exp_dir": str(tmp_path), "parallel": {"env": "local", "n_workers": 2}})
+    config = OmegaConf.create({"exp_dir": str(tmp_path), "parallel": {"env": "dask", "n_workers": 2}})
     run_stages(CEMOESSystem(training_full_config=config), ["train"])
 
     assert capsys.readouterr().out.splitlines()[:2] == [
         "[1/1] train",
-        "warning: train: env: local with n_workers: 2 runs as one process in this version",
+        "warning: train: env: dask has no effect on it: it does not go through items that workers could share",
     ]

@@ -192,7 +192,7 @@ def test_the_bridge_to_tasks(src: Any) -> None:
         "seed": 1,
         "token_list": ["a"],
     }
-    with pytest.raises(ConfigError, match=r"espnet2.tasks.asr.Nope.*come with the package `espnet`"):
+    with pytest.raises(ConfigError, match=r"espnet2.tasks.asr.Nope.*comes with the extra `espnet`"):
         get_task_class("espnet2.tasks.asr.Nope")
     with pytest.raises(ConfigError, match=r"tok_src.lines is no task: it has no get_default_config\(\)"):
         get_task_class("tok_src.lines")

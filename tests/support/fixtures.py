@@ -31,10 +31,26 @@ _CALLED = _CLASS + "    def __call__(self, *args, **kwargs): ...\n"
 MODULES = {
     "espnet3.systems.base.system": "class BaseSystem:\n    def train(self): ...\n",
     "espnet3.systems.asr.system": "from espnet3.systems.base.system import BaseSystem\nclass ASRSystem(BaseSystem): ...\n",
+    "espnet3.systems.tts.system": "from espnet3.systems.base.system import BaseSystem\nclass TTSSystem(BaseSystem): ...\n",
+    "espnet3.systems.tts.gan_model": "from torch.nn import Module\nclass AbsGANModel(Module): ...\n",
     "espnet3.systems.asr.metrics.wer": _CALLED.format("WER"),
     "espnet3.systems.asr.metrics.cer": _CALLED.format("CER"),
     "espnet3.components.data.collate": _CALLED.format("CommonCollateFn"),
+    "espnet3.components.modeling.pretrained": (
+        "import torch\nfrom typing import TypeVar\nM = TypeVar('M', bound=torch.nn.Module)\n"
+        "def load_pretrained(model: M, checkpoint: str, only=None, skip=None, rename=None, strict: bool = True) -> M: ...\n"
+        "def freeze(model: M, only=None, skip=None) -> M: ...\n"
+    ),
     "espnet3.components.data.data_organizer": _CLASS.format("DataOrganizer"),
+    "espnet2.tasks.asr": (
+        "class ASRTask:\n    @classmethod\n    def get_default_config(cls): ...\n"
+        "    @classmethod\n    def build_model(cls, args): ...\n"
+    ),
+    "espnet2.train.collate_fn": _CALLED.format("CommonCollateFn"),
+    "espnet2.train.preprocessor": _CALLED.format("CommonPreprocessor"),
+    "espnet3.systems.asr.transducer_task": (
+        "from espnet2.tasks.asr import ASRTask as Base\nclass ASRTransducerTask(Base): ...\n"
+    ),
     "torch.nn": "from .modules import *\n",
     "torch.nn.modules": (
         "from .module import Module\nclass ReLU(Module): ...\n"
@@ -75,6 +91,15 @@ MODULES = {
         f"    def {name}(self, **kwargs): ...\n"
         for name in ("is_source_prepared", "prepare_source", "is_built", "build")
     ),
+    "mini_an4/asr": _CLASS.format("Dataset")
+    + "class DatasetBuilder:\n"
+    + "".join(
+        f"    def {name}(self, **kwargs): ...\n"
+        for name in ("is_source_prepared", "prepare_source", "is_built", "build")
+    ),
+    "digits_of/asr": "from src.sized import Builder as DatasetBuilder\nfrom src.sized import load as Dataset\n",
+    "bare/asr": _CLASS.format("Dataset"),
+    "empty/asr": "SPLITS = ('train',)\n",
     "operator": "class itemgetter: ...\n",
     "os": "def system(command): ...\ndef popen(cmd): ...\n",
     "subprocess": "def run(*popenargs, **kwargs): ...\n",

@@ -91,6 +91,87 @@ class TwoThings(Recogniser):
         loss = self.ctc(speech)
         return loss, {"loss": loss.detach()}
 """,
+    "flow.adapted": """
+from torch.nn import Module
+
+class Adapter(Module):
+    def __init__(self, model: Module, rank: int = 4):
+        super().__init__()
+        self.model = model
+        self.rank = rank
+    def forward(self, **batch):
+        return self.model(**batch)
+
+class Parts(Module):
+    def __init__(self, hidden=3):
+        self.encoder, self.norm = Module(), Module()
+        self.head: Module = Module()
+    def forward(self, speech, speech_lengths, text, text_lengths):
+        return self.head(speech)
+
+class Open(Parts):
+    def grow(self):
+        self.add_module("later", Module())
+
+class Changing(Module):
+    def __init__(self, model: Module):
+        self.model = model
+    def forward(self, **batch):
+        return self.model(tokens=batch["text"], **batch)
+
+class Swapping(Module):
+    def __init__(self, model: Module):
+        self.model = model
+    def swap(self, other):
+        self.model = other
+    def forward(self, **batch):
+        return self.model(**batch)
+
+def warm(model, passes=3):
+    for _ in range(passes):
+        model.reset()
+    return model
+
+def other(model):
+    model = Adapter(model)
+    return model
+
+def counted(model: Module) -> int:
+    return sum(each.numel() for each in model.parameters())
+
+def written(model: Module) -> dict[str, int]:
+    ...
+""",
+    "flow.gan": """
+from espnet3.systems.tts.gan_model import AbsGANModel
+from espnet3.systems.tts.system import TTSSystem
+
+class Vocoder(AbsGANModel):
+    def __init__(self):
+        self.generator = self.made("generator")
+        self.discriminator = self.made("discriminator")
+    def forward(self, forward_generator, speech, speech_lengths, **batch):
+        if forward_generator:
+            loss, stats = self.mel(speech), {"mel_loss": self.mel(speech)}
+        else:
+            loss, stats = self.score(speech), {"real_loss": self.score(speech)}
+        return {"loss": loss, "stats": stats, "weight": len(speech), "optim_idx": 0 if forward_generator else 1}
+
+class TurnBlind(Vocoder):
+    def forward(self, speech, speech_lengths, text_lengths=None):
+        return {"loss": self.mel(speech), "stats": {}, "weight": len(speech), "optim_idx": 0}
+
+class Nameless(Vocoder):
+    def forward(self, forward_generator=True, *, speech, **batch):
+        return {"loss": self.mel(speech), "stats": {}, "weight": len(speech)}
+
+class Pair(Vocoder):
+    def forward(self, forward_generator=True, *, speech, **batch):
+        return self.mel(speech), self.score(speech)
+
+class OwnTurns(TTSSystem):
+    def _build_trainer(self, config, model): ...
+""",
     "flow.inference": """
 class Recognizer:
     def __init__(self): ...

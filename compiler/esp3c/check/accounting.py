@@ -63,6 +63,10 @@ def _settings(recipe: Recipe) -> Iterator[tuple[Span, str, str]]:
                     )
             elif isinstance(key.type, t.Anything) and entry.name not in _RESOLVED:
                 yield from _leaves(entry.value, f"`{entry.name}`", "any value may stand here")
+            elif (
+                isinstance(key.type, t.Either) and t.ANY in key.type.options and isinstance(strip(entry.value), MapNode)
+            ):
+                yield from _leaves(entry.value, f"a setting in `{entry.name}`", "what takes it is known when it runs")
             else:
                 yield from _compared(strip(entry.value), key.type, entry.value.span, f"`{entry.name}`")
 

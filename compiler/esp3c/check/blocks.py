@@ -31,13 +31,18 @@ def walk_blocks(recipe: Recipe) -> Iterator[tuple[MapNode, t.Block]]:
     for dataset in recipe.datasets.values():
         yield dataset.settings, DATASET
     for config in recipe.configs.values():
-        yield from _inside(config.root, CONFIGS.get(config.kind, OWN))
+        yield from blocks_of(config)
     for parallel in recipe.parallels.values():
         if isinstance(parallel.value, ParallelNode) and parallel.value.backend in BACKENDS:
             yield parallel.value.settings, BACKENDS[parallel.value.backend]
     for stage in recipe.stages:
         if stage.workload is not None:
             yield stage.workload, WORKLOAD
+
+
+def blocks_of(config: Config) -> Iterator[tuple[MapNode, t.Block]]:
+    """Every block of one config whose keys are known."""
+    yield from _inside(config.root, CONFIGS.get(config.kind, OWN))
 
 
 def _inside(node: MapNode, block: t.Block) -> Iterator[tuple[MapNode, t.Block]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 from esp3c.check.blocks import all_values, walk_blocks
-from esp3c.check.sources import written_entries
+from esp3c.check.sources import DATASET, builder_of, source_of, written_entries
 from esp3c.check.values import Comparing, Doubt, Misfit
 from esp3c.ir import (
     CallNode,
@@ -30,7 +30,7 @@ from esp3c.ir import (
 )
 from esp3c.python import types as p
 from esp3c.python.find import Status
-from esp3c.python.model import Class
+from esp3c.python.model import Class, Function
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
 from esp3c.record import changed, record
@@ -99,8 +99,8 @@ def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
         if verdict is not None:
             yield verdict
     for config, module, span, arguments in written_entries(recipe):
-        if isinstance(reading.find(f"{module}.Dataset").definition, Class):
-            yield _class_verdict(f"{module}.Dataset", span, arguments, config, reading)
+        if isinstance(reading.find(f"{module}.{DATASET}").definition, Class):
+            yield _class_verdict(f"{module}.{DATASET}", span, arguments, config, reading)
     for dataset in recipe.datasets.values():
         verdict = _builder_verdict(dataset, reading)
         if verdict is not None:
@@ -195,7 +195,12 @@ def _call_verdict(call: Call, reading: Reader) -> Verdict:
         if positional is None or (number < positional and bound.parameter.kind in {"plain", "positional"}):
             continue
         missing.append(bound)
-    absent = () if node.partial or made.why else tuple(missing)
+    # How a function is called that waits for its item, the flow of the data knows.
+    waits = (
+        call.role is not None and call.role.waits and isinstance(reading.find(node.target.path).definition, Function)
+    )
+    waits = waits and any(bound.parameter.kind in {"plain", "positional"} for bound in missing)
+    absent = () if node.partial or made.why or waits else tuple(missing)
     return Verdict(node.head, node.target.path, made, arguments, absent, call)
 
 
@@ -211,15 +216,22 @@ def _positional(node: CallNode) -> int | None:
 def _dataset_verdict(recipe: Recipe, config: Config, use: DatasetNode, reading: Reader) -> Verdict | None:
     """The arguments of a dataset are those of its class."""
     dataset = recipe.datasets.get(use.dataset)
-    node = dataset.settings.get("class") if dataset is not None else None
-    target = strip(node) if node is not None else None
+    path = _class_path(dataset) if dataset is not None else None
+    if path is None or not isinstance(reading.find(path).definition, Class | Function):
+        return None
+    verdict = _class_verdict(path, use.head, use.arguments, config, reading)
+    return changed(verdict, missing=()) if use.positional else verdict
+
+
+def _class_path(dataset: Dataset) -> str | None:
+    node = dataset.settings.get("class")
+    if node is None:
+        source = source_of(dataset)
+        return f"{source[0]}.{DATASET}" if source is not None else None
+    target = strip(node)
     if not isinstance(target, PythonNode) or target.target.status is Status.ABSENT or target.target.is_module:
         return None
-    found = reading.find(target.target.path)
-    if not isinstance(found.definition, Class):
-        return None
-    verdict = _class_verdict(target.target.path, use.head, use.arguments, config, reading)
-    return changed(verdict, missing=()) if use.positional else verdict
+    return target.target.path
 
 
 def _class_verdict(path: str, head: Span, given: MapNode, config: Config, reading: Reader) -> Verdict:
@@ -270,10 +282,10 @@ def _follow(config: Config | None) -> _Follow:
 
 def _builder_verdict(dataset: Dataset, reading: Reader) -> Verdict | None:
     """The arguments of a builder are those of its four methods; each is compared where it is first taken."""
-    node = strip(dataset.builder) if dataset.builder is not None else None
-    if not isinstance(node, CallNode) or not isinstance(reading.find(node.target.path).definition, Class):
+    builder = builder_of(dataset, reading)
+    if builder is None or not isinstance(builder.found.definition, Class):
         return None
-    path = reading.find(node.target.path).path
+    path = builder.found.path
     taken: dict[str, Bound] = {}
     for name in LIFECYCLE:
         method = reading.method(path, name)
@@ -283,9 +295,9 @@ def _builder_verdict(dataset: Dataset, reading: Reader) -> Verdict | None:
     made = Signature(tuple(taken.values()), "its methods are asked one by one", path=path)
     comparing = Comparing(reading, _follow(None))
     arguments = tuple(
-        _argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in node.arguments.entries
+        _argument(entry.name, entry.key_span, entry.value, made, comparing) for entry in builder.arguments.entries
     )
-    return Verdict(node.head, node.target.path, made, arguments, ())
+    return Verdict(builder.head, path, made, arguments, ())
 
 
 def _text_builder_verdict(config: Config, reading: Reader) -> Verdict | None:

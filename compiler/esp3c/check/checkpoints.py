@@ -11,12 +11,13 @@ from esp3c.check.machines import built_in, followed
 from esp3c.check.own_code import code_may
 from esp3c.check.targets_used import values_of
 from esp3c.diagnostics import Label
-from esp3c.ir import CarriedNode, LinkNode, ListNode, MapNode, Recipe, Scalar, Text
+from esp3c.ir import CarriedNode, Config, LinkNode, ListNode, MapNode, Node, Recipe, Scalar, Text
 from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.suggest import did_you_mean
 from esp3c.world import World
 
 _NAME = re.compile(r"/+([^/]+\.(?:ckpt|pth|pt|safetensors))")
+_EXPERIMENT = re.compile(r"(?:\./+)?/*exp/+([^/]+)/+([^/]+\.(?:ckpt|pth|pt|safetensors))")
 _BEST = re.compile(r"epoch.*\.ckpt|last(-v\d+)?\.ckpt")
 _SAVING = r"torch\.save|save_checkpoint|save_file|save_pretrained|save_model|(?<![.\w])save\("
 _FOLDERS = frozenset({"exp_dir", "stats_dir", "inference_dir"})
@@ -27,10 +28,15 @@ def not_written(recipe: Recipe, world: World) -> Iterator[Finding]:
     """Texts that name a checkpoint in `exp_dir` under a name that nothing gives."""
     if not any(built_in(stage) == "train" for stage in recipe.stages):
         return
-    texts = [each for each in values_of(recipe) if isinstance(each, Text)]
+    texts = [each for each in values_of(recipe) if isinstance(each, Text) or in_experiment(each)[1]]
     averages, own = _averages(recipe), _in_own_settings(recipe)
+    tags = experiments(recipe)
     for node in texts:
-        folder, name = in_folder(node)
+        folder, name = in_folder(node) if isinstance(node, Text) else ("", "")
+        tag, left = in_experiment(node)
+        if tag in tags:
+            # The folder of a training is its `exp_dir`, whoever names it.
+            folder, name = "exp_dir", left
         if not name or name in own or (folder == "exp_dir" and _BEST.fullmatch(name)):
             continue
         average = _AVERAGE.fullmatch(name) is not None
@@ -52,6 +58,34 @@ def in_folder(node: Text) -> tuple[str, str]:
     named = folder.name if isinstance(folder, CarriedNode) else named
     match = _NAME.fullmatch(rest) if isinstance(rest, str) and named in _FOLDERS else None
     return (named, match.group(1)) if match is not None else ("", "")
+
+
+def experiments(recipe: Recipe) -> set[str]:
+    """The tags of the recipe's trainings, where their folders are the usual ones."""
+    roots = [recipe.settings, *(config.root for config in recipe.configs.values())]
+    if any(root.get(key) is not None for root in roots for key in ("exp_dir", "recipe_dir")):
+        return set()
+    tags = {tag_of(recipe, config) for config in recipe.configs.values() if config.kind == "training"}
+    return {each for each in tags if each}
+
+
+def tag_of(recipe: Recipe, config: Config) -> str | None:
+    """The name of a config's experiment, where it is plain text."""
+    written = config.root.get("exp_tag") or recipe.settings.get("exp_tag")
+    value = followed(config.root, written)
+    return value.value if isinstance(value, Scalar) and isinstance(value.value, str) else None
+
+
+def in_experiment(node: Node) -> tuple[str, str]:
+    """The tag and the name of a checkpoint in `"${recipe_dir}/exp/TAG/name.ckpt"`; empty for any other value."""
+    rest: object = node.value if isinstance(node, Scalar) else None
+    if isinstance(node, Text) and len(node.parts) == 2:
+        folder, rest = node.parts
+        named = str(folder.place[0]) if isinstance(folder, LinkNode) and len(folder.place) == 1 else ""
+        named = folder.name if isinstance(folder, CarriedNode) else named
+        rest = rest if named == "recipe_dir" else None
+    match = _EXPERIMENT.fullmatch(rest) if isinstance(rest, str) else None
+    return (match.group(1), match.group(2)) if match is not None else ("", "")
 
 
 def _in_own_settings(recipe: Recipe) -> set[str]:
@@ -95,7 +129,7 @@ def _is_word(stem: str, text: str) -> bool:
 def _named_elsewhere(recipe: Recipe, name: str, stem: str) -> bool:
     """Whether another text of the recipe has the word, or names files by a pattern."""
     for each in values_of(recipe):
-        if isinstance(each, Text) and in_folder(each)[1] == name:
+        if (isinstance(each, Text) and in_folder(each)[1] == name) or in_experiment(each)[1] == name:
             continue
         parts = each.parts if isinstance(each, Text) else [each.value] if isinstance(each, Scalar) else []
         for text in parts:

@@ -15,6 +15,7 @@ from esp3c.check.flow_inference import inference_flow
 from esp3c.check.flow_items import Datasets
 from esp3c.check.flow_logged import logged_flow
 from esp3c.check.flow_metrics import metrics_flow
+from esp3c.check.flow_params import params_flow
 from esp3c.check.flow_training import training_flow
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Severity, code_of, explained
@@ -37,6 +38,7 @@ def flow_of(recipe: Recipe, world: World) -> Flow:
             datasets.items(name)
         training_flow(flow, datasets)
         logged_flow(flow)
+        params_flow(flow)
         metrics_flow(flow, inference_flow(flow, datasets))
         _LATEST.append(flow)
     return flow
@@ -360,9 +362,61 @@ def metric_call(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     return _said(metric_call, recipe, world)
 
 
+@needs_whole_file
+@explained("ESP0526", "a GAN model that cannot take turns")
+def gan_turns(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """The `forward` of a GAN model does not say whose turn it is, or cannot be told.
+
+        def forward(self, speech, **batch):
+            return {"loss": loss, "stats": stats, "weight": len(speech)}
+
+    `TTSSystem` calls it twice a batch, `model(forward_generator=…, **batch)`, and takes a dict with `loss`, `stats`, `weight`
+    and `optim_idx`, which is 0 for the generator and 1 for the discriminator.
+    """
+    return _said(gan_turns, recipe, world)
+
+
+@needs_whole_file
+@explained("ESP0527", "optimizers that a GAN model cannot be trained with")
+def gan_optimizers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A GAN model is trained with something else than the optimizers `generator` and `discriminator`.
+
+        model     = src.model.Vocoder()          # extends AbsGANModel
+        optimizer = torch.optim.AdamW(lr = 2e-4)
+
+    Each turn has an optimizer of its own: `optimizers { generator { … }  discriminator { … } }`, where `params` is a part of
+    the names of its parameters.
+    """
+    return _said(gan_optimizers, recipe, world)
+
+
+@needs_whole_file
+@explained("ESP0528", "a GAN model in a system that takes no turns")
+def gan_system(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """A GAN model is trained by a system that calls it once a batch, as one with a single loss.
+
+        recipe vocoder { system = espnet3.systems.asr.system.ASRSystem }
+
+    Write `espnet3.systems.tts.system.TTSSystem`, or extend that one. Its stages have the same names.
+    """
+    return _said(gan_system, recipe, world)
+
+
+@needs_whole_file
+@explained("ESP0529", "parameters that the model does not have", Severity.WARNING)
+def optimizer_params(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`params` of an optimizer looks like a slip for a part of the model, and is a part of no name in the model's class.
+
+        optimizers { generator { optimizer = torch.optim.AdamW()  params = "generater" } }     # self.generator = …
+
+    An optimizer gets the parameters whose names contain this text. The training stops where there are none.
+    """
+    return _said(optimizer_params, recipe, world)
+
+
 FLOW_RULES = (
     sample_key, sample_kind, item_is_dict, missing_item_key, called_with, shape_key, batch_lacks, batch_surplus,
     forward_result, input_key, model_input, output_fn_call, output_fn_reads, output_fn_result, output_without_id,
     output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken, logged_metric, artifact_type,
-    metric_call,
+    metric_call, gan_turns, gan_optimizers, gan_system, optimizer_params,
 )  # fmt: skip

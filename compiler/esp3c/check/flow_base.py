@@ -27,7 +27,7 @@ from esp3c.python.body_values import Dict, fork
 from esp3c.python.reader import Reader
 from esp3c.record import field, mutable, record
 from esp3c.schema.blocks import DATA_ORGANIZER
-from esp3c.schema.stages import KNOWN_STAGES, SYSTEMS
+from esp3c.schema.stages import HOOKS_OF_STAGES, KNOWN_STAGES, SYSTEMS
 from esp3c.schema.types import Block
 from esp3c.source import Span
 from esp3c.suggest import did_you_mean
@@ -219,8 +219,8 @@ def stock(flow: Flow, stage: str) -> bool:
         return True
     if system.root is None:
         return False
-    method = flow.reader.method(system.path, stage)
-    return method is None or method.owner in SYSTEMS
+    methods = [flow.reader.method(system.path, each) for each in (stage, *HOOKS_OF_STAGES.get(stage, ()))]
+    return all(method is None or method.owner in SYSTEMS for method in methods)
 
 
 def configs_of(recipe: Recipe, kind: str) -> Iterator[Config]:

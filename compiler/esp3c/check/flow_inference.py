@@ -20,6 +20,7 @@ from esp3c.check.flow_base import (
     texts_of,
 )
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of, plain_function
+from esp3c.check.flow_given import behind
 from esp3c.check.flow_items import Datasets, TestSet
 from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import ORIGIN, Step, class_place, makes_no_dict, missing_read, said
@@ -151,7 +152,7 @@ def _inputs(flow: Flow, settings: _Settings, sets: list[TestSet]) -> None:
                 flow.proved += 1
     model = follow(settings.config, settings.root.get("model"))
     if held and settings.own_model and isinstance(model, CallNode) and not model.partial:
-        _call_model(flow, model, keys)
+        _call_model(flow, behind(flow.reader, settings.config, model), keys)
 
 
 def _call_model(flow: Flow, model: CallNode, keys: list[tuple[str, Span]]) -> None:

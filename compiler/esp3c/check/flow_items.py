@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from esp3c.check.flow_base import Flow, Items, block_in, clean, follow, hint, is_null, listed, python_path, text_of
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, place_of
+from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import Step, applied, no_dict, said, step_of
+from esp3c.check.sources import DATASET, OWN_MODULE, module_of
 from esp3c.diagnostics import Label
-from esp3c.ir import CallNode, Config, Dataset, DatasetNode, ListNode, MapNode, Node, PythonNode, SampleField, strip
+from esp3c.ir import CallNode, Config, Dataset, DatasetNode, ListNode, MapNode, Node, SampleField, strip
 from esp3c.python.bodies import Outcome
 from esp3c.python.body_values import Dict, Entry, Kind, Leaf, join_values
 from esp3c.record import record
@@ -16,9 +18,6 @@ from esp3c.schema.blocks import ENTRY, INFERENCE_DATASET, TRAINING_DATASET
 from esp3c.schema.contracts import UTT_ID
 from esp3c.source import Span
 from esp3c.syntax.ast import FieldType
-
-OWN_MODULE = "dataset.Dataset"
-"""The class of entries without a `data_src`."""
 
 
 @record
@@ -80,7 +79,7 @@ class Datasets:
         """What an item of an entry holds that names its module itself, as a YAML of ESPnet3 does."""
         source = entry.get("data_src")
         node = follow(config, source)
-        found = (OWN_MODULE, entry.span) if node is None or is_null(node) else _of_module(node)
+        found = (f"{OWN_MODULE}.{DATASET}", entry.span) if node is None or is_null(node) else _of_module(node)
         if found is None:
             return Items(None, why="its module is not known")
         name, span = found[0], source.span if source is not None else entry.span
@@ -97,7 +96,8 @@ class Datasets:
         return Items(None, why=outcome.why or "what it returns is made when it runs")
 
     def _class(self, path: str) -> str:
-        return self.flow.reader.find(path).path
+        """The class itself; where a function stands for it, the class of what it makes."""
+        return made_by(self.flow.reader, path) or self.flow.reader.find(path).path
 
     def _takes_index(self, name: str, span: Span, target: Target) -> bool:
         """Whether `__getitem__` has a parameter for the number of the item; where not, that is said."""
@@ -258,11 +258,9 @@ def kind_of(type: FieldType) -> Kind:
 
 
 def _of_module(node: Node | None) -> tuple[str, Span] | None:
-    """The class `Dataset` of a dataset module, which a path or a text names; None for a tag and for no module."""
-    text = node.target.path if isinstance(node, PythonNode) else text_of(node)
-    if text is None or node is None or not all(part.isidentifier() for part in text.split(".")):
-        return None
-    return f"{text}.Dataset", node.span
+    """The class `Dataset` of a dataset module, which a path, a tag or another text names; None for no module."""
+    module = module_of(node)
+    return (f"{module}.{DATASET}", node.span) if module is not None and node is not None else None
 
 
 def _declared(dataset: Dataset) -> Dict | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from esp3c.check.flow_base import Flow, block_in, configs_of, follow, hint, is_null, listed, runs_in, stock, text_of
 from esp3c.check.flow_callbacks import logged_by
 from esp3c.check.flow_functions import label_at, place_of
+from esp3c.check.flow_gan import logged_in_turns, takes_turns
+from esp3c.check.flow_given import trained
 from esp3c.check.flow_training import forward_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, ListNode, MapNode, Node
@@ -117,8 +119,9 @@ def _unread_callbacks(config: Config) -> bool:
 
 def _logged(flow: Flow, config: Config) -> _Logged:
     model = follow(config, config.root.get("model"))
-    target = forward_of(flow, model) if isinstance(model, CallNode) else None
-    if target is None or config.root.get("optimizers") is not None:
+    target = forward_of(flow, trained(flow.reader, config, model)) if isinstance(model, CallNode) else None
+    in_turns = isinstance(model, CallNode) and takes_turns(flow, trained(flow.reader, config, model))
+    if target is None or (config.root.get("optimizers") is not None and not in_turns):
         return _Logged((), False)
     outcome = flow.outcome(target)
     if outcome.why or not outcome.returned:
@@ -127,6 +130,8 @@ def _logged(flow: Flow, config: Config) -> _Logged:
     if any(each is None for each in found):
         return _Logged((), False)
     names = dict.fromkeys(name for each in found if each is not None for name in each)
+    if in_turns:
+        names = dict.fromkeys(logged_in_turns(list(names)))
     return _Logged(tuple(names), True, label_at(place_of(flow.reader, target), "this logs them"))
 
 

@@ -63,7 +63,7 @@ def step_of(flow: Flow, node: Node, role: str, counts: tuple[int, ...]) -> Step:
                     label_at(class_place(flow.reader, definition.path), "the class"),
                 )
         case Function():
-            target = _function(flow, node, definition, role)
+            target = _function(flow, node, definition)
             made = made_by(reader, path) if target is None and isinstance(node, CallNode) and not node.partial else ""
             target = method_of(reader, made, "__call__") if made else target
         case _:
@@ -74,7 +74,7 @@ def step_of(flow: Flow, node: Node, role: str, counts: tuple[int, ...]) -> Step:
     return Step(name, target if takes else None, span, takes or 1, "" if takes else NOT_CALLED, role)
 
 
-def _function(flow: Flow, node: Node, found: Found, role: str) -> Target | None:
+def _function(flow: Flow, node: Node, found: Found) -> Target | None:
     """The function of a setting; with arguments behind it, what is left of it."""
     if not isinstance(node, CallNode):
         return plain_function(flow.reader, found)
@@ -82,8 +82,8 @@ def _function(flow: Flow, node: Node, found: Found, role: str) -> Target | None:
     target = plain_function(flow.reader, found, given)
     if target is None or node.positional:
         return None
-    # A call that lacks nothing is made at once, and so is any call where nobody waits for a rest: what it returns is used.
-    waits = node.partial or (role != "collate_fn" and any(each.kind != "keyword" for each in target.required))
+    # A call that lacks nothing is made at once: what it returns is used.
+    waits = node.partial or any(each.kind != "keyword" for each in target.required)
     return target if waits else None
 
 

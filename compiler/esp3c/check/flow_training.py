@@ -17,6 +17,8 @@ from esp3c.check.flow_base import (
     texts_of,
 )
 from esp3c.check.flow_functions import Target, label_at, method_of, node_place, outcome_of, parameter_place, place_of
+from esp3c.check.flow_gan import check_turns, say_wrong_system, takes_turns, tells_turn
+from esp3c.check.flow_given import trained
 from esp3c.check.flow_items import Datasets
 from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import ORIGIN, missing_read, no_dict, said, step_of
@@ -101,12 +103,19 @@ def _train(flow: Flow, config: Config, settings: MapNode | None, name: str, item
     task = follow(config, config.root.get("task"))
     if not isinstance(model, CallNode) or model.partial or not (task is None or is_null(task)):
         return
+    model = trained(flow.reader, config, model)
     target = forward_of(flow, model)
     if target is None:
         flow.miss(model.head, f"the call of `{model.target.path}`", "its `forward` is not readable")
         return
+    if say_wrong_system(flow, model):
+        return
+    in_turns = takes_turns(flow, model)
+    if in_turns:
+        target = check_turns(flow, config, model, target)
     _call_model(flow, model, target, batch, has_collate=node is not None)
-    _result(flow, model, target)
+    if not in_turns or tells_turn(flow, model, target):
+        _result(flow, model, target)
 
 
 def _default(items: Items) -> Items:

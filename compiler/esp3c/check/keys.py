@@ -177,7 +177,8 @@ def incomplete_dataset(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
         dataset digits { builder = dataset.builder.SpokenDigitsBuilder() }
 
-    `class` is this recipe's Python; `source` is a `recipe/task` tag or a dataset module instead.
+    `class` is this recipe's Python; `source` is a `recipe/task` tag or a dataset module instead. A source brings its
+    builder, which gets its arguments in `create_dataset { … }`; those of a `builder` stand in its own call.
     """
     for dataset in recipe.datasets.values():
         has_class, source = dataset.settings.get("class"), dataset.settings.get("source")
@@ -196,6 +197,13 @@ def incomplete_dataset(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                     Label(both.span, "the source brings its own"),
                     secondary=(Label(source.span, "this says where it comes from"),),
                 )
+        settings = next((each for each in dataset.settings.entries if each.name == "create_dataset"), None)
+        if settings is not None and source is None:
+            yield Diagnostic(
+                code_of(incomplete_dataset),
+                f"`create_dataset` of `{dataset.name}` is for the builder of a `source`, and there is none",
+                Label(settings.key_span, "arguments of a `builder` stand in its call: `builder = path.Class(…)`"),
+            )
 
 
 @explained("ESP0306", "a sample field has no such type")

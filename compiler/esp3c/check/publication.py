@@ -110,7 +110,7 @@ def nothing_packed(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 def _has_model(recipe: Recipe) -> bool:
     """Whether the demo says itself which model it shows."""
     demo = recipe.configs.get("demo")
-    return demo is not None and config_value(demo, "model") is not None
+    return demo is not None and config_value(demo, "model.dir_or_tag") is not None
 
 
 _WRITES = {"exp_dir": "train", "inference_dir": "infer", "stats_dir": "collect_stats"}
@@ -200,22 +200,32 @@ def _tokenizer_file(recipe: Recipe, config: Config, node: Node) -> str | None:
 
 @explained("ESP0904", "the bundle has no folder of its own")
 def bundle_folder(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`out_dir` of `pack_model` is a folder that holds something else.
+    """`out_dir` of `pack_model` or `pack_demo` is a folder that holds something else.
 
         publication { pack_model { out_dir = "${exp_dir}"  allow_overwrite = true } }
 
-    A bundle that may overwrite would take the experiment's place, and one that may not finds its folder taken. Write a
-    folder of its own, `"${exp_dir}/model_pack"`.
+    The stage replaces nothing but what it wrote itself, so it would find its folder taken. Write a folder of its own,
+    `"${exp_dir}/model_pack"` for the bundle and `"${exp_dir}/demo"` for the page.
     """
-    config = recipe.configs.get("publication")
-    written = config_value(config, "pack_model.out_dir") if config is not None else None
-    if config is None or written is None:
-        return
-    taken = _taken(recipe, config, written) or _python_folder(recipe, world, written)
-    if taken is not None:
-        message = f"the bundle would be written over `{taken}`"
-        label = Label(written.span, 'a folder of its own, such as "${exp_dir}/model_pack"')
-        yield Diagnostic(code_of(bundle_folder), message, label)
+    places: dict[str, str] = {}
+    for kind, stage, what, usual in _FOLDERS:
+        config = recipe.configs.get(kind)
+        written = config_value(config, f"{stage}.out_dir") if config is not None else None
+        if config is None or written is None:
+            continue
+        path = written_out(recipe, config.root, written)
+        there = places.get(path) if path is not None else None
+        taken = _taken(recipe, config, written) or _python_folder(recipe, world, written) or there
+        if taken is not None:
+            message = f"the {what} would be written over `{taken}`"
+            label = Label(written.span, f'a folder of its own, such as "${{exp_dir}}/{usual}"')
+            yield Diagnostic(code_of(bundle_folder), message, label)
+        if path is not None:
+            places[path] = f"{kind}.{stage}.out_dir"
+
+
+_FOLDERS = (("publication", "pack_model", "bundle", "model_pack"), ("demo", "pack_demo", "page", "demo"))
+"""The folders that stages of publication write: config, stage, what it is, and its usual name."""
 
 
 def _taken(recipe: Recipe, config: Config, node: Node) -> str | None:

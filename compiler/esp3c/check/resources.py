@@ -190,11 +190,12 @@ def several_optimizers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         training {
           optimizers { gen { optimizer = torch.optim.Adam(lr = 1e-3) } }
           schedulers { disc { scheduler = torch.optim.lr_scheduler.StepLR(step_size = 10) } }
-          trainer { gradient_clip_val = 5.0  devices = 2 }
+          trainer { gradient_clip_val = 5.0 }
         }
 
-    Several optimizers train in one process. Clipping and accumulation stand in the entry of each optimizer, and a
-    scheduler has the name of its optimizer.
+    Clipping and accumulation stand in the entry of each optimizer, and a scheduler has the name of its optimizer. Each
+    parameter belongs to one optimizer, that whose `params` is a part of its name. Several processes train with the strategy
+    `ddp`.
     """
     for training in trainings(recipe):
         for finding in trainer.not_for_several(training):

@@ -55,7 +55,7 @@ def _write(span: Span, meant: str | None) -> Fix | None:
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NOUNS = ("alignment", "alignments", "tokenizer", "stats", "statistics", "inference", "evaluation", "training", "metrics",
-          "export", "exporter", "preparation", "conversion", "model", "dataset", "labels", "features")  # fmt: skip
+          "exporter", "preparation", "conversion", "model", "dataset", "labels", "features")  # fmt: skip
 _VERBS = frozenset({"export", "prepare", "train", "convert", "extract", "build", "create", "infer", "measure", "collect", "pack",
                     "upload", "download", "evaluate", "check", "split", "merge", "compute", "generate", "make", "write"})  # fmt: skip
 

@@ -95,9 +95,10 @@ def missing_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         scheduler = torch.optim.lr_scheduler.OneCycleLR(total_steps = 800)      # no max_lr
 
     What ESPnet3 hands over itself need not be written: the parameters of an optimizer, the optimizer of a scheduler. A
-    function that is called later, with more arguments, is written with `partial`:
+    function that is called later, with more arguments, is written with `partial`; a transform, a preprocessor or a
+    collate function that lacks its item needs none:
 
-        preprocessor = partial src.text.tokenize(lower = true)
+        transform = src.transforms.gain(max_db = 6)      # def gain(sample, max_db)
     """
     reading = reader(world)
     for verdict in verdicts(recipe, world):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from esp3c.check.sources import written_entries
+from esp3c.check.sources import BUILDER as BUILDER_NAME
+from esp3c.check.sources import builder_of, source_of, source_settings, written_entries
 from esp3c.check.targets import short
 from esp3c.check.targets_objects import abstract_methods, definition_label
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
-from esp3c.ir import CallNode, MapNode, PythonNode, Recipe, strip
-from esp3c.python.find import Lookup, Status
-from esp3c.python.model import Class, Function, Parameter
+from esp3c.ir import Dataset, Entry, MapNode, Recipe, strip
+from esp3c.python.model import Class, Function
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.schema.roles import BUILDER, LIFECYCLE
 from esp3c.source import Span
@@ -53,14 +53,9 @@ def builder_methods(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _builders(recipe: Recipe, reading: Reader) -> Iterator[tuple[Span, Found]]:
     for dataset in recipe.datasets.values():
-        node = dataset.builder
-        value = strip(node) if node is not None else None
-        target: Lookup | None = value.target if isinstance(value, CallNode | PythonNode) else None
-        if value is None or target is None or target.status is not Status.FOUND or target.is_module:
-            continue
-        found = reading.find(target.path)
-        if isinstance(found.definition, Class | Function):
-            yield value.head if isinstance(value, CallNode) else value.span, found
+        builder = builder_of(dataset, reading)
+        if builder is not None:
+            yield builder.head, builder.found
 
 
 _ADDED = ("recipe_dir", "parallel")
@@ -73,42 +68,64 @@ def builder_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         builder = dataset.builder.SpokenDigitsBuilder(utterance = 1200)
 
     The arguments of a builder are handed to `is_source_prepared`, `prepare_source`, `is_built` and `build`, all of them
-    to each. A method that has no use for one takes `**kwargs`.
+    to each. A method that has no use for one takes `**kwargs`. The builder of a `source` gets what `create_dataset { … }`
+    of its dataset says, and every builder what `create_dataset { … }` of the training says.
     """
     reading = reader(world)
+    common, by_source = _written_out(recipe)
     for dataset in recipe.datasets.values():
-        node = dataset.builder
-        value = strip(node) if node is not None else None
-        target = value.target if isinstance(value, CallNode | PythonNode) else None
-        if value is None or target is None or target.status is not Status.FOUND or target.is_module:
-            continue
-        found = reading.find(target.path)
-        if isinstance(found.definition, Class):
-            arguments = value.arguments if isinstance(value, CallNode) else MapNode((), value.span)
-            head = value.head if isinstance(value, CallNode) else value.span
-            yield from _against_methods(reading, found, head, arguments)
-    yield from _written_out(recipe, reading)
+        builder = builder_of(dataset, reading)
+        if builder is None:
+            yield from _without_builder(dataset, reading)
+        elif isinstance(builder.found.definition, Class):
+            source = source_of(dataset)
+            alone = by_source.get(source[0], ()) if source is not None else ()
+            given = MapNode((*common, *alone, *builder.arguments.entries), builder.arguments.span)
+            yield from _against_methods(reading, builder.found, builder.head, given)
+    declared = {source[0] for source in map(source_of, recipe.datasets.values()) if source is not None}
+    modules = {module: span for _, module, span, _ in written_entries(recipe) if module not in declared}
+    for module, span in modules.items():
+        found = reading.find(f"{module}.{BUILDER_NAME}")
+        if isinstance(found.definition, Class) and (common or module in by_source):
+            alone = by_source.get(module, ())
+            first = (*alone, *common)[0]
+            yield from _against_methods(reading, found, first.key_span, MapNode((*common, *alone), span))
 
 
-def _written_out(recipe: Recipe, reading: Reader) -> Iterator[Diagnostic]:
-    """`create_dataset { … }` as ESPnet3's YAML has it, for the builder of the one module that the entries name."""
+def _written_out(recipe: Recipe) -> tuple[tuple[Entry, ...], dict[str, tuple[Entry, ...]]]:
+    """`create_dataset { … }` of the training: what all builders get, and what the builder of one module gets alone."""
     training = recipe.configs.get("training")
     named = training.root.get("create_dataset") if training is not None else None
     settings = strip(named) if named is not None else None
+    if not isinstance(settings, MapNode):
+        return (), {}
     modules = {module for _, module, _, _ in written_entries(recipe)}
-    if training is None or not isinstance(settings, MapNode) or recipe.datasets or len(modules) != 1:
+    modules |= {source[0] for source in map(source_of, recipe.datasets.values()) if source is not None}
+    alone: dict[str, tuple[Entry, ...]] = {}
+    common: list[Entry] = []
+    for entry in settings.entries:
+        value = strip(entry.value)
+        if entry.name in modules and isinstance(value, MapNode):
+            alone[entry.name] = value.entries
+        elif entry.name not in _ADDED:
+            # What the framework adds, a builder need not take.
+            common.append(entry)
+    return tuple(common), alone
+
+
+def _without_builder(dataset: Dataset, reading: Reader) -> Iterator[Diagnostic]:
+    """Settings for a source that brings no builder."""
+    source, settings = source_of(dataset), source_settings(dataset)
+    if source is None or settings is None:
         return
-    found = reading.find(f"{modules.pop()}.DatasetBuilder")
-    entry = next(each for each in training.root.entries if each.name == "create_dataset")
-    if isinstance(found.definition, Class):
-        taken = {each.name for name in LIFECYCLE for each in _parameters(reading, found, name)}
-        own = tuple(each for each in settings.entries if each.name not in _ADDED or each.name in taken)
-        yield from _against_methods(reading, found, entry.key_span, MapNode(own, settings.span))
-
-
-def _parameters(reading: Reader, found: Found, name: str) -> tuple[Parameter, ...]:
-    method = reading.method(found.path, name)
-    return method.function.parameters if method is not None else ()
+    found, module = reading.find(f"{source[0]}.{BUILDER_NAME}"), reading.world.module(source[0])
+    if module is not None and found.definition is None and not found.why:
+        yield Diagnostic(
+            code_of(builder_argument),
+            f"`{source[0]}` has no `{BUILDER_NAME}` that would take these settings",
+            Label(settings.span, "nobody reads this"),
+            secondary=(Label(source[1], "where it comes from"),),
+        )
 
 
 def _against_methods(reading: Reader, found: Found, head: Span, arguments: MapNode) -> Iterator[Diagnostic]:

@@ -8,6 +8,7 @@ from esp3c.check.calls import makes_another, of_wrong_kind, verdicts
 from esp3c.check.targets import short
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import Dataset, PythonNode, Recipe, strip
+from esp3c.python import types as p
 from esp3c.python.find import Status
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import STOPS, Found, Reader, reader
@@ -109,7 +110,7 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """A place wants one kind of object and is given another.
 
         optimizer = torch.optim.lr_scheduler.OneCycleLR(max_lr = 0.1, total_steps = 800)
-        dataset digits { class = dataset.dataset.load_digits }       # a function
+        dataset digits { class = dataset.dataset }                   # a module
 
     Bases are followed through source files. A class with a base that cannot be read is counted as unchecked.
     """
@@ -120,6 +121,14 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             continue
         found = reading.find(verdict.path)
         role = call.role
+        returned = _returned(reading, found) if MODULE in role.kinds else ""
+        if returned:
+            yield Diagnostic(
+                code_of(wrong_kind),
+                f"`{short(verdict.path)}` returns {returned}",
+                Label(verdict.head, f"{role.what} is wanted here"),
+                secondary=definition_label(reading, found, "its annotation says so"),
+            )
         if not isinstance(found.definition, Class):
             continue
         if of_wrong_kind(reading, verdict):
@@ -140,6 +149,18 @@ def wrong_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             )
     for dataset in recipe.datasets.values():
         yield from _dataset_kinds(reading, dataset)
+
+
+def _returned(reading: Reader, found: Found) -> str:
+    """What a function says that it returns, in words, where that is surely no torch module."""
+    function, module = found.definition, found.module
+    if not isinstance(function, Function) or module is None or function.decorators or len(found.overloads) > 1:
+        return ""
+    made = p.type_of(reading, module, function.returns)
+    if isinstance(made, p.Instance):
+        return p.said(made) if not made.of_type and reading.is_a(made.path, (MODULE,)) is False else ""
+    plain = isinstance(made, p.Basic | p.Literals | p.Items | p.Fixed | p.Mapping | p.Keys)
+    return p.said(made) if plain else ""
 
 
 def _wrong(reading: Reader, found: Found, span: Span, what: str, path: str) -> Diagnostic:
@@ -176,14 +197,8 @@ def _dataset_kinds(reading: Reader, dataset: Dataset) -> Iterator[Diagnostic]:
         )
     elif isinstance(value, PythonNode) and value.target.status is Status.FOUND:
         found = reading.find(value.target.path)
-        if isinstance(found.definition, Function):
-            yield Diagnostic(
-                code_of(wrong_kind),
-                f"`{short(value.target.path)}` is a function, and a class is wanted",
-                Label(value.span, "a torch.utils.data.Dataset is wanted here"),
-                secondary=definition_label(reading, found, "defined here"),
-            )
-        elif isinstance(found.definition, Class):
+        # A function may stand here as well: it is called in the place of the class, and gives the dataset.
+        if isinstance(found.definition, Class):
             yield from _dataset_class(reading, found, value.span)
 
 

@@ -217,10 +217,6 @@ def not_for_several(training: Training) -> Iterator[Finding]:
     if entry is None or not isinstance(optimizers, MapNode):
         return
     because = (Label(entry.key_span, "several optimizers"),)
-    counts = [each for each in (training.devices, training.num_nodes) if each is not None and each.value > 1]
-    for count in counts[:1]:
-        message = f"several optimizers train in one process, and {_processes(training.world_size or count.value)}"
-        yield Finding(message, Label(place_of(count, entry.key_span), "1 here"), because)
     section = followed(root, root.get("trainer"))
     for key, own in _BY_OPTIMIZER.items():
         setting = set_entry(section, key) if isinstance(section, MapNode) else None
@@ -228,6 +224,9 @@ def not_for_several(training: Training) -> Iterator[Finding]:
             continue
         label = Label(setting.key_span, f"write `{own}` in the entry of each optimizer")
         yield Finding(f"`trainer.{key}` does not go with several optimizers", label, because)
+    if isinstance(section, MapNode):
+        yield from _several_processes(root, section, training, because)
+    yield from _shared_parameters(root, optimizers)
     schedulers = followed(root, root.get("schedulers"))
     names = [each.name for each in optimizers.entries]
     for each in schedulers.entries if isinstance(schedulers, MapNode) else ():
@@ -236,3 +235,33 @@ def not_for_several(training: Training) -> Iterator[Finding]:
             yield Finding(
                 f"the scheduler `{each.name}` has no optimizer of its name", Label(each.key_span, near), because
             )
+
+
+def _several_processes(
+    root: MapNode, section: MapNode, training: Training, because: tuple[Label, ...]
+) -> Iterator[Finding]:
+    strategy = set_entry(section, "strategy")
+    value = followed(root, strategy.value) if strategy is not None else None
+    name = value.value.lower() if isinstance(value, Scalar) and isinstance(value.value, str) else ""
+    if strategy is not None and name.startswith(("fsdp", "deepspeed")) and (training.world_size or 1) > 1:
+        message = f"the strategy `{name}` does not go with several optimizers"
+        yield Finding(message, Label(strategy.value.span, 'only "ddp" does'), because)
+
+
+def _shared_parameters(root: MapNode, optimizers: MapNode) -> Iterator[Finding]:
+    """Two optimizers of which one's `params` is a part of the other's: what has the longer has the shorter too."""
+    texts: list[tuple[Entry, str, Label]] = []
+    for each in optimizers.entries:
+        block = followed(root, each.value)
+        written = set_entry(block, "params") if isinstance(block, MapNode) else None
+        value = followed(root, written.value) if written is not None else None
+        if isinstance(block, MapNode) and written is None:
+            texts.append((each, "", Label(each.key_span, "without `params` it takes all parameters")))
+        elif written is not None and isinstance(value, Scalar) and isinstance(value.value, str):
+            texts.append((each, value.value, Label(written.value.span, "a part of the names of its parameters")))
+    for number, (each, text, label) in enumerate(texts):
+        for other, longer, place in texts[number + 1 :]:
+            if text in longer or longer in text:
+                wide, narrow = (each, other) if text in longer else (other, each)
+                message = f"what `{narrow.name}` trains is trained by `{wide.name}` too"
+                yield Finding(message, place, (label,))

@@ -7,6 +7,7 @@ from esp3c.graph.flow import built_in
 from esp3c.graph.machines import machine_text
 from esp3c.ir import Recipe, Scalar, Stage, strip
 from esp3c.record import record
+from esp3c.schema.backends import ON_THIS_MACHINE, OVER_DASK
 from esp3c.schema.stages import KNOWN_STAGES
 
 LOCAL = "local"
@@ -80,26 +81,32 @@ def where(recipe: Recipe, stage: Stage) -> Where:
     settings = machine_text(machine.backend, machine.settings) if machine.settings is not None else machine.backend
     text = f"{name}: {settings}" if name else f"parallel of {stage.needs[0]}: {settings}"
     short = f"{name} ({machine.backend})" if name else machine.backend
-    if machine.backend != LOCAL:
+    if machine.backend in OVER_DASK:
+        if _alone(stage):
+            remark = f"`{machine.backend}` has no effect: it does not go through items that workers could share"
+            return Where("", LOCAL, THIS_MACHINE.short, remark=remark)
+        return Where(name, machine.backend, short, text)
+    if machine.backend not in ON_THIS_MACHINE:
         request = _request(stage, machine) if machine.backend == "slurm" else None
         return Where(name, machine.backend, short, text, request, elsewhere=True)
-    workers = machine.amount("n_workers")
-    remark = "runs as one process in this version" if workers is not None and workers.value > 1 else ""
-    return Where(name, LOCAL, short, text, remark=remark)
+    return Where(name, machine.backend, short, text)
+
+
+def _alone(stage: Stage) -> bool:
+    """Whether the items of a stage are not shared out, however many workers its setting has."""
+    known = built_in(stage)
+    return known is not None and not known.shares_items and not known.makes_data
 
 
 def _request(stage: Stage, machine: Machine) -> Request | None:
     if machine.settings is None:
         return None
-    known = built_in(stage)
-    # The items of a training or a scoring are not shared out, however many workers the setting has.
-    alone = known is not None and not known.shares_items and not known.makes_data
     gpus = gpus_a_node(machine)
     time = machine.settings.get("time")
     limit = strip(time) if time is not None else None
     seconds = limit.value if isinstance(limit, Scalar) else None
     return Request(
-        jobs=1 if alone else _amount(machine, "n_workers", 1),
+        jobs=1 if _alone(stage) else _amount(machine, "n_workers", 1),
         nodes=_amount(machine, "nodes", 1),
         gpus_per_node=gpus.value if gpus is not None else None,
         seconds=float(seconds) if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None,

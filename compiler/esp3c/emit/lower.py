@@ -6,9 +6,9 @@ A value may stand in another place in the YAML than in the recipe (`digits(split
 
 from __future__ import annotations
 
-import math
 from typing import TypeAlias
 
+from esp3c.emit.machines import for_dask_jobqueue, for_submitit
 from esp3c.emit.nodes import YList, YMap, YNode, YScalar, escape
 from esp3c.ir import (
     BrokenNode,
@@ -33,6 +33,7 @@ from esp3c.ir import (
     strip,
 )  # fmt: skip
 from esp3c.record import record
+from esp3c.schema.backends import JOB_QUEUES
 from esp3c.schema.blocks import DATA_ORGANIZER, INFERENCE_DATASET, OBJECTS, TRAINING_DATASET
 from esp3c.schema.lightning import TIMEDELTAS
 from esp3c.source import Span
@@ -97,6 +98,18 @@ def data_src(dataset: Dataset) -> tuple[str, Span]:
     return f"{MODULES}.{dataset.name}", dataset.name_span
 
 
+def _builder_arguments(dataset: Dataset) -> MapNode | None:
+    """What a dataset's builder gets, or the builder that its source may bring along."""
+    if dataset.settings.get("source") is not None:
+        settings = dataset.settings.get("create_dataset")
+        value = strip(settings) if settings is not None else None
+        return value if isinstance(value, MapNode) else MapNode((), dataset.name_span)
+    value = strip(dataset.builder) if dataset.builder is not None else None
+    if value is None:
+        return None
+    return value.arguments if isinstance(value, CallNode) else MapNode((), value.span)
+
+
 class _Lowering:
     def __init__(self, recipe: Recipe, config: Config) -> None:
         self.recipe = recipe
@@ -112,12 +125,13 @@ class _Lowering:
         for entry in self.recipe.settings.entries:
             if root.get(entry.name) is None and not (entry.name == "seed" and not self.has_seed()):
                 entries[entry.name] = self.finish(self.node(entry.value, _Place((entry.name,), (entry.name,))))
-        builders = self.create_dataset()
         raw: dict[str, _Low] = {}
         for entry in root.entries:
             place = _Place((entry.name,), (entry.name,))
             raw[entry.name] = self.section(entry, place)
-        if builders is not None and "create_dataset" not in raw:
+        builders = self.create_dataset(raw.get("create_dataset"))
+        if builders is not None:
+            raw.pop("create_dataset", None)
             raw = {"create_dataset": builders, **raw}
         self.workloads(raw)
         by_stage = self.stage_parallel()
@@ -185,22 +199,23 @@ class _Lowering:
                 items.append(_Map({"metric": self.node(item, here)}, item.span))
         return _List(items, node.span)
 
-    def create_dataset(self) -> _Map | None:
-        """The builders' arguments: at the top for one dataset, under each one's `data_src` for several."""
-        if self.config.kind != "training":
+    def create_dataset(self, written: _Low | None) -> _Map | None:
+        """The builders' arguments: at the top for one dataset, under each one's `data_src` for several.
+
+        `written` is what the config itself says, which all builders get.
+        """
+        if self.config.kind != "training" or not (written is None or isinstance(written, _Map)):
             return None
         with_arguments: list[tuple[Dataset, MapNode]] = []
         for dataset in self.recipe.datasets.values():
-            builder = dataset.builder
-            value = strip(builder) if builder is not None else None
-            if value is None:
-                continue
-            arguments = value.arguments if isinstance(value, CallNode) else MapNode((), value.span)
-            with_arguments.append((dataset, arguments))
+            arguments = _builder_arguments(dataset)
+            if arguments is not None:
+                with_arguments.append((dataset, arguments))
         if not with_arguments:
             return None
         span = with_arguments[0][1].span
         out: dict[str, _Low] = {"recipe_dir": _Pending((LinkNode(("recipe_dir",), span, scaffold=True),), span)}
+        out.update(written.entries if written is not None else {})
         nowhere = _Place(("\0builder",), ("create_dataset",), True)
         for dataset, arguments in with_arguments:
             own: dict[str, _Low] = {entry.name: self.node(entry.value, nowhere) for entry in arguments.entries}
@@ -318,23 +333,25 @@ class _Lowering:
         out: dict[str, _Low] = {"env": YScalar(node.backend, node.span)}
         options: dict[str, _Low] = {}
         for entry in node.settings.entries:
-            if entry.name == "n_workers":
+            if entry.name in {"n_workers", "n_shards"}:
                 out[entry.name] = self.node(entry.value, place.into(entry.name))
             else:
-                options[entry.name] = self.machine_setting(entry, place.into(entry.name, "options", entry.name))
+                options[entry.name] = self.machine_setting(node.backend, entry, place)
         if options:
             out["options"] = _Map(options, node.settings.span)
         return _Map(out, node.span)
 
-    def machine_setting(self, entry: Entry, place: _Place) -> _Low:
+    def machine_setting(self, backend: str, entry: Entry, place: _Place) -> _Low:
         value = strip(entry.value)
         if isinstance(value, Scalar) and isinstance(value.value, int | float) and not isinstance(value.value, bool):
-            # SLURM counts time in minutes and memory in mebibytes; submitit hands both on as they are.
-            if entry.name == "time":
-                return YScalar(max(1, math.ceil(value.value / 60)), value.span)
-            if entry.name.startswith("mem"):
-                return YScalar(f"{max(1, math.ceil(value.value / 2**20))}M", value.span)
-        return self.node(entry.value, place)
+            written: int | str | None
+            if backend in JOB_QUEUES:
+                written = for_dask_jobqueue(backend, entry.name, value.value)
+            else:
+                written = for_submitit(entry.name, value.value)
+            if written is not None:
+                return YScalar(written, value.span)
+        return self.node(entry.value, place.into(entry.name, "options", entry.name))
 
     # -- the second step --------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from esp3c.schema.blocks import CONFIGS
 from esp3c.schema.stages import KNOWN_STAGES
 
 WELL_KNOWN = tuple(CONFIGS)
-WITH_DEFAULTS = ("training", "inference", "metrics", "publication")
+WITH_DEFAULTS = ("training", "inference", "metrics", "publication", "demo")
 
 
 def class_name(recipe: Recipe) -> str:
@@ -74,16 +74,31 @@ def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write(written_by(layout))
     write('"""')
     write()
-    write(f"from {module} import {base}", at="system", span=recipe.system.span)
+    # A system of the recipe's own may have the name that this one gets.
+    known = f"Own{base}" if base == class_name(recipe) else base
+    alias = "" if known == base else f" as {known}"
+    write(f"from {module} import {base}{alias}", at="system", span=recipe.system.span)
     write()
     write()
-    write(f"class {class_name(recipe)}({base}{inner}):", at="class", span=recipe.span)
+    write(f"class {class_name(recipe)}({known}{inner}):", at="class", span=recipe.span)
     write(f'    """`{base}{inner}` with the configs and stages of this recipe."""')
+    logs = {stage.name: place for stage in recipe.stages if (place := _log_place(stage)) is not None}
+    if logs:
+        write()
+        write("    # Beside what these stages write.")
+        write("    STAGE_LOGS = {")
+        for stage_name, place in logs.items():
+            write(f"        {literal(stage_name)}: {literal(place)},")
+        write("    }")
     if own:
         write()
         write(f"    def __init__(self, *, {', '.join(f'{name(each)}_config=None' for each in own)}, **kwargs):")
-        write("        super().__init__(**kwargs)")
+        # A system of the recipe's own that names a config gets it, and keeps it.
+        given = [name(each) for each in own if f"{each}_config" in recipe.system.takes]
+        write(f"        super().__init__({''.join(f'{each}_config={each}_config, ' for each in given)}**kwargs)")
         for each in own:
+            if each in given:
+                continue
             write(
                 f"        self.{name(each)}_config = {name(each)}_config",
                 at=each,
@@ -130,6 +145,17 @@ def _replaced(stage: Stage, runs: str) -> list[tuple[str, str]]:
     if known is None:
         return []
     return [(own, other) for own, other in zip(known.requires, stage.needs, strict=False) if own != other]
+
+
+def _log_place(stage: Stage) -> str | None:
+    """Where a stage's log goes, if it works with another config than the stage that it runs."""
+    if stage.workload is not None or isinstance(stage.runs, PythonNode):
+        return None
+    replaced = _replaced(stage, stage.runs.name if isinstance(stage.runs, Use) else stage.name)
+    if not replaced:
+        return None
+    kind, config = replaced[0]
+    return f"{config}_config.{'inference_dir' if kind in ('inference', 'metrics') else 'exp_dir'}"
 
 
 def _stage_method(write: Writer, stage: Stage, runs: str) -> None:
@@ -184,7 +210,6 @@ def run_module(recipe: Recipe, layout: Layout, targets: Sequence[str] = ()) -> E
     write('"""')
     write()
     write("import argparse")
-    write("import os")
     write("import sys")
     write("from pathlib import Path")
     write()
@@ -192,7 +217,6 @@ def run_module(recipe: Recipe, layout: Layout, targets: Sequence[str] = ()) -> E
     write("    check_stages,")
     write("    parse_cli_and_stage_args,")
     write("    report_user_errors,")
-    write("    require_configs,")
     write("    run_stages,")
     write(")")
     write()
@@ -272,50 +296,19 @@ def run_module(recipe: Recipe, layout: Layout, targets: Sequence[str] = ()) -> E
     write()
     write("def main(args, stages_to_run):")
     write('    """Loads the configs, sees that each stage has what it needs, and runs the stages."""')
-    write("    from espnet3.utils.config_utils import load_and_merge_config")
     write("    from espnet3.utils.logging_utils import configure_logging")
-    write("    from espnet3.utils.run_utils import (")
-    write("        apply_training_experiment_context,")
-    write("        resolve_loaded_configs,")
-    write("        validate_experiment_context,")
-    write("    )")
+    write("    from espnet3.utils.recipe_run import load_run_configs")
     write("    from espnet3.utils.targets import allow_targets")
     write()
+    write("    log = configure_logging()")
     write("    with report_user_errors():")
-    write("        configs = {}")
-    write("        for config, defaults in CONFIGS.items():")
-    write('            path = getattr(args, f"{config}_config")')
-    write("            # Paths on the command line are meant from where the command was given.")
-    write("            configs[config] = load_and_merge_config(")
-    write("                path and path.absolute(),")
-    write("                config_name=defaults,")
-    write('                default_package="espnet3.systems.base",')
-    write("                resolve=False,")
-    write("            )")
-    write("        os.chdir(RECIPE_DIR)")
-    write("        require_configs(")
+    write("        configs = load_run_configs(")
+    write('            {config: getattr(args, f"{config}_config") for config in CONFIGS},')
     write("            stages_to_run,")
-    write("            {stage: tuple(configs[each] for each in needed) for stage, needed in REQUIRED_CONFIGS.items()},")
-    write(
-        '            flags={stage: [f"--{each}_config" for each in needed] for stage, needed in REQUIRED_CONFIGS.items()},'
-    )
+    write("            REQUIRED_CONFIGS,")
+    write("            defaults=CONFIGS,")
+    write("            recipe_dir=RECIPE_DIR,")
     write("        )")
-    write("        log = configure_logging()")
-    write("        apply_training_experiment_context(")
-    for each in WELL_KNOWN:
-        write(f"            {each}_config={_config(each, configs)},")
-    write("            log=log,")
-    # A config that extends a training has an experiment of its own.
-    further = [f"configs[{literal(each)}]" for each in own if recipe.configs[each].kind != "training"]
-    if further:
-        write(f"            further_configs=[{', '.join(further)}],")
-    write("        )")
-    write("        validate_experiment_context(")
-    for each in ("training", "inference", "metrics"):
-        write(f"            {each}_config={_config(each, configs)},")
-    write("            stages_to_run=stages_to_run,")
-    write("        )")
-    write("        resolve_loaded_configs(*configs.values())")
     write("        allow_targets(TARGETS, configs)")
     write()
     write("    # The modules beside this file, then the recipe's own Python, then the environment.")
@@ -336,10 +329,6 @@ def run_module(recipe: Recipe, layout: Layout, targets: Sequence[str] = ()) -> E
     write('if __name__ == "__main__":')
     write("    main(*parse_cli_and_stage_args(build_parser(STAGES), stages=STAGES))")
     return EmittedFile("run.py", write.text(), tuple(write.spans))
-
-
-def _config(each: str, configs: list[str]) -> str:
-    return f"configs[{literal(each)}]" if each in configs else "None"
 
 
 def _defaults(recipe: Recipe, config: str) -> str:

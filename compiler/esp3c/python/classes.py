@@ -12,12 +12,14 @@ from esp3c.world import World
 class ClassFacts:
     """What is known of a class. `root` is the first of the wanted bases that it extends.
 
+    `takes` are the parameters of its `__init__`, and of those that this one hands its `**kwargs` on to, up to the root.
     `complete` is false where some base could not be read: the class may then have more methods than are listed.
     """
 
     methods: frozenset[str]
     root: str | None
     complete: bool
+    takes: frozenset[str]
 
 
 def class_facts(world: World, path: str, roots: frozenset[str]) -> ClassFacts:
@@ -26,8 +28,14 @@ def class_facts(world: World, path: str, roots: frozenset[str]) -> ClassFacts:
     bases = reading.bases(path, stop=roots)
     root = next((each for each in bases.paths if each in roots), None)
     methods: set[str] = set()
+    takes: set[str] = set()
+    handed_on = True
     for owner in bases.paths:
         found = reading.find(owner) if owner not in roots else None
         if found is not None and isinstance(found.definition, Class):
             methods.update(each.name for each in found.definition.methods)
-    return ClassFacts(frozenset(methods), root, bases.complete)
+            init = next((each for each in found.definition.methods if each.name == "__init__"), None)
+            if init is not None and handed_on:
+                takes.update(each.name for each in init.parameters if each.kind in {"plain", "keyword"})
+                handed_on = any(each.kind == "kwargs" for each in init.parameters)
+    return ClassFacts(frozenset(methods), root, bases.complete, frozenset(takes))

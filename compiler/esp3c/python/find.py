@@ -62,6 +62,9 @@ def look_up(world: World, path: str) -> Lookup:
         module, depth = deeper, depth + 1
     rest = tuple(parts[depth:])
     if module is None:
+        known = reader(world).find(path)
+        if known.why:
+            return Lookup(path, Status.UNKNOWN, None, rest, why=known.why)
         near = nearest(parts[0], world.submodules(""))
         return Lookup(path, Status.ABSENT, None, rest, parts[0], tuple(near))
     reading = reader(world)

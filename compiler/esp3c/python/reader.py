@@ -14,6 +14,7 @@ from esp3c.python.library import Library
 from esp3c.python.model import Class, Contents, Function, Imported, Value
 from esp3c.python.stored import named
 from esp3c.record import changed, record
+from esp3c.schema.extras import OPTIONAL_PACKAGES
 from esp3c.suggest import nearest
 from esp3c.world import Module, ModuleKind, World
 
@@ -134,7 +135,8 @@ class Reader(Library):
                 break
             module, depth = deeper, depth + 1
         if module is None:
-            return Found(path, None, None)
+            extra = OPTIONAL_PACKAGES.get(parts[0])
+            return Found(path, None, None, why=f"`{parts[0]}` is not installed here" if extra else "")
         rest = parts[depth:]
         if not rest:
             return self._named_as_a_module(path, module)

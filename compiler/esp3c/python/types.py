@@ -214,7 +214,10 @@ class _Reading:
 
     def alias(self, value: Value, text: str, module: Module) -> Type:
         """`_size_2_t = Union[int, Tuple[int, int]]`."""
-        if text.partition("(")[0].rpartition(".")[2] in {"TypeVar", "ParamSpec", "NewType"} or text == "...":
+        made_by = text.partition("(")[0].rpartition(".")[2]
+        if made_by == "TypeVar" and (bound := _bound_of(text)) is not None:
+            return _Reading(self.reader, module, self.depth + 1).node(bound)
+        if made_by in {"TypeVar", "ParamSpec", "NewType"} or text == "...":
             return Unknown(f"`{value.name}` stands for many types")
         if "(" in text.partition("[")[0]:
             return Unknown(f"`{value.name}` is made when it runs")
@@ -245,6 +248,16 @@ class _Reading:
         if any(base == "typing.Protocol" for base in bases.paths):
             return Unknown(f"whether it fits the protocol `{node.name}`")
         return Instance(path)
+
+
+def _bound_of(text: str) -> ast.expr | None:
+    """The type that all types of a `TypeVar("M", bound = Module)` are of."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    keywords = node.keywords if isinstance(node, ast.Call) else ()
+    return next((each.value for each in keywords if each.arg == "bound"), None)
 
 
 def _word(name: str) -> str:

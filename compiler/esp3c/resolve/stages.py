@@ -49,7 +49,8 @@ def system_of(declarations: Declarations, values: Values, world: World) -> Syste
         return System(path.dotted, path.span, None, None, lookup)
     known = tuple(stage.name for stage in SYSTEMS[facts.root])
     own = tuple(sorted(name for name in facts.methods - set(known) - NOT_STAGES if not name.startswith("_")))
-    return System(path.dotted, path.span, (*known, *own) if facts.complete else None, facts.root, lookup)
+    stages = (*known, *own) if facts.complete else None
+    return System(path.dotted, path.span, stages, facts.root, lookup, facts.takes)
 
 
 def _path(shape: Shape) -> ast.Path | None:

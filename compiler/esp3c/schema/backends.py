@@ -1,4 +1,7 @@
-"""The machine backends of `parallel NAME = backend(…)` and their settings, under the names that submitit has."""
+"""The machine backends of `parallel NAME = backend(…)` and their settings.
+
+They have the names that submitit has for `slurm`, and dask_jobqueue for the other queueing systems.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,17 @@ from esp3c.schema.types import (
 
 _WORKERS = Key("n_workers", INT, "how many workers share the items", "1", numbers=COUNT)
 
-LOCAL = Block("local", (_WORKERS,))
+_SHARDS = Key("n_shards", INT, "how many shards the items are cut into", "a few for each worker", numbers=COUNT)
+
+LOCAL = Block("local", (_WORKERS, _SHARDS))
+
+LOCAL_GPU = Block("local_gpu", (_WORKERS, _SHARDS))
 
 SLURM = Block(
     "slurm",
     (
         _WORKERS,
+        _SHARDS,
         Key("partition", STR, "the partition to ask"),
         Key("nodes", INT, "machines a job", "1", numbers=COUNT),
         Key("gpus_per_node", either(INT, STR), "GPUs a machine", numbers=NOT_NEGATIVE),
@@ -65,4 +73,92 @@ SLURM = Block(
     ),
 )
 
-BACKENDS = {"local": LOCAL, "slurm": SLURM}
+DASK = Block(
+    "dask",
+    (
+        _WORKERS,
+        _SHARDS,
+        Key("address", STR, "where the scheduler of a running cluster listens", "a cluster on this machine"),
+        Key("scheduler_file", STR, "the file in which the scheduler has left its address"),
+        Key("timeout", DURATION, "how long the scheduler may take to answer", "30s", numbers=POSITIVE),
+    ),
+    conflicts=(Conflict("address", "scheduler_file", "a scheduler is named by one of the two"),),
+)
+
+_JOB = (
+    _WORKERS,
+    _SHARDS,
+    Key("cores", INT, "CPU cores a job", numbers=COUNT),
+    Key("processes", INT, "worker processes a job", numbers=COUNT),
+    Key("memory", SIZE, "memory a job", numbers=POSITIVE),
+    Key("job_name", STR, "the name in the queue"),
+    Key("job_script_prologue", ListOf(STR), "shell lines before the workers"),
+    Key("job_directives_skip", ListOf(STR), "lines of the job script to leave out: those that contain one of these"),
+    Key("worker_command", STR, "the module that a worker runs", "distributed.cli.dask_worker"),
+    Key("worker_extra_args", ListOf(STR), "further arguments of a worker"),
+    Key("python", STR, "the Python of the workers", "that of this run"),
+    Key("shebang", STR, "the first line of the job script"),
+    Key("nanny", BOOL, "whether workers that die are started again in their job", "true"),
+    Key("interface", STR, "the network interface, such as `ib0`"),
+    Key("protocol", STR, "how the workers are spoken with", "tcp"),
+    Key("death_timeout", DURATION, "how long a worker waits for the scheduler", "60s", numbers=POSITIVE),
+    Key("local_directory", STR, "a folder of each machine for what does not fit into memory"),
+    Key("shared_temp_directory", STR, "a folder of all machines for files of the cluster"),
+    Key("log_directory", STR, "the folder for the logs of the jobs"),
+    Key("scheduler_options", MapOf(ANY), "arguments of the scheduler"),
+)
+_DIRECTIVES = Key("job_extra_directives", ListOf(STR), "further directives of the job script")
+_WALLTIME = Key("walltime", DURATION, "the time limit of a job", "30min", numbers=POSITIVE)
+_QUEUE = (
+    Key("queue", STR, "the queue to ask"),
+    Key("project", STR, "the project that pays"),
+    _WALLTIME,
+    _DIRECTIVES,
+)
+_ACCOUNT = Key("account", STR, "the account that pays")
+_RESOURCES = Key("resource_spec", STR, "the resources to ask for, as the queueing system writes them")
+
+JOB_QUEUES = {
+    "pbs": Block("pbs", (*_JOB, *_QUEUE, _ACCOUNT, _RESOURCES)),
+    "moab": Block("moab", (*_JOB, *_QUEUE, _ACCOUNT, _RESOURCES)),
+    "sge": Block("sge", (*_JOB, *_QUEUE, _RESOURCES)),
+    "oar": Block(
+        "oar",
+        (
+            *_JOB,
+            *_QUEUE,
+            _RESOURCES,
+            Key("memory_per_core_property_name", STR, "the site's name for the memory of a core"),
+        ),
+    ),
+    "lsf": Block(
+        "lsf",
+        (
+            *_JOB,
+            *_QUEUE,
+            Key("ncpus", INT, "CPU cores to ask for", "`cores`", numbers=COUNT),
+            Key("mem", SIZE, "memory to ask for", "`memory`", numbers=POSITIVE),
+            Key("lsf_units", STR, "the unit in which the site counts memory"),
+            Key("use_stdin", BOOL, "whether bsub reads the job script from its input"),
+        ),
+    ),
+    "htcondor": Block(
+        "htcondor",
+        (
+            *_JOB,
+            Key("disk", SIZE, "disk a job", numbers=POSITIVE),
+            Key("job_extra_directives", MapOf(ANY), "further lines of the submit description"),
+            Key("submit_command_extra", ListOf(STR), "further arguments of condor_submit"),
+            Key("cancel_command_extra", ListOf(STR), "further arguments of condor_rm"),
+        ),
+    ),
+}
+"""Queueing systems whose jobs are workers of a Dask cluster."""
+
+BACKENDS = {"local": LOCAL, "local_gpu": LOCAL_GPU, "slurm": SLURM, "dask": DASK, **JOB_QUEUES}
+
+ON_THIS_MACHINE = ("local", "local_gpu")
+"""Whose workers are processes of the machine that the run is started on."""
+
+OVER_DASK = ("dask", *JOB_QUEUES)
+"""Whose workers are those of a Dask cluster: they get shards of items, while the stage itself stays where it is started."""

@@ -70,6 +70,8 @@ SAMPLE_TYPES = (
     "uint8", "complex64",
 )  # fmt: skip
 
+SOURCE_SETTINGS = Block("create_dataset", (), open=True)
+
 DATASET = Block(
     "dataset",
     (
@@ -77,6 +79,7 @@ DATASET = Block(
         Key("builder", either(Target("a DatasetBuilder"), PythonName("a DatasetBuilder")),
             "prepares the data; its arguments are those of the four lifecycle methods"),
         Key("source", either(STR, PythonName("a dataset module")), "a `recipe/task` tag or a dataset module, instead of `class`"),
+        Key("create_dataset", Inside(SOURCE_SETTINGS), "arguments of the builder that a `source` brings along"),
         Key("sample", ANY, "what one item holds"),
     ),
 )  # fmt: skip
@@ -221,6 +224,7 @@ TRAINING = Block(
         Key("scheduler_monitor", either(STR, NULL), "the metric that the scheduler looks at"),
         Key("optimizers", MapOf(Inside(_OPTIMIZER_SPEC)), "several optimizers by name"),
         Key("schedulers", MapOf(Inside(_SCHEDULER_SPEC)), "their schedulers by the same names"),
+        Key("generator_first", BOOL, "of a GAN model: let the generator take its turn before the discriminator", "false"),
         Key("best_model_criterion", ListOf(ListOf(ANY)), "`[metric, how many to keep, \"min\" or \"max\"]`, several"),
         Key("init", either(STR, NULL), "how weights begin, for example \"xavier_uniform\""),
         Key("dataloader", Inside(DATALOADER), "how items become batches"),
@@ -296,15 +300,15 @@ METRICS = Block(
 PACK_MODEL = Block(
     "pack_model",
     (
-        Key("out_dir", STR, "the folder of the bundle"),
+        Key("out_dir", STR, "the folder of the bundle", '"${exp_dir}/model_pack"'),
         Key("allow_overwrite", BOOL, "whether a bundle that is there may be replaced", "false"),
-        Key("inference_dir", STR, "where results are read from"),
-        Key("include_model_detail", BOOL, "list the model's modules in the README", "true"),
+        Key("inference_dir", STR, "where the scores are read from", "that of the metrics config"),
+        Key("include_model_detail", BOOL, "list the model's parts and their weights in the README", "true"),
         Key("readme", either(STR, NULL), "a template for the README"),
-        Key("include", ListOf(STR), "further files"),
-        Key("exclude", ListOf(STR), "files to leave out"),
-        Key("files", MapOf(STR), "further files, with their names in the bundle"),
-        Key("yaml_files", MapOf(STR), "configs, with their names in the bundle"),
+        Key("include", ListOf(STR), "further files, folders and patterns"),
+        Key("exclude", ListOf(STR), "files, folders and patterns to leave out"),
+        Key("files", MapOf(STR), "further files, with the names that `meta.yaml` has for them"),
+        Key("yaml_files", MapOf(STR), "further configs, with their names in the bundle's `conf`"),
     ),
 )
 
@@ -325,7 +329,41 @@ PUBLICATION = Block(
     ),
 )
 
-DEMO = Block("demo", SCAFFOLD, open=True)
+DEMO_MODEL = Block(
+    "model",
+    (
+        Key("dir_or_tag", STR, "a bundle, or `owner/name` on the Hugging Face hub", "what `pack_model` writes"),
+        Key("trust_user_code", BOOL, "whether the bundle's own code runs", "true for a folder, false for the hub"),
+    ),
+)
+
+PACK_DEMO = Block(
+    "pack_demo",
+    (
+        Key("out_dir", STR, "the folder of the page", '"${exp_dir}/demo"'),
+        Key("allow_overwrite", BOOL, "whether a page that is there may be replaced", "false"),
+    ),
+)
+
+UPLOAD_DEMO = Block(
+    "upload_demo",
+    (
+        Key("hf_repo", STR, "`owner/name` of the space on the Hugging Face hub"),
+        Key("private", BOOL, "whether only the owner sees it", "false"),
+    ),
+)
+
+DEMO = Block(
+    "demo",
+    (
+        *SCAFFOLD,
+        Key("model", Inside(DEMO_MODEL), "the model that the page shows"),
+        Key("title", either(STR, NULL), "what stands above", "the bundle's name"),
+        Key("description", either(STR, NULL), "Markdown under the title"),
+        Key("pack_demo", Inside(PACK_DEMO), "settings of the stage `pack_demo`"),
+        Key("upload_demo", Inside(UPLOAD_DEMO), "settings of the stage `upload_demo`"),
+    ),
+)
 
 CONFIGS = {
     "training": TRAINING,

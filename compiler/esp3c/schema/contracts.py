@@ -41,6 +41,12 @@ METRIC_FIELDS = {
 MODULE = "torch.nn.modules.module.Module"
 """Calling a torch module calls its `forward`."""
 
+PARTS = {
+    "espnet3.components.modeling.pretrained.load_pretrained": ("only", "skip"),
+    "espnet3.components.modeling.pretrained.freeze": ("only", "skip"),
+}
+"""Functions that are given a `model`, and the arguments that name parts of it."""
+
 BASE_RUNNER = "espnet3.parallel.base_runner.BaseRunner"
 INFERENCE_RUNNER = "espnet3.systems.base.inference_runner.InferenceRunner"
 ENVIRONMENT_PROVIDER = "espnet3.parallel.env_provider.EnvironmentProvider"
@@ -85,3 +91,18 @@ ARTIFACTS = ("wav", "npy", "json", "pickle")
 
 LOGGED = ("train/", "valid/", "step/")
 """How the names of the numbers begin that a training logs; behind it comes `loss` or a name from the model's `stats`."""
+
+GAN_MODELS = ("espnet3.systems.tts.gan_model.AbsGANModel", "espnet2.train.abs_gan_espnet_model.AbsGANESPnetModel")
+"""Classes of models that are trained in turns."""
+
+GAN_SYSTEM = "espnet3.systems.tts.system.TTSSystem"
+"""The system that trains them so."""
+
+GAN_TURNS = ("generator", "discriminator")
+"""The turns, which are the names of their optimizers."""
+
+GAN_FLAG = "forward_generator"
+"""The parameter of `forward` that tells whose turn it is."""
+
+GAN_RESULT = ("loss", "stats", "weight", "optim_idx")
+"""What `forward` gives in a turn."""

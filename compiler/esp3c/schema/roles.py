@@ -11,7 +11,8 @@ class Role:
 
     `kinds` are the classes of which it must be one (none: anything); `supplied` the arguments that ESPnet3 hands over
     itself; `called`: the object is called later, so that a function made ready by `partial` stands here as well.
-    `ahead` is how many arguments ESPnet3 gives it by position. `inner` names arguments that hold more of a role: a
+    `waits`: a function that lacks its item is made ready without `partial`. `ahead` is how many arguments ESPnet3 gives
+    it by position. `inner` names arguments that hold more of a role: a
     scheduler of schedulers hands its optimizer to each.
     """
 
@@ -19,6 +20,7 @@ class Role:
     kinds: tuple[str, ...] = ()
     supplied: tuple[str, ...] = ()
     called: bool = False
+    waits: bool = False
     ahead: int = 0
     inner: tuple[tuple[str, str], ...] = ()
 
@@ -50,9 +52,9 @@ ROLES = {
         Role("a model for inference", called=True),
         Role("a metric", (METRIC,)),
         Role("a DatasetBuilder", (BUILDER,)),
-        Role("a transform", called=True),
-        Role("a preprocessor", called=True),
-        Role("a collate function", called=True),
+        Role("a transform", called=True, waits=True),
+        Role("a preprocessor", called=True, waits=True),
+        Role("a collate function", called=True, waits=True),
         Role("a function that makes what is written", called=True),
         Role("a runner", supplied=("provider",), ahead=1),
         Role("a provider", ahead=2),

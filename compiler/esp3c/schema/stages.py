@@ -51,6 +51,7 @@ CHECKPOINTS = Files("training.exp_dir", "*.ckpt|*.pth", "checkpoints")
 OUTPUTS = Files("inference.inference_dir", "*.scp", "outputs")
 SCORES = Files("metrics.inference_dir", "metrics.json", "scores")
 BUNDLE = Files("publication.pack_model.out_dir", "*", "bundle")
+DEMO = Files("demo.pack_demo.out_dir", "*", "page")
 
 CREATE_DATASET = Stage(
     "create_dataset",
@@ -110,9 +111,8 @@ PACK_MODEL = Stage(
     ("training", "publication"),
     ("publication.pack_model",),
     after=("train",),
-    reads_files=(CHECKPOINTS,),
+    reads_files=(CHECKPOINTS, TOKENS),
     writes=(BUNDLE,),
-    later=True,
 )
 UPLOAD_MODEL = Stage(
     "upload_model",
@@ -120,10 +120,15 @@ UPLOAD_MODEL = Stage(
     ("publication.upload_model.hf_repo",),
     after=("pack_model",),
     reads_files=(BUNDLE,),
-    later=True,
 )
-PACK_DEMO = Stage("pack_demo", ("demo",), after=("pack_model",), later=True)
-UPLOAD_DEMO = Stage("upload_demo", ("demo",), after=("pack_demo",), later=True)
+PACK_DEMO = Stage("pack_demo", ("demo",), after=("pack_model",), writes=(DEMO,))
+UPLOAD_DEMO = Stage(
+    "upload_demo",
+    ("demo",),
+    ("demo.upload_demo.hf_repo",),
+    after=("pack_demo",),
+    reads_files=(DEMO,),
+)
 
 BASE_STAGES = (
     CREATE_DATASET,
@@ -141,10 +146,15 @@ ASR_STAGES = (CREATE_DATASET, TRAIN_TOKENIZER, *BASE_STAGES[1:])
 SYSTEMS: dict[str, tuple[Stage, ...]] = {
     "espnet3.systems.base.system.BaseSystem": BASE_STAGES,
     "espnet3.systems.asr.system.ASRSystem": ASR_STAGES,
+    "espnet3.systems.tts.system.TTSSystem": BASE_STAGES,
 }
 """The systems that come with ESPnet3. Another class is read, and found to extend one of these."""
 
-KNOWN_STAGES = {stage.name: stage for stage in ASR_STAGES}
+KNOWN_STAGES = {stage.name: stage for stages in (ASR_STAGES, *SYSTEMS.values()) for stage in stages}
+"""The stages of all systems. Two systems that have a stage of one name have the same."""
 
 NOT_STAGES = frozenset({"run_with_config"})
 """Public methods of a system that are no stages."""
+
+HOOKS_OF_STAGES = {"train": ("_build_trainer",)}
+"""Methods of a system that change what a stage of espnet3 does."""

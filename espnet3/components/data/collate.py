@@ -1,7 +1,8 @@
 """From a list of samples to one padded batch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,15 @@ class CommonCollateFn:
         for row, value in zip(padded, tensors, strict=True):
             row[tuple(slice(0, length) for length in value.shape)] = value
         return padded
+
+
+def takes_pairs(collate_fn: Any) -> bool:
+    """Whether a collate function is ESPnet2's, or made of it, which takes `(uid, dict)` for each sample."""
+    if isinstance(collate_fn, partial):
+        return takes_pairs(collate_fn.func)
+    if isinstance(collate_fn, FunctionType):
+        return collate_fn.__module__.startswith("espnet2.")
+    return any(base.__module__.startswith("espnet2.") for base in type(collate_fn).__mro__)
 
 
 def _to_tensor(value: Any) -> torch.Tensor | None:

@@ -295,7 +295,7 @@ def collect_stats(
     Raises:
         ConfigError: The split has no entries or no items, or its items differ in their fields.
     """
-    from espnet3.parallel.parallel import parallel_in_force
+    from espnet3.utils.machine_setting import parallel_in_force
 
     provider = CollectStatsInferenceProvider(model_config, dataset_config, dataloader_config, mode, task)
     dataset = provider.dataset

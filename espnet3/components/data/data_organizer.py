@@ -4,13 +4,14 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from espnet3.components.data.callables import make_callable
 from espnet3.components.data.dataset import CombinedDataset, DatasetWithTransform, do_nothing
 from espnet3.components.data.dataset_module import instantiate_dataset_reference
+from espnet3.components.data.streams import CombinedStream, is_stream
 from espnet3.utils.config_errors import at_key
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
@@ -41,8 +42,8 @@ class DatasetConfig:
 class DataOrganizer:
     """Makes the datasets of a config.
 
-    `train` and `valid` mix their entries into one `CombinedDataset` each (`None` where there is no entry);
-    `test` maps each entry's name to a `DatasetWithTransform`.
+    `train` and `valid` mix their entries into one `CombinedDataset` each, or into a `CombinedStream` where one of them
+    only iterates (`None` where there is no entry); `test` maps each entry's name to a `DatasetWithTransform`.
 
     An entry is a `DatasetConfig`, a mapping with its keys, a mapping with a `_target_`, or a dataset that is
     already made. Every sample passes its entry's `transform` and then the shared `preprocessor`.
@@ -56,6 +57,9 @@ class DataOrganizer:
         ConfigError: An entry does not fit; the message names it, as in `dataset.train[1]`.
     """
 
+    # A function among the targets may lack its sample; Hydra would call it all the same.
+    makes_its_parts = True
+
     def __init__(
         self,
         train: list[Any] | None = None,
@@ -65,7 +69,7 @@ class DataOrganizer:
         recipe_dir: str | None = None,
     ) -> None:
         self._recipe_dir = recipe_dir
-        self.preprocessor: Callable[..., Any] = _callable(preprocessor, "dataset.preprocessor", self._recipe_dir)
+        self.preprocessor: Callable[..., Any] = _called(preprocessor, "dataset.preprocessor")
         self.use_espnet_preprocessor = _takes_uid(self.preprocessor)
         self.train = self._combine(train, "train")
         self.valid = self._combine(valid, "valid")
@@ -81,17 +85,21 @@ class DataOrganizer:
         log = log or _LOG
         for split, dataset in (("train", self.train), ("valid", self.valid)):
             if dataset is not None:
+                if isinstance(dataset, CombinedStream):
+                    log.info("dataset %s: a stream of %s", split, ", ".join(type(p).__name__ for p in dataset.datasets))
+                    continue
                 parts = ", ".join(f"{type(part).__name__} {len(part)}" for part in dataset.datasets)
                 log.info("dataset %s: %d samples (%s)", split, len(dataset), parts)
         for name, test in self._test.items():
             log.info("dataset test %s: %d samples (%s)", name, len(test), type(test.dataset).__name__)
         log.info("preprocessor: %s", getattr(self.preprocessor, "__qualname__", type(self.preprocessor)))
 
-    def _combine(self, entries: Any, split: str) -> CombinedDataset | None:
+    def _combine(self, entries: Any, split: str) -> CombinedDataset | CombinedStream | None:
         made = self._make(entries, split)
         if not made:
             return None
-        return CombinedDataset(
+        combine = CombinedStream if any(is_stream(dataset) for _, dataset, _ in made) else CombinedDataset
+        return combine(
             [dataset for _, dataset, _ in made],
             [(transform, self.preprocessor) for _, _, transform in made],
             self.use_espnet_preprocessor,
@@ -100,6 +108,11 @@ class DataOrganizer:
     def _name(self, entries: Any) -> dict[str, DatasetWithTransform]:
         named: dict[str, DatasetWithTransform] = {}
         for place, (name, dataset, transform) in enumerate(self._make(entries, "test")):
+            if is_stream(dataset):
+                raise ConfigError(
+                    f"dataset.test[{place}]: {type(dataset).__name__} only iterates, and the items of a test set are "
+                    "read by their numbers: it needs __len__ and __getitem__"
+                )
             if name is None:
                 if place or len(entries) > 1:
                     raise ConfigError(f"dataset.test[{place}] has no name; the name is the folder of its results")
@@ -128,15 +141,16 @@ class DataOrganizer:
             # An object that hydra has already made stays as it is.
             entry = {key: entry[key] for key in entry}
         if not isinstance(entry, Mapping):
-            if not (hasattr(entry, "__len__") and hasattr(entry, "__getitem__")) or isinstance(entry, str):
+            readable = (hasattr(entry, "__len__") and hasattr(entry, "__getitem__")) or is_stream(entry)
+            if not readable or isinstance(entry, str):
                 raise ConfigError(
-                    f"{where} must be a mapping with data_src, or a dataset with __len__ and __getitem__; "
+                    f"{where} must be a mapping with data_src, or a dataset with __len__ and __getitem__, or __iter__; "
                     f"it is {type(entry).__name__}: {entry!r}"
                 )
             return None, entry, do_nothing
         fields = {str(key): value for key, value in entry.items()}
         name = fields.get("name")
-        transform = _callable(fields.get("transform"), f"{where}.transform", self._recipe_dir)
+        transform = _called(fields.get("transform"), f"{where}.transform")
         if "_target_" in fields:
             target = {key: value for key, value in fields.items() if key not in ("name", "transform")}
             return name, instantiate_target(target, where), transform
@@ -155,34 +169,8 @@ class DataOrganizer:
         return None if name is None else str(name), dataset, transform
 
 
-def _callable(value: Any, where: str, recipe_dir: str | Path | None) -> Callable[..., Any]:
-    if value is None:
-        return do_nothing
-    if isinstance(value, Mapping | DictConfig):
-        plain = _plain(value)
-        value = instantiate_target({"_partial_": True, **plain} if _is_function(plain) else plain, where)
-    if not callable(value):
-        raise ConfigError(f"{where} must be callable; {type(value).__name__} is not")
-    return value  # type: ignore[no-any-return]
-
-
-def _is_function(target: Mapping[str, Any]) -> bool:
-    """Say whether a target is a function that still lacks its sample, and not what makes a callable."""
-    import hydra.utils
-
-    try:
-        function = hydra.utils.get_object(target["_target_"])
-        signature = inspect.signature(function)
-    except Exception:  # noqa: BLE001 - what is wrong with it is said where it is made
-        return False
-    if not inspect.isfunction(function):
-        return False
-    given = {str(key) for key in target if not str(key).startswith("_")}
-    return any(
-        parameter.default is parameter.empty and name not in given
-        for name, parameter in signature.parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    )
+def _called(value: Any, where: str) -> Callable[..., Any]:
+    return do_nothing if value is None else make_callable(value, where)
 
 
 def _takes_uid(preprocessor: Callable[..., Any]) -> bool:

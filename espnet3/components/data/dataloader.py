@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from esp3rt.progress import console_line
 from espnet3.components.data.batching import BatchRule, Sizes
+from espnet3.components.data.callables import make_callable
+from espnet3.components.data.collate import takes_pairs
+from espnet3.components.data.dataset import do_nothing
 from espnet3.components.data.lengths import find_sizes
 from espnet3.components.data.sampling import (
     BatchLoader,
@@ -20,8 +23,8 @@ from espnet3.components.data.sampling import (
     SeededDataset,
     WorkerSeeds,
 )
+from espnet3.components.data.streams import CombinedStream, StreamLoader, is_stream
 from espnet3.utils.errors import ConfigError, did_you_mean
-from espnet3.utils.instantiation import instantiate_target
 
 _LOG = logging.getLogger(__name__)
 
@@ -112,6 +115,8 @@ class DataLoaderBuilder:
                 f"{world_size} or leave it out"
             )
         dataset = self._shard(options.pop("total_shards", None), where)
+        if is_stream(dataset) and not isinstance(dataset, CombinedStream):
+            dataset = CombinedStream([dataset], [(do_nothing, do_nothing)])
         torch_options = {key: options.pop(key) for key in _TORCH_KEYS if key in options}
         if not torch_options.get("num_workers"):
             # torch refuses these where there are no workers; a smaller machine should not need another
@@ -121,17 +126,19 @@ class DataLoaderBuilder:
         seed = int(self.config.get("seed") or 0)
         collate = self._collate(options.pop("collate_fn", None), dataset, where)
         common: dict[str, Any] = {"worker_init_fn": WorkerSeeds(seed, self.epoch), **torch_options}
-        if isinstance(dataset, IterableDataset):
+        if isinstance(dataset, CombinedStream):
             for key in ("batch_bins", "shuffle", "sort_by_length", "shape_files", "shape_key"):
                 if options.get(key):
                     raise DataLoaderError(
-                        f"{where}.{key} needs a dataset with __len__ and __getitem__; "
-                        f"{type(dataset).__name__} "
-                        "only iterates"
+                        f"{where}.{key} needs a dataset with __len__ and __getitem__; dataset.{mode} only iterates"
                     )
-            return DataLoader(
+            dataset.seed, dataset.world_size, dataset.rank = seed, world_size, rank
+            dataset.set_epoch(self.epoch)
+            if common.pop("persistent_workers", False):
+                _LOG.info("%s.persistent_workers is left out: each epoch of a stream has workers of its own", where)
+            return StreamLoader(
                 dataset,
-                batch_size=options.get("batch_size") or 1,
+                batch_size=_whole(options.get("batch_size"), f"{where}.batch_size") or 1,
                 drop_last=bool(options.get("drop_last")),
                 collate_fn=collate,
                 **common,
@@ -156,8 +163,8 @@ class DataLoaderBuilder:
         shared = (self.config.get("dataloader") or {}).get("collate_fn")
         collate = self.collate_fn
         if own is not None and own != shared:
-            collate = instantiate_target(own, f"{where}.collate_fn") if isinstance(own, str | Mapping) else own
-        if type(collate).__module__.startswith("espnet2."):
+            collate = make_callable(own, f"{where}.collate_fn")
+        if takes_pairs(collate):
             dataset.use_espnet_collator = True
         return collate or torch.utils.data.default_collate
 

@@ -114,9 +114,7 @@ class CombinedDataset:
             preprocessor,
             self.use_espnet_preprocessor,
         )
-        if self._use_espnet_collator and not isinstance(sample, tuple):
-            return _uid(sample, str(position)), {key: value for key, value in sample.items() if key != "utt_id"}
-        return sample
+        return with_uid(sample, str(position)) if self._use_espnet_collator else sample
 
     def shard(self, shard_idx: int) -> "CombinedDataset":
         """Give the same split made of shard `shard_idx` of every dataset.
@@ -124,20 +122,31 @@ class CombinedDataset:
         Raises:
             TypeError: A dataset has no shards.
         """
-        for dataset in self.datasets:
-            if not callable(getattr(dataset, "shard", None)):
-                raise TypeError(
-                    f"total_shards needs datasets with a method shard(idx); "
-                    f"{type(dataset).__name__} has none "
-                    "(derive it from espnet3.components.data.dataset.ShardedDataset)"
-                )
-        shards = CombinedDataset(
-            [dataset.shard(shard_idx) for dataset in self.datasets],
-            self.transforms,
-            self.use_espnet_preprocessor,
-        )
+        shards = CombinedDataset(shards_of(self.datasets, shard_idx), self.transforms, self.use_espnet_preprocessor)
         shards.use_espnet_collator = self.use_espnet_collator
         return shards
+
+
+def shards_of(datasets: list[Any], shard_idx: int) -> list[Any]:
+    """Give shard `shard_idx` of every dataset.
+
+    Raises:
+        TypeError: A dataset has no shards.
+    """
+    for dataset in datasets:
+        if not callable(getattr(dataset, "shard", None)):
+            raise TypeError(
+                f"total_shards needs datasets with a method shard(idx); {type(dataset).__name__} has none "
+                "(derive it from espnet3.components.data.dataset.ShardedDataset)"
+            )
+    return [dataset.shard(shard_idx) for dataset in datasets]
+
+
+def with_uid(sample: Any, fallback: str) -> Any:
+    """Give a sample as `(uid, dict)`, the form that ESPnet2's collate functions take."""
+    if isinstance(sample, tuple):
+        return sample
+    return _uid(sample, fallback), {key: value for key, value in sample.items() if key != "utt_id"}
 
 
 def _apply(
@@ -148,11 +157,33 @@ def _apply(
     preprocessor: Callable[..., Any],
     use_espnet_preprocessor: bool,
 ) -> Any:
-    sample = dataset[idx]
+    label = f"{type(dataset).__name__}[{idx}]"
+    return passed_through(dataset[idx], label, fallback_uid, (transform, preprocessor), use_espnet_preprocessor)
+
+
+def passed_through(
+    sample: Any,
+    label: str,
+    fallback_uid: str,
+    transforms: tuple[Callable[..., Any], Callable[..., Any]],
+    use_espnet_preprocessor: bool,
+) -> Any:
+    """Give a sample behind its transform and its preprocessor.
+
+    Args:
+        sample: What the dataset gave.
+        label: What to call it in an error.
+        fallback_uid: Its name, where it has no `utt_id`.
+        transforms: The transform and the preprocessor.
+        use_espnet_preprocessor: Whether the preprocessor takes `(uid, dict)`.
+
+    Raises:
+        TypeError: The sample, or what one of the two gives, is no dict.
+    """
+    transform, preprocessor = transforms
     if not isinstance(sample, Mapping):
         raise TypeError(
-            f"a sample must be a dict such as {{'utt_id': ..., 'speech': ...}}; "
-            f"{type(dataset).__name__}[{idx}] gave {type(sample).__name__}"
+            f"a sample must be a dict such as {{'utt_id': ..., 'speech': ...}}; {label} gave {type(sample).__name__}"
         )
     sample = _mapping(transform(dict(sample)), "transform", transform)
     if not use_espnet_preprocessor:

@@ -1,13 +1,14 @@
 """From a dataset reference in a config to a `Dataset` object.
 
-A reference names a module and arguments. `data_src` is a tag `recipe/task` (the module
-`egs3.<recipe>.<task>.dataset`), a dotted module, or absent: then it is the recipe's own
-`<recipe_dir>/dataset/__init__.py`. The module has a class `Dataset`, which gets `data_src_args`.
+A reference names a module and arguments. `data_src` is a tag `recipe/task`, a dotted module, or absent: then it is the
+recipe's own `<recipe_dir>/dataset/__init__.py`. The module has a class `Dataset`, which gets `data_src_args`.
+
+A tag is the module `egs3.<recipe>.<task>.dataset` where that can be imported, or else the `dataset` folder of a
+neighbouring recipe: one and two folders above this one, `<recipe>/<task>/dataset` or `<recipe>/dataset` is looked for.
 
 torch is not imported here, so that a stage that only builds data starts at once.
 """
 
-import hashlib
 import importlib
 import importlib.util
 import sys
@@ -16,12 +17,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.components.data import dataset_folders
+from espnet3.utils.errors import ConfigError, did_you_mean, listed
 from espnet3.utils.targets import check_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+_OWN = "dataset"
 _ENTRY_KEYS = ("name", "data_src", "data_src_args", "transform", "split")
 
 
@@ -37,7 +40,7 @@ class DatasetReference(NamedTuple):
 
 
 def resolve_dataset_module_name(ref: str) -> str:
-    """Give the dotted module that a `data_src` means.
+    """Give the dotted module that a `data_src` means; for a tag, the one that is looked for first.
 
     Args:
         ref: A tag `recipe/task`, or a dotted module.
@@ -59,7 +62,7 @@ def load_dataset_module(data_src: str | None = None, recipe_dir: str | Path | No
     """Import the module that a reference means.
 
     Args:
-        data_src: A tag, a dotted module, or `None` for the recipe's own `dataset` folder.
+        data_src: A tag, a dotted module, or `None` for the recipe's own `dataset` folder, which `dataset` means as well.
         recipe_dir: The recipe's folder; it is put first on `sys.path` where it is not there yet. The working
             directory when `None`.
 
@@ -71,7 +74,19 @@ def load_dataset_module(data_src: str | None = None, recipe_dir: str | Path | No
     if not data_src:
         return _load_own_module(folder)
     check_name(data_src, "data_src")
-    return _import(resolve_dataset_module_name(data_src), data_src)
+    if data_src == _OWN and (folder / _OWN / "__init__.py").is_file():
+        return _load_own_module(folder)
+    name = resolve_dataset_module_name(data_src)
+    if "/" in data_src and not _is_importable(name):
+        return _load_neighbour(data_src, folder)
+    return _import(name, data_src)
+
+
+def neighbour_folders(tag: str, recipe_dir: str | Path) -> list[Path]:
+    """The folders in which a tag `recipe/task` is looked for, in order; none of them need be there."""
+    recipe, task = tag.strip().split("/")
+    above = list(Path(recipe_dir).resolve().parents[:2])
+    return [each for parent in above for each in (parent / recipe / task / "dataset", parent / recipe / "dataset")]
 
 
 def parse_dataset_reference_config(config: "Mapping[str, Any] | DictConfig") -> DatasetReference:
@@ -121,7 +136,7 @@ def instantiate_dataset_reference(
             f"{did_you_mean('Dataset', public)}; define it there, or import it: "
             "from .dataset import MyDataset as Dataset"
         )
-    _check_arguments(dataset_class, reference.data_src_args, module.__name__)
+    _check_arguments(dataset_class, reference.data_src_args, reference.data_src or module.__name__)
     return dataset_class(**reference.data_src_args)
 
 
@@ -141,19 +156,42 @@ def _load_own_module(folder: Path) -> ModuleType:
     elif _is_file(sys.modules["dataset"], init):
         return sys.modules["dataset"]
     # Another package called `dataset` comes first; this one lives beside it under a name of its own.
-    name = f"_espnet3_dataset_{hashlib.sha256(str(init).encode()).hexdigest()[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(init.parent)])
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    return _import(dataset_folders.module_name(init.parent), str(init))
+
+
+def _load_neighbour(tag: str, folder: Path) -> ModuleType:
+    places = neighbour_folders(tag, folder)
+    found = next((place for place in places if (place / "__init__.py").is_file()), None)
+    if found is None:
+        known = _neighbours(folder, tag)
+        near = did_you_mean(tag.strip(), known)
+        there = f"; the recipes beside this one that have a dataset: {listed(known)}" if known and not near else ""
+        raise DatasetModuleError(
+            f"the tag {tag!r} leads to no dataset: there is no module {resolve_dataset_module_name(tag)}, and none of "
+            f"{listed(str(place / '__init__.py') for place in places)}{near}{there}"
+        )
+    if found == folder / "dataset":
+        return _load_own_module(folder)
+    return _import(dataset_folders.module_name(found), tag)
+
+
+def _neighbours(folder: Path, tag: str) -> list[str]:
+    """Tags of recipes beside one, for a hint. Of ESPnet3's layout, those with the task of the tag, or of its recipe."""
+    recipe, task = tag.strip().split("/")
+    found = {f"{init.parents[1].name}/{task}" for init in folder.parent.glob("*/dataset/__init__.py")}
+    for parent in folder.parents[1:2]:
+        inits = (*parent.glob(f"*/{task}/dataset/__init__.py"), *parent.glob(f"{recipe}/*/dataset/__init__.py"))
+        found.update(f"{init.parents[2].name}/{init.parents[1].name}" for init in inits)
+    return sorted(found)
+
+
+def _is_importable(name: str) -> bool:
     try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        # A package on the way that is there, and lacks something itself, is a mistake to be told.
+        missing = error.name or ""
+        return not (name == missing or name.startswith(missing + "."))
 
 
 def _import(name: str, ref: str) -> ModuleType:
@@ -164,6 +202,11 @@ def _import(name: str, ref: str) -> ModuleType:
         if missing and (name == missing or name.startswith(missing + ".")):
             raise DatasetModuleError(
                 f"data_src {ref!r} means the module {name}, and there is no module {missing}{_siblings(missing)}"
+            ) from error
+        if missing.partition(".")[0] in ("dataset", "src") and name.startswith(dataset_folders.__name__):
+            raise DatasetModuleError(
+                f"the dataset of {ref!r} imports {missing}, which means this recipe's own folder: {error}; "
+                "modules of a dataset folder reach each other by relative imports (from .builder import …)"
             ) from error
         raise DatasetModuleError(
             f"the dataset module {name} (data_src {ref!r}) needs the module {missing}, which is not installed"

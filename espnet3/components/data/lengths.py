@@ -37,7 +37,9 @@ def read_shape_file(path: str | Path) -> tuple[list[str], list[tuple[int, ...]]]
     """
     names: list[str] = []
     shapes: list[tuple[int, ...]] = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    # Only "\n" ends a line: a name may hold what `splitlines` takes for the end of one, such as U+2028.
+    lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines if lines != [""] else [], start=1):
         name, _, dims = line.rpartition(" ")
         try:
             shape = tuple(int(dim) for dim in dims.split(","))

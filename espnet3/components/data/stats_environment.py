@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from espnet3.components.data.callables import make_callable
+from espnet3.components.data.collate import takes_pairs
 from espnet3.components.data.data_organizer import DataOrganizer
 from espnet3.components.data.streams import is_stream
 from espnet3.utils.errors import ConfigError
@@ -62,7 +63,7 @@ def build_env(config: Any, params: Mapping[str, Any], dataset: Any = None) -> di
     if dataset is None:
         dataset = build_split(config)
     collate_fn = make_callable(config.collate_fn, "dataloader.collate_fn") if config.collate_fn else None
-    if type(collate_fn).__module__.startswith("espnet2."):
+    if takes_pairs(collate_fn):
         dataset.use_espnet_collator = True
     model = _model(config)
     device = torch.device("cuda" if model is not None and torch.cuda.is_available() else "cpu")

@@ -30,27 +30,37 @@ class EpochMeans:
         Args:
             reduce: Adds a tensor up over all processes.
         """
-        if not self._sums:
+        table = self._table(reduce)
+        if table is None:
             return {}
-        names = sorted(self._sums)
-        device = self._sums[names[0]].device
-        table = torch.stack([self._sums[name].to(device) for name in names])
-        if reduce is not None:
-            table = reduce(table)
         return {
             name: (total / weight if weight > 0 else float("nan"))
-            for name, (total, weight) in zip(names, table.tolist(), strict=True)
+            for name, (total, weight) in zip(sorted(self._sums), table.tolist(), strict=True)
         }
 
     def reset(self) -> None:
         """Begin anew."""
         self._sums = {}
 
-    def state_dict(self) -> dict[str, list[float]]:
-        """Give the sums as plain numbers."""
-        return {name: pair.tolist() for name, pair in self._sums.items()}
+    def state_dict(self, reduce: Callable[[torch.Tensor], torch.Tensor] | None = None) -> dict[str, list[float]]:
+        """Give the sums as plain numbers.
+
+        Args:
+            reduce: Adds a tensor up over all processes.
+        """
+        table = self._table(reduce)
+        return {} if table is None else dict(zip(sorted(self._sums), table.tolist(), strict=True))
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Take the sums up again."""
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._sums = {name: torch.tensor(pair, dtype=dtype, device=device) for name, pair in state.items()}
+
+    def _table(self, reduce: Callable[[torch.Tensor], torch.Tensor] | None) -> torch.Tensor | None:
+        """Give the sums, a row a name in alphabetical order."""
+        if not self._sums:
+            return None
+        names = sorted(self._sums)
+        device = self._sums[names[0]].device
+        table = torch.stack([self._sums[name].to(device) for name in names])
+        return table if reduce is None else reduce(table)

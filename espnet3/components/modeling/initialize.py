@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from espnet3.components.modeling.pretrained import was_loaded
 from espnet3.utils.errors import ConfigError, did_you_mean
 
 _METHODS: dict[str, Callable[[torch.Tensor], object]] = {
@@ -19,7 +20,7 @@ def initialize(model: torch.nn.Module, method: str) -> None:
     """Initialise a model's trainable weights anew.
 
     Matrices and kernels (two dimensions and more) are drawn by `method`, biases become zero. Embeddings and
-    normalisation layers keep the values that they were made with.
+    normalisation layers keep the values that they were made with, and what `load_pretrained` has loaded is kept too.
 
     Args:
         model: The model; it is changed in place.
@@ -36,7 +37,7 @@ def initialize(model: torch.nn.Module, method: str) -> None:
             if isinstance(module, torch.nn.Embedding | torch.nn.EmbeddingBag) or _is_norm(module):
                 continue
             for name, parameter in module.named_parameters(recurse=False):
-                if not parameter.requires_grad:
+                if not parameter.requires_grad or was_loaded(parameter):
                     continue
                 if parameter.dim() > 1:
                     draw(parameter)

@@ -7,7 +7,7 @@ A batch whose loss is not a finite number moves no weight; too many of them in a
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ import lightning
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from espnet3.components.data.callables import make_callable
 from espnet3.components.data.data_organizer import DataOrganizer
 from espnet3.components.data.dataloader import DataLoaderBuilder, log_dataloader
 from espnet3.components.modeling.epoch_means import EpochMeans
 from espnet3.components.modeling.forward_result import ForwardResult, read_forward_result
 from espnet3.components.modeling.multi_optimization import MultiOptimization
 from espnet3.components.modeling.optimizers import build_several, build_single, check_optimizer_keys
+from espnet3.components.modeling.shared_gradients import check_strategy
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
 
@@ -100,8 +102,8 @@ class ESPnetLightningModule(lightning.LightningModule):
         """
         if self.automatic_optimization:
             return build_single(self.model, self.config)
-        if self._trainer is not None and self.trainer.world_size > 1:
-            raise ConfigError("several optimizers train in one process; set trainer.devices and trainer.num_nodes to 1")
+        if self._trainer is not None:
+            check_strategy(self.trainer)
         self._multi = MultiOptimization(build_several(self.model, self.config))
         return self._multi.lightning_form()
 
@@ -128,8 +130,8 @@ class ESPnetLightningModule(lightning.LightningModule):
                 "the config has optimizers by name, so the model's forward must return a list of "
                 f"OptimizationStep, one for each of {', '.join(self._multi.named)}"
             )
-        self._multi.step(self, result.losses)
-        self._nan_steps = 0
+        if self._multi.step(self, result.losses):
+            self._nan_steps = 0
         return None
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -139,33 +141,52 @@ class ESPnetLightningModule(lightning.LightningModule):
             _LOG.warning("valid: the loss of batch %d is %s; it is left out", batch_idx, float(result.total))
         self.means["valid"].add(result.stats, result.weight)
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Let processes that train together begin a batch with the same buffers."""
+        wrapper = self.trainer.strategy.model
+        if not self.automatic_optimization and isinstance(wrapper, torch.nn.parallel.DistributedDataParallel):
+            # A step without the wrapper's own exchange of gradients switches this off.
+            wrapper.require_forward_param_sync = True
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Throw away gradients that are no finite numbers before they reach the weights."""
         if not self.automatic_optimization:
             return
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        # After a loss that is no number there are none, and that step is counted already.
+        moved = any(parameter.grad is not None for parameter in parameters)
+        if moved and self.drop_unless_finite(parameters):
+            self._nan_steps = 0
+
+    def drop_unless_finite(self, parameters: Iterable[torch.nn.Parameter]) -> bool:
+        """Throw the gradients of `parameters` away, and count that, unless all are finite numbers.
+
+        Returns:
+            Whether they are.
+
+        Raises:
+            TrainingDiverged: There have been too many such steps in a row.
+        """
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             # With half precision a gradient that is too large is the scaler's everyday business.
-            self._nan_steps = 0
-            return
-        moved = [
-            parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
-        ]
-        if not moved:
-            return
+            return True
+        moved = [parameter for parameter in parameters if parameter.grad is not None]
         # An infinite limit clips nothing: it is the fused way to the norm over all gradients.
-        if self._is_finite(torch.nn.utils.clip_grad_norm_(moved, float("inf"))):
-            self._nan_steps = 0
-            return
+        if not moved or self._is_finite(torch.nn.utils.clip_grad_norm_(moved, float("inf"))):
+            return True
         for parameter in moved:
             parameter.grad = None
         self._count_nan("a gradient is no finite number")
+        return False
 
     def on_train_start(self) -> None:
         """Take up what a checkpoint held; everything is on its device now."""
         state, self._taken_up = self._taken_up, None
         if state is None:
             return
-        self.means["train"].load_state_dict(state["means"], self.device)
+        if self.global_rank == 0:
+            # They are the sums over all processes.
+            self.means["train"].load_state_dict(state["means"], self.device)
         self._nan_steps = int(state["nan_steps"])
         if self._multi is not None and state["multi"] is not None:
             self._multi.load_state_dict(state["multi"])
@@ -189,7 +210,7 @@ class ESPnetLightningModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put what this module counts into a checkpoint."""
         checkpoint["espnet3_module"] = {
-            "means": self.means["train"].state_dict(),
+            "means": self.means["train"].state_dict(self._reduce()),
             "nan_steps": self._nan_steps,
             "multi": None if self._multi is None else self._multi.state_dict(),
         }
@@ -266,7 +287,8 @@ class ESPnetLightningModule(lightning.LightningModule):
         self._announced.add(mode)
         return loader
 
-    def _call_model(self, batch: Any) -> ForwardResult:
+    def _call_model(self, batch: Any, **more: Any) -> ForwardResult:
+        """Call the model with a batch, and with `more` that the batch does not hold."""
         args: tuple[Any, ...] = ()
         fields: Mapping[str, Any] = {}
         if isinstance(batch, Mapping):
@@ -279,9 +301,12 @@ class ESPnetLightningModule(lightning.LightningModule):
         else:
             args = (batch,)
         if not self._call_checked:
-            _check_call(self.model, args, fields)
+            _check_call(self.model, args, {**fields, **more})
             self._call_checked = True
-        return read_forward_result(self.model(*args, **fields), self.model, _batch_size(args, fields))
+        return self._read_result(self.model(*args, **fields, **more), _batch_size(args, fields), **more)
+
+    def _read_result(self, value: Any, batch_size: int, **more: Any) -> ForwardResult:
+        return read_forward_result(value, self.model, batch_size)
 
     def _is_finite(self, value: torch.Tensor) -> bool:
         finite = torch.isfinite(value)
@@ -304,23 +329,27 @@ class ESPnetLightningModule(lightning.LightningModule):
             )
 
     def _log_means(self, mode: str) -> dict[str, float]:
-        reduce = None
-        if self.trainer.world_size > 1:
-
-            def reduce(table: torch.Tensor) -> torch.Tensor:
-                table = table.to(self.device)
-                torch.distributed.all_reduce(table)
-                return table
-
-        means = {f"{mode}/{name}": value for name, value in self.means[mode].compute(reduce).items()}
+        means = {f"{mode}/{name}": value for name, value in self.means[mode].compute(self._reduce()).items()}
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=1)
         return means
+
+    def _reduce(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        """Give what adds a tensor up over all processes, where there are several."""
+        if self._trainer is None or self.trainer.world_size == 1:
+            return None
+
+        def reduce(table: torch.Tensor) -> torch.Tensor:
+            table = table.to(self.device)
+            torch.distributed.all_reduce(table)
+            return table
+
+        return reduce
 
 
 def make_collate_fn(config: Any) -> Any:
     """Make `dataloader.collate_fn` of a config; `None` where it has none."""
     section = (config.get("dataloader") or {}).get("collate_fn")
-    return instantiate_target(section, "dataloader.collate_fn") if section else None
+    return make_callable(section, "dataloader.collate_fn") if section else None
 
 
 def _as_config(config: Any) -> DictConfig:

@@ -3,6 +3,8 @@
 The model's forward returns one `OptimizationStep` for each optimizer that shall learn from this batch. Each
 loss is sent back to the parameters of its own optimizer only, so that a generator's loss leaves no gradient
 in the discriminator that it runs through. All losses go back before any weight moves.
+
+Where the losses take turns, as in a GAN, `learn` is called once a turn and `end_iteration` once a batch.
 """
 
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ import torch
 
 from espnet3.components.modeling.optimization_spec import OptimizationStep, OptimizerRuntimeState
 from espnet3.components.modeling.optimizers import NamedOptimizer
+from espnet3.components.modeling.shared_gradients import shared_gradients
 from espnet3.utils.errors import ConfigError, did_you_mean
 
 
@@ -45,44 +48,43 @@ class MultiOptimization:
             schedulers.append(entry)
         return [owner.optimizer for owner in self.named.values()], schedulers
 
-    def step(self, module: Any, steps: list[OptimizationStep]) -> None:
-        """Send the losses back and move the weights whose turn it is.
+    def step(self, module: Any, steps: list[OptimizationStep]) -> bool:
+        """Learn from all losses of a batch: `learn` and `end_iteration`."""
+        learnt = self.learn(module, steps)
+        self.end_iteration()
+        return learnt
+
+    def learn(self, module: Any, steps: list[OptimizationStep]) -> bool:
+        """Send losses back and move the weights whose turn it is.
 
         Args:
-            module: The Lightning module, which owns backward, clipping and the optimizers' wrappers.
+            module: The `ESPnetLightningModule`, which owns backward, clipping and the optimizers' wrappers.
             steps: The losses by optimizer.
+
+        Returns:
+            Whether all gradients were finite numbers; those of an optimizer where they are not are thrown away.
 
         Raises:
             ConfigError: A loss for an optimizer that is not there, or two for one.
         """
         self._check_names(steps)
-        wrapped = module.optimizers()
-        wrapped = dict(zip(self.named, wrapped if isinstance(wrapped, list) else [wrapped], strict=True))
         taking_part = [step for step in steps if self.iteration % self.named[step.name].spec.step_every_n_iters == 0]
-        self.iteration += 1
         for place, step in enumerate(taking_part):
             owner = self.named[step.name]
-            module.manual_backward(
-                step.loss / owner.spec.accum_grad_steps,
-                inputs=list(owner.parameters.values()),
-                retain_graph=place + 1 < len(taking_part),
-            )
-            self.states[step.name].accum_counter += 1
-        for step in taking_part:
-            state, owner = self.states[step.name], self.named[step.name]
-            if state.accum_counter < owner.spec.accum_grad_steps:
-                continue
-            state.accum_counter = 0
-            if owner.spec.gradient_clip_val is not None:
-                module.clip_gradients(
-                    wrapped[step.name],
-                    gradient_clip_val=owner.spec.gradient_clip_val,
-                    gradient_clip_algorithm=owner.spec.gradient_clip_algorithm,
+            parameters = list(owner.parameters.values())
+            with shared_gradients(module.trainer, parameters):
+                module.manual_backward(
+                    step.loss / owner.spec.accum_grad_steps,
+                    inputs=parameters,
+                    retain_graph=place + 1 < len(taking_part),
                 )
-            wrapped[step.name].step()
-            wrapped[step.name].zero_grad()
-            state.update_step += 1
-            self._step_scheduler(owner, "step", {})
+            self.states[step.name].accum_counter += 1
+        finite = [self._update(module, step.name) for step in taking_part]
+        return all(finite)
+
+    def end_iteration(self) -> None:
+        """Go on to the next batch, which `step_every_n_iters` counts."""
+        self.iteration += 1
 
     def end_epoch(self, metrics: Mapping[str, Any]) -> None:
         """Step the schedulers that go by epochs."""
@@ -111,6 +113,26 @@ class MultiOptimization:
             for key, parameter in owner.parameters.items():
                 if key in state["gradients"]:
                     parameter.grad = state["gradients"][key].to(parameter.device, parameter.dtype)
+
+    def _update(self, module: Any, name: str) -> bool:
+        state, owner = self.states[name], self.named[name]
+        if state.accum_counter < owner.spec.accum_grad_steps:
+            return True
+        state.accum_counter = 0
+        wrapped = module.optimizers()
+        wrapped = dict(zip(self.named, wrapped if isinstance(wrapped, list) else [wrapped], strict=True))[name]
+        finite: bool = module.drop_unless_finite(owner.parameters.values())
+        if finite and owner.spec.gradient_clip_val is not None:
+            module.clip_gradients(
+                wrapped,
+                gradient_clip_val=owner.spec.gradient_clip_val,
+                gradient_clip_algorithm=owner.spec.gradient_clip_algorithm,
+            )
+        wrapped.step()
+        wrapped.zero_grad()
+        state.update_step += 1
+        self._step_scheduler(owner, "step", {})
+        return finite
 
     def _check_names(self, steps: list[OptimizationStep]) -> None:
         seen: set[str] = set()

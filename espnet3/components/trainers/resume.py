@@ -2,9 +2,11 @@
 
 `last.ckpt` says which config it was trained with. What decides what the weights, the optimizer's state and
 the random numbers mean must be the same; what only decides which data come next may differ, and then the
-epoch that was begun is begun again.
+epoch that was begun is begun again. Files that the model or the preprocessor names (a checkpoint to begin with, a
+tokenizer) must hold what they held, as long as they are there.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from esp3rt.files import state_of
 from espnet3.components.callbacks.checkpoints import LAST, set_to_epoch_boundary
 from espnet3.utils.errors import ConfigError
 
@@ -28,6 +31,7 @@ _FIXED = (
     "schedulers",
     "scheduler_interval",
     "scheduler_monitor",
+    "generator_first",
 )
 # What decides which batches an epoch has.
 _DATA = (
@@ -38,6 +42,8 @@ _DATA = (
     "dataloader.train",
     "trainer.accumulate_grad_batches",
 )
+# Keys under which files may be named that decide what the weights or the numbers of the data mean.
+_WITH_FILES = ("model", "dataset.preprocessor")
 _SHOWN = 4
 
 
@@ -66,10 +72,18 @@ class ResumePlan:
 
 def training_identity(config: Any) -> dict[str, dict[str, Any]]:
     """Give what `last.ckpt` keeps of a config: dotted keys and plain values."""
-    return {
-        "fixed": {key: value for name in _FIXED for key, value in _flat(name, _select(config, name))},
-        "data": {key: value for name in _DATA for key, value in _flat(name, _select(config, name))},
-    }
+    fixed = {key: value for name in _FIXED for key, value in _flat(name, _select(config, name))}
+    data = {key: value for name in _DATA for key, value in _flat(name, _select(config, name))}
+    named = [value for key, value in {**fixed, **data}.items() if key.startswith(_WITH_FILES)]
+    paths = sorted({path for path in named if isinstance(path, str) and _is_file(path)})
+    return {"fixed": fixed, "data": data, "files": {path: state_of(path) for path in paths}}
+
+
+def keep_files(identity: dict[str, dict[str, Any]], exp_dir: str | Path) -> None:
+    """Let `identity` know the files that the training in `exp_dir` began with and that are gone by now."""
+    path = Path(exp_dir) / LAST
+    if path.is_file():
+        identity["files"] = {**_identity_in(_read(path)).get("files", {}), **identity["files"]}
 
 
 def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
@@ -81,14 +95,7 @@ def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
     path = Path(exp_dir) / LAST
     if not path.is_file():
         return ResumePlan()
-    try:
-        # Mapped, not read: only the few plain values are looked at.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        raise ResumeError(
-            f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
-            "remove it to begin again, or use another exp_tag"
-        ) from error
+    checkpoint = _read(path)
     if not isinstance(checkpoint, dict) or "espnet3" not in checkpoint:
         raise ResumeError(
             f"{path} was not written by this trainer; move it away to begin again, or name it in "
@@ -96,9 +103,10 @@ def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
         )
     state = checkpoint["espnet3"]
     now = training_identity(config)
-    before = state["identity"]
+    before = _identity_in(checkpoint)
     if before:
         _check_fixed(path, before["fixed"], now["fixed"])
+        _check_files(path, before.get("files", {}), now["files"])
     changed = tuple(_differences(before["data"], now["data"])) if before else ()
     epochs, steps = int(state["epochs"]), int(state["steps"])
     complete = _why_complete(config, state, epochs, steps)
@@ -151,6 +159,37 @@ def _check_fixed(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) 
         f"({'; '.join(shown)}{more}). "
         "Put the value back to go on; to begin again use another exp_tag, or remove that file"
     )
+
+
+def _check_files(path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    # A file that is gone is needed no more: what it held is in the checkpoint.
+    changed = [name for name in before if name in now and before[name] != now[name]]
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise ResumeError(
+            f"{path} was trained with another {changed[0]}{more}: the file has changed since. To train again use another "
+            "exp_tag, or remove that checkpoint"
+        )
+
+
+def _read(path: Path) -> Any:
+    try:
+        # Mapped, not read: only the few plain values are looked at.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise ResumeError(
+            f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
+            "remove it to begin again, or use another exp_tag"
+        ) from error
+
+
+def _identity_in(checkpoint: Any) -> dict[str, Any]:
+    state = checkpoint.get("espnet3") if isinstance(checkpoint, dict) else None
+    return dict(state["identity"] or {}) if state else {}
+
+
+def _is_file(text: str) -> bool:
+    return 0 < len(text) < 4096 and "\0" not in text and os.path.isfile(text)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

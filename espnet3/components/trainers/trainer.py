@@ -33,7 +33,7 @@ from espnet3.components.callbacks.default_callbacks import get_default_callbacks
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.quiet import quiet_console
-from espnet3.components.trainers.resume import ResumePlan, plan_resume, restart_epoch, training_identity
+from espnet3.components.trainers.resume import ResumePlan, keep_files, plan_resume, restart_epoch, training_identity
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
@@ -100,6 +100,7 @@ class ESPnet3LightningTrainer:
         if self._plan.complete:
             _say(f"train: nothing to do, {self._plan.complete} ({self.exp_dir})")
             return
+        keep_files(self.identity, self.exp_dir)
         self.exp_dir.mkdir(parents=True, exist_ok=True)
         if self.trainer.is_global_zero:
             remove_partials(self.exp_dir)
@@ -195,6 +196,16 @@ class ESPnet3LightningTrainer:
             if section.get(key) not in (None, 1 if key == "accumulate_grad_batches" else None):
                 own = "accum_grad_steps" if key == "accumulate_grad_batches" else key
                 raise ConfigError(f"with optimizers by name, trainer.{key} is written as optimizers.NAME.{own}")
+        if str(section.get("precision")) not in ("16", "16-mixed"):
+            return
+        for name, entry in self.model.config.optimizers.items():
+            if entry.get("gradient_clip_val"):
+                # Lightning takes the scale of half precision off in the optimizer's step, too late for clipping.
+                raise ConfigError(
+                    f"optimizers.{name}.gradient_clip_val does not go with trainer.precision 16-mixed; use bf16-mixed "
+                    "or 32-true",
+                    key="trainer.precision",
+                )
 
     def _check_data(self) -> None:
         """Find mistakes in the data and criteria before the first epoch, not after it."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _LIFECYCLE = ("is_source_prepared", "prepare_source", "is_built", "build")
 # Settings that the framework adds; a builder that has no use for them need not take them.
+_OWN = "dataset"
 _ADDED = ("recipe_dir", "parallel")
 
 
@@ -26,7 +27,9 @@ def create_datasets(training_config: DictConfig, inference_config: DictConfig | 
     """Build every dataset that `dataset.train`, `valid` and `test` of the configs refer to, each once.
 
     The keys of `create_dataset` are the keyword arguments of the builder's lifecycle methods. A key that is
-    the `data_src` of a dataset in use and holds a mapping is for that dataset alone.
+    the `data_src` of a dataset in use and holds a mapping is for that dataset alone; the recipe's own `dataset` folder,
+    which an entry without `data_src` means, has the key `dataset`. Where the stage has a machine setting, it is in force
+    while a builder works, so that a runner in `build` uses it.
 
     Args:
         training_config: Names datasets and holds `create_dataset`.
@@ -39,31 +42,32 @@ def create_datasets(training_config: DictConfig, inference_config: DictConfig | 
     """
     from esp3rt.progress import console_line, duration
     from espnet3.components.data.dataset_module import load_dataset_module
+    from espnet3.utils.machine_setting import parallel_in_force
 
     sources = _sources(training_config, inference_config)
     if not sources:
         raise ConfigError("the configs have no dataset: list one under dataset.train")
     recipe_dir = training_config.get("recipe_dir")
-    for source in sources:
-        label = source or "dataset"
+    for label, source in sources.items():
         module = load_dataset_module(source, recipe_dir)
         builder_class = getattr(module, builder_name, None)
         if builder_class is None:
             _LOG.info("%s has no %s: nothing is built for it", label, builder_name)
             continue
-        settings, keys = _settings(training_config, source, sources)
+        settings, keys = _settings(training_config, label, sources)
         start = time.monotonic()
         with at_name(getattr(module, "__file__", None), builder_name, "create_dataset"):
-            was_built = _build(builder_class, settings, keys, label)
+            with parallel_in_force(parallel_for_stage(training_config, "create_dataset")):
+                was_built = _build(builder_class, settings, keys, label)
         done = "was built before" if was_built else f"built in {duration(time.monotonic() - start)}"
         console_line(f"create_dataset {label}: {done}")
 
 
-def _sources(*configs: DictConfig | None) -> list[str | None]:
-    """Each `data_src` of the configs, once, in order."""
+def _sources(*configs: DictConfig | None) -> dict[str, str | None]:
+    """Each `data_src` of the configs, once, in order, by its key in `create_dataset`."""
     from espnet3.components.data.dataset_module import parse_dataset_reference_config
 
-    found: list[str | None] = []
+    found: dict[str, str | None] = {}
     for config in configs:
         dataset = None if config is None else config.get("dataset")
         for split in ("train", "valid", "test"):
@@ -72,25 +76,24 @@ def _sources(*configs: DictConfig | None) -> list[str | None]:
                 if entry.get("_target_") is not None:
                     continue
                 source = parse_dataset_reference_config(entry).data_src
-                if source not in found:
-                    found.append(source)
+                found.setdefault(source or _OWN, source)
     return found
 
 
-def _settings(
-    config: DictConfig, source: str | None, sources: Iterable[str | None]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _settings(config: DictConfig, source: str, sources: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """The keyword arguments for one builder, and for each the key of the config that sets it."""
     from omegaconf import OmegaConf
 
     node = config.get("create_dataset")
     plain: Any = {} if node is None else OmegaConf.to_container(node, resolve=True)
-    own = {str(name) for name in sources if name is not None and isinstance(plain.get(name), Mapping)}
+    own = {name for name in sources if isinstance(plain.get(name), Mapping)}
     common = {key: value for key, value in plain.items() if key not in own}
     alone = plain[source] if source in own else {}
     settings = {**common, **alone}
     keys = {name: f"create_dataset.{name}" for name in common}
     keys.update((name, f"create_dataset.{source}.{name}") for name in alone)
+    if config.get("recipe_dir") is not None:
+        settings.setdefault("recipe_dir", config.get("recipe_dir"))
     machine = parallel_for_stage(config, "create_dataset")
     if machine is not None:
         settings.setdefault("parallel", machine)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet3.utils.errors import ConfigError, StageUnavailable, did_you_mean
+from espnet3.utils.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -62,6 +62,8 @@ class BaseSystem:
 
     # What a dataset module calls the class that builds its data.
     DATASET_BUILDER_CLASS_NAME = "DatasetBuilder"
+    # Where the logs of a subclass's own stages go, as in `stage_log_mapping`, which is laid over it.
+    STAGE_LOGS: Mapping[str, str] = {}
 
     def __init__(
         self,
@@ -87,9 +89,12 @@ class BaseSystem:
                 )
             setattr(self, name, config)
         self.exp_dir = self._find_exp_dir()
-        self._log_places: Mapping[str, Any] = {**_LOG_PLACES, **(stage_log_mapping or {})}
+        self._log_places: Mapping[str, Any] = {**_LOG_PLACES, **self.STAGE_LOGS, **(stage_log_mapping or {})}
+        # The configs of a subclass are not there yet, so its own stages are asked for their place when they run.
         self.stage_log_dirs: dict[str, Path] = {
-            stage: folder for stage, place in self._log_places.items() if (folder := self._folder(place)) is not None
+            stage: folder
+            for stage, place in self._log_places.items()
+            if stage not in self.STAGE_LOGS and (folder := self._folder(place)) is not None
         }
 
     def create_dataset(self, *args: Any, **kwargs: Any) -> None:
@@ -115,7 +120,7 @@ class BaseSystem:
         from espnet3.systems.base.training import train
 
         refuse_arguments("train", args, kwargs)
-        return train(self._needed("train", "training_config"))
+        return train(self._needed("train", "training_config"), trainer_of=self._build_trainer)
 
     def infer(self, *args: Any, **kwargs: Any) -> Any:
         """Run inference over the test sets."""
@@ -132,24 +137,40 @@ class BaseSystem:
         return measure(self._needed("measure", "metrics_config"))
 
     def pack_model(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version: raises `StageUnavailable`."""
-        refuse_arguments("pack_model", args, kwargs)
-        raise _unavailable("pack_model", "bundling a trained model with its configs")
+        """Pack the trained model, so that it can be used elsewhere."""
+        from espnet3.utils.publish_utils import pack_model
 
-    def upload_model(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version: raises `StageUnavailable`."""
+        refuse_arguments("pack_model", args, kwargs)
+        return pack_model(
+            self._needed("pack_model", "training_config"),
+            self._needed("pack_model", "publication_config"),
+            self.inference_config,
+            self.metrics_config,
+        )
+
+    def upload_model(self, *args: Any, **kwargs: Any) -> None:
+        """Send the packed model to the model hub."""
+        from espnet3.utils.publish_utils import upload_model
+
         refuse_arguments("upload_model", args, kwargs)
-        raise _unavailable("upload_model", "sending a bundle to a model hub")
+        self._needed("upload_model", "publication_config")
+        upload_model(self)
 
     def pack_demo(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version: raises `StageUnavailable`."""
-        refuse_arguments("pack_demo", args, kwargs)
-        raise _unavailable("pack_demo", "bundling a demo with its model")
+        """Pack a page that transcribes with the packed model."""
+        from espnet3.utils.publish_utils import pack_demo
 
-    def upload_demo(self, *args: Any, **kwargs: Any) -> Any:
-        """Not in this version: raises `StageUnavailable`."""
+        refuse_arguments("pack_demo", args, kwargs)
+        self._needed("pack_demo", "demo_config")
+        return pack_demo(self)
+
+    def upload_demo(self, *args: Any, **kwargs: Any) -> None:
+        """Send the page to the hub."""
+        from espnet3.utils.publish_utils import upload_demo
+
         refuse_arguments("upload_demo", args, kwargs)
-        raise _unavailable("upload_demo", "sending a demo to a hub")
+        self._needed("upload_demo", "demo_config")
+        upload_demo(self)
 
     def run_with_config(self, stage: str, slot: str, config: DictConfig | None) -> Any:
         """Run a stage with another config in the place of one of its own.
@@ -186,6 +207,20 @@ class BaseSystem:
         """
         folder = self.stage_log_dirs.get(stage) or self._folder(self._log_places.get(stage))
         return folder or self.exp_dir or self._find_exp_dir()
+
+    def _build_trainer(self, config: DictConfig, model: Any) -> Any:
+        """Build the trainer of the stage `train`; a system that trains in its own way overrides it.
+
+        Args:
+            config: The training config.
+            model: The model that it makes, a torch module.
+
+        Returns:
+            An `ESPnet3LightningTrainer`.
+        """
+        from espnet3.systems.base.training import build_trainer
+
+        return build_trainer(config, model)
 
     def _needed(self, stage: str, slot: str) -> Any:
         config = getattr(self, slot)
@@ -239,7 +274,3 @@ def _config_folder(config: Any, key: str) -> Path | None:
         # The place refers to a value that is not set: the stage that needs it says so.
         return None
     return Path(str(value))
-
-
-def _unavailable(stage: str, what: str) -> StageUnavailable:
-    return StageUnavailable(f"stage `{stage}`: {what} comes in a later version; leave the stage out of --stages")

@@ -3,6 +3,8 @@
 Nothing heavy is imported before a stage runs.
 """
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from espnet3.utils.config_errors import uses_config
@@ -26,11 +28,11 @@ def collect_stats(config: "DictConfig") -> None:
     from espnet3.components.data.collect_stats import collect_stats_of_config
 
     _set_threads(config)
-    collect_stats_of_config(config)
+    collect_stats_of_config(_measured(config))
 
 
 @uses_config
-def train(config: "DictConfig") -> None:
+def train(config: "DictConfig", *, trainer_of: "Callable[[DictConfig, Any], Any] | None" = None) -> None:
     """Train the model of a config in its `exp_dir`, from the beginning or from where it stopped.
 
     Written are `last.ckpt`, the best checkpoints and their average, `history.csv`, `learning_curve.png`,
@@ -38,18 +40,21 @@ def train(config: "DictConfig") -> None:
 
     Args:
         config: The training config.
+        trainer_of: Makes an `ESPnet3LightningTrainer` of the config and the model; `build_trainer` by default. A
+            system hands over its own.
 
     Raises:
         ConfigError: A key does not fit, or the training in `exp_dir` had another config.
         TrainingDiverged: Too many losses in a row were no finite numbers.
+        StageError: Another process is training there.
     """
     import lightning
     import torch
 
     from esp3rt.progress import console_line
-    from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+    from espnet3.components.modeling.lightning_module import exp_dir_of
     from espnet3.components.trainers.resume import plan_resume
-    from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
+    from espnet3.utils.pretrained_weights import without_loading
 
     _set_threads(config)
     exp_dir = exp_dir_of(config)
@@ -58,13 +63,29 @@ def train(config: "DictConfig") -> None:
         console_line(f"train: nothing to do, {plan.complete} ({exp_dir})")
         return
     lightning.seed_everything(int(config.get("seed") or 0), workers=False, verbose=False)
-    model = build_model(config)
-    trainer = ESPnet3LightningTrainer(ESPnetLightningModule(model, config), exp_dir, config)
-    if trainer.trainer.is_global_zero:
-        _write_config(config, exp_dir)
+    # A training that is taken up has its weights in last.ckpt: the pretrained ones need not be there any more.
+    with without_loading() if plan.checkpoint else nullcontext():
+        model = build_model(config)
+    trainer = (trainer_of or build_trainer)(config, model)
     # Matrix units of a GPU are used for 32-bit products, as is usual in training.
     torch.set_float32_matmul_precision("high")
-    trainer.fit()
+    first = trainer.trainer.is_global_zero
+    with _alone(exp_dir) if first else nullcontext():
+        if first:
+            _write_config(config, exp_dir)
+        trainer.fit()
+
+
+def build_trainer(config: "DictConfig", model: Any) -> Any:
+    """Build the `ESPnet3LightningTrainer` of a training config and its model.
+
+    Raises:
+        ConfigError: A key does not fit.
+    """
+    from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+    from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
+
+    return ESPnet3LightningTrainer(ESPnetLightningModule(model, config), exp_dir_of(config), config)
 
 
 def build_model(config: "DictConfig") -> Any:
@@ -80,9 +101,10 @@ def build_model(config: "DictConfig") -> Any:
     if not config.get("model"):
         raise ConfigError("the training config has no model; write one, such as {_target_: src.model.MyModel}")
     if config.get("task"):
-        from espnet3.utils.task_utils import get_espnet_model
+        from espnet3.components.modeling.transducer_loss import give_loss
+        from espnet3.utils.task_utils import get_espnet_model, model_settings
 
-        model = get_espnet_model(config.task, config.model)
+        model = give_loss(get_espnet_model(config.task, model_settings(config)))
     else:
         model = instantiate_target(config.model, "model")
     if not callable(getattr(model, "parameters", None)):
@@ -90,6 +112,32 @@ def build_model(config: "DictConfig") -> Any:
     if config.get("init"):
         initialize(model, str(config.init))
     return model
+
+
+def _measured(config: "DictConfig") -> Any:
+    """The config that data is measured with: the model of a task has its tokens, and no normalization yet."""
+    if not config.get("task"):
+        return config
+    from omegaconf import OmegaConf
+
+    from espnet3.utils.task_utils import model_settings
+
+    return OmegaConf.merge(config, {"model": None}, {"model": model_settings(config, measuring=True)})
+
+
+def _alone(exp_dir: Any) -> Any:
+    """Hold an experiment's folder for a training, so that no other writes its checkpoints.
+
+    Raises:
+        StageError: Another process holds it.
+    """
+    from esp3rt.lease import Owner, take
+    from espnet3.utils.errors import StageError
+
+    lease = take(exp_dir / ".leases" / "train")
+    if isinstance(lease, Owner):
+        raise StageError(f"{lease} is training in {exp_dir}; wait until it is done, end it, or choose another exp_tag")
+    return lease
 
 
 def _set_threads(config: "DictConfig") -> None:

@@ -26,9 +26,9 @@ def run_workload(config: DictConfig, stage: str) -> Any:
     Raises:
         ConfigError: A key is missing or unknown, or `over` names no data of this config.
     """
-    from espnet3.parallel.parallel import parallel_in_force
     from espnet3.utils._dotted import import_dotted
     from espnet3.utils.instantiation import instantiate
+    from espnet3.utils.machine_setting import parallel_in_force
     from espnet3.utils.run_utils import parallel_for_stage
 
     node = config.get(stage)

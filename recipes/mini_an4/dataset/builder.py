@@ -19,9 +19,9 @@ from esp3rt.files import remove_partials, write_json, write_text
 from esp3rt.progress import Progress
 from espnet3.components.data.dataset_builder import DatasetBuilder
 
-from dataset.archive import archive_facts, find_archive, require_archive, unpack
-from dataset.sound import convert, count_samples, find_recording, whole_samples
-from dataset.transcripts import Recording, read_recordings
+from .archive import archive_facts, find_archive, require_archive, unpack
+from .sound import convert, count_samples, find_recording, whole_samples
+from .transcripts import Recording, read_recordings
 
 SPLITS = ("train", "valid", "test")
 MANIFEST_COLUMNS = ("utt_id", "text", "wav", "samples")

@@ -17,10 +17,10 @@ from esp3rt.files import remove_partials, write_json, write_text
 from esp3rt.progress import Progress
 from espnet3.components.data.dataset_builder import DatasetBuilder
 
-from dataset import espeak
-from dataset.plan import RECIPE_VERSION, SPLITS, Utterance, plan_split
-from dataset.sound import record, whole_samples, write_wav
-from dataset.voices import SEEN_VARIANTS, UNSEEN_VARIANTS
+from . import espeak
+from .plan import RECIPE_VERSION, SPLITS, Utterance, plan_split
+from .sound import record, whole_samples, write_wav
+from .voices import SEEN_VARIANTS, UNSEEN_VARIANTS
 
 MANIFEST_COLUMNS = ("utt_id", "text", "wav", "voice", "pitch", "speed", "snr", "seed", "samples")
 

@@ -7,7 +7,7 @@ from typing import Any
 import soundfile
 from torch.utils.data import Dataset
 
-from dataset.plan import SPLITS
+from .plan import SPLITS
 
 
 class SpokenDigits(Dataset[dict[str, Any]]):

@@ -9,7 +9,7 @@ import json
 import random
 from dataclasses import asdict, dataclass
 
-from dataset.voices import ACCENTS, SEEN_VARIANTS, UNSEEN_VARIANTS
+from .voices import ACCENTS, SEEN_VARIANTS, UNSEEN_VARIANTS
 
 SPLITS = ("train", "valid", "test", "test_unseen")
 

@@ -263,7 +263,11 @@ def mutated(mistake: Mistake, file: str, text: str) -> str:
 def write(mistake: Mistake, folder: Path) -> Path:
     """Writes the recipe and its Python with the mistake in them into a folder; gives the recipe's path."""
     recipe = mistake.recipe
-    made = folder / "recipe"
+    made = folder / recipe.parent.name
+    for beside in recipe.parent.parent.iterdir():
+        # A tag leads to the data of a neighbour.
+        if beside != recipe.parent and (beside / "dataset").is_dir():
+            (folder / beside.name).symlink_to(beside)
     shutil.copytree(
         recipe.parent, made, ignore=shutil.ignore_patterns("__pycache__", "exp", "data", ".esp3c", "source")
     )

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from functools import partial
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espnet3.components.data.collate import CommonCollateFn
+from espnet3.components.data.collate import CommonCollateFn, takes_pairs
 
 
 def test_a_batch_of_everything() -> None:
@@ -83,3 +85,17 @@ def test_it_needs_torch_only() -> None:
     code = "import sys, espnet3.components.data.collate; print('lightning' in sys.modules)"
 
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_a_function_made_of_espnet2s_takes_pairs() -> None:
+    """Subclasses in a recipe and functions with arguments filled in count; our own takes samples as they are."""
+    theirs = type(
+        "CommonCollateFn", (), {"__module__": "espnet2.train.collate_fn", "__call__": lambda self, data: data}
+    )
+    function = FunctionType((lambda data: data).__code__, {"__name__": "espnet2.train.collate_fn"})
+
+    assert takes_pairs(theirs())
+    assert takes_pairs(type("Own", (theirs,), {"__module__": "src.collate"})())
+    assert takes_pairs(partial(function, int_pad_value=-1))
+    assert not takes_pairs(CommonCollateFn())
+    assert not takes_pairs(lambda samples: samples)

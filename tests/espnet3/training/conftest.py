@@ -15,29 +15,45 @@ sys.path.insert(0, SUPPORT)
 
 
 @pytest.fixture(scope="session")
-def in_process() -> Callable[..., int | None]:
-    """Run `toy_training.run_training` in a fresh process and give its exit code (-9: killed).
+def in_processes() -> Callable[..., list[int | None]]:
+    """Run calls, `(function, *arguments)` of the modules in `support`, side by side in fresh processes.
 
-    The processes come from a fork server that has imported everything: they start at once.
+    Given are their exit codes (-9: killed). The processes come from a fork server that has imported everything: they
+    start at once.
     """
-    import toy_training
-
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["warm_training"])
 
-    def run(config: dict[str, Any], kill: tuple[str, int] | None = None) -> int | None:
-        process = context.Process(target=toy_training.run_training, args=(config, kill))
+    def run(*calls: Any) -> list[int | None]:
+        processes = [context.Process(target=call[0], args=call[1:]) for call in calls]
         with pytest.MonkeyPatch.context() as patch:
             # The fork server looks for what it shall import only there.
             patch.setenv("PYTHONPATH", os.pathsep.join([SUPPORT, os.environ.get("PYTHONPATH", "")]))
-            process.start()
-        assert process.pid is not None
+            for process in processes:
+                process.start()
         deadline = time.monotonic() + 60
-        while process.exitcode is None and time.monotonic() < deadline:
-            process.join(0.05)
-            # A data worker that outlives its killed parent for a moment would keep `join` waiting.
-            if not Path(f"/proc/{process.pid}").exists():
-                return -9 if process.exitcode is None else process.exitcode
-        return process.exitcode
+        return [_exit_code(process, deadline) for process in processes]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def in_process(in_processes: Callable[..., list[int | None]]) -> Callable[..., int | None]:
+    """Run `toy_training.run_training` in a fresh process and give its exit code (-9: killed)."""
+    import toy_training
+
+    def run(config: dict[str, Any], kill: tuple[str, int] | None = None) -> int | None:
+        return in_processes((toy_training.run_training, config, kill))[0]
+
+    return run
+
+
+def _exit_code(process: Any, deadline: float) -> int | None:
+    assert process.pid is not None
+    while process.exitcode is None and time.monotonic() < deadline:
+        process.join(0.05)
+        # A data worker that outlives its killed parent for a moment would keep `join` waiting.
+        if not Path(f"/proc/{process.pid}").exists():
+            return -9 if process.exitcode is None else process.exitcode
+    code: int | None = process.exitcode
+    return code

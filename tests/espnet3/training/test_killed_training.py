@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import OmegaConf
+from same_state import assert_same
 from toy_training import TWO_OPTIMIZERS, toy_config
 
 Run = Callable[..., int | None]
@@ -52,21 +53,6 @@ def final_state(exp_dir: Path) -> dict[str, Any]:
         "steps": checkpoint["global_step"],
         "best": sorted(path.name for path in exp_dir.glob("epoch*.ckpt")),
     }
-
-
-def assert_same(expected: Any, actual: Any, where: str = "") -> None:
-    if isinstance(expected, torch.Tensor):
-        assert torch.equal(expected, actual), where
-    elif isinstance(expected, dict):
-        assert expected.keys() == actual.keys(), where
-        for key in expected:
-            assert_same(expected[key], actual[key], f"{where}.{key}")
-    elif isinstance(expected, list | tuple):
-        assert len(expected) == len(actual), where
-        for place, pair in enumerate(zip(expected, actual, strict=True)):
-            assert_same(*pair, f"{where}[{place}]")
-    else:
-        assert expected == actual, where
 
 
 @pytest.fixture(scope="module")

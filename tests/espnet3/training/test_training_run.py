@@ -1,6 +1,7 @@
 """Whole trainings of the toy recipe: what they write, say, refuse and take up."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,12 @@ import torch
 from omegaconf import OmegaConf
 from toy_training import toy_config
 
+from esp3rt.lease import Lease, take
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, TrainingDiverged
 from espnet3.components.trainers.resume import ResumeError
 from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
 from espnet3.systems.base.training import build_model, collect_stats, train
-from espnet3.utils.errors import ConfigError
+from espnet3.utils.errors import ConfigError, StageError
 
 
 class Faulty(torch.nn.Module):
@@ -122,6 +124,19 @@ def test_a_config_that_cannot_be_taken_up(changes: dict[str, Any], message: str,
 
     with pytest.raises(ResumeError, match=message):
         train(toy_config(tmp_path, trainer__max_epochs=2, **changes))
+
+
+def test_two_cannot_train_in_one_folder(tmp_path: Path) -> None:
+    """The second says who is there, and writes nothing; when that one is gone, its lease holds nobody up."""
+    config = toy_config(tmp_path, trainer__max_epochs=1)
+    with take(tmp_path / ".leases" / "train") as lease:
+        assert isinstance(lease, Lease)
+        with pytest.raises(StageError, match=rf"process {os.getpid()} on .* is training in {tmp_path}; wait"):
+            train(config)
+        assert not (tmp_path / "last.ckpt").exists()
+    train(config)
+
+    assert (tmp_path / "last.ckpt").exists()
 
 
 def test_other_data_begin_the_epoch_again(tmp_path: Path, in_process: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,1 @@
+"""What a hand-written recipe begins with, one folder a task."""

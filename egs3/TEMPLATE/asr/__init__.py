@@ -1,0 +1,1 @@
+"""What a hand-written recipe of speech recognition begins with."""

@@ -1,0 +1,1 @@
+"""Speech synthesis: the system and the training of GAN models."""

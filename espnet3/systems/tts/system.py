@@ -1,0 +1,27 @@
+"""The system of speech synthesis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from espnet3.systems.base.system import BaseSystem
+
+if TYPE_CHECKING:
+    import torch
+    from omegaconf import DictConfig
+
+
+class TTSSystem(BaseSystem):
+    """The base system, whose stage `train` trains GAN models in turns; see `BaseSystem` for its arguments.
+
+    Names and configs of the stages stay as they are. A model that is no GAN is trained as by every other system.
+    """
+
+    def _build_trainer(self, config: DictConfig, model: torch.nn.Module) -> Any:
+        """Build the trainer: `GANTTSLightningTrainer` for a GAN model, else the usual one."""
+        from espnet3.systems.tts.gan_model import is_gan_model
+        from espnet3.systems.tts.gan_trainer import build_gan_trainer
+
+        if is_gan_model(model):
+            return build_gan_trainer(config, model)
+        return super()._build_trainer(config, model)

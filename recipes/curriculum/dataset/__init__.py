@@ -1,0 +1,1 @@
+"""Part of another recipe's data."""

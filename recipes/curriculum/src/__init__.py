@@ -1,0 +1,1 @@
+"""The reader of digits: model, text and inference."""

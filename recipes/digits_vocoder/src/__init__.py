@@ -1,0 +1,1 @@
+"""A vocoder: from log mel spectra back to a waveform."""

@@ -1,0 +1,1 @@
+"""What ESPnet2 does not bring: the text for the tokenizer, and decoding."""
