@@ -31,7 +31,8 @@ JOB_QUEUES = {
     "sge": "SGECluster",
     "slurm": "SLURMCluster",
 }
-_HERE = {"threads_per_worker": 1, "dashboard_address": None}
+# Where no dashboard is asked for, there is none, nor a fixed port that a second cluster would find taken.
+_NO_DASHBOARD = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
 _ADDRESSES = ("address", "scheduler_file")
 
 
@@ -70,7 +71,7 @@ def gpu_client(workers: int, options: Mapping[str, Any]) -> Client:
     with suppress(ImportError):
         from dask_cuda import LocalCUDACluster
 
-        return _client(_built(lambda: LocalCUDACluster(n_workers=workers, **{**_HERE, **options})))
+        return _client(_built(lambda: LocalCUDACluster(n_workers=workers, **_with_defaults(options))))
 
     from esp3rt.processes import gpu_of
 
@@ -83,9 +84,11 @@ def gpu_client(workers: int, options: Mapping[str, Any]) -> Client:
             return {name: {**spec, "options": {**spec["options"], "env": variables}}}
 
     _check_options(options)
+    if not options.get("processes", True):
+        raise ConfigError("parallel.options.processes: threads of one process cannot have a GPU each; leave it out")
     # The share of memory that a local cluster gives its workers goes by those that it begins with: here, none.
     memory = {"memory_limit": 1 / workers} if workers > 1 else {}
-    cluster = _built(lambda: OneGPUEach(n_workers=0, **{**_HERE, **memory, **options}))  # type: ignore[no-untyped-call]
+    cluster = _built(lambda: OneGPUEach(n_workers=0, **{**memory, **_with_defaults(options)}))  # type: ignore[no-untyped-call]
     cluster.scale(workers)
     return _client(cluster)
 
@@ -102,7 +105,12 @@ def _here(workers: int, options: Mapping[str, Any]) -> Client:
     from distributed import LocalCluster
 
     _check_options(options)
-    return _client(_built(lambda: LocalCluster(**{"n_workers": workers, **_HERE, **options})))
+    return _client(_built(lambda: LocalCluster(**{"n_workers": workers, **_with_defaults(options)})))
+
+
+def _with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    dashboard = {} if "dashboard_address" in options or "scheduler_kwargs" in options else _NO_DASHBOARD
+    return {"threads_per_worker": 1, **dashboard, **options}
 
 
 def _of_running(key: str, options: dict[str, Any]) -> Client:

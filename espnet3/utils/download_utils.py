@@ -147,7 +147,9 @@ def extract_targz(archive_path: Path, dst_dir: Path, logger: logging.Logger | No
                 progress.advance()
         _move_into(fresh, folder)
     except tarfile.FilterError as error:
-        raise DownloadError(f"{archive} is not unpacked, because something in it leaves its folder or is no plain file: {error}") from error
+        raise DownloadError(
+            f"{archive} is not unpacked, because something in it leaves its folder or is no plain file: {error}"
+        ) from error
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, FileNotFoundError) and not archive.is_file():
             raise

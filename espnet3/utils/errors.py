@@ -8,8 +8,6 @@ ValueError
 │   ├── StageError        a stage name, or where a stage is to run
 │   ├── RunnerError       a provider or a runner breaks its contract
 │   └── OutputError       what inference gave, or what a metric was to read
-RuntimeError
-└── StageUnavailable      the stage has a name but this version cannot do it
 ```
 """
 
@@ -50,10 +48,6 @@ class RunnerError(UserError):
 
 class OutputError(UserError):
     """An output of inference cannot be written, or a metric finds no input that fits."""
-
-
-class StageUnavailable(RuntimeError):
-    """The stage has a name but this version cannot do what it stands for."""
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from espnet3.utils.config_errors import at_key, named_in
@@ -56,10 +56,10 @@ def instantiate_target(config: Any, where: str, **late: Any) -> Any:
     _check_names(target, path, [*given, *late], where)
     try:
         wrapped = config if OmegaConf.is_config(config) else OmegaConf.create(dict(config))
-        make: Callable[..., Any] = (
-            hydra.utils.instantiate(wrapped, _partial_=True) if late else lambda: hydra.utils.instantiate(wrapped)
-        )
-        return make(**late)
+        options = _options(target)
+        if late:
+            return hydra.utils.instantiate(wrapped, _partial_=True, **options)(**late)
+        return hydra.utils.instantiate(wrapped, **options)
     except InstantiationException as error:
         cause = error.__cause__ or error
         key = _key_inside(error, wrapped, where, given)
@@ -93,9 +93,13 @@ def instantiate(config: Any, where: str, **options: Any) -> Any:
     with at_key(where):
         check_targets(config, where)
         path = config.get("_target_") if hasattr(config, "get") else None
-        if isinstance(path, str) and getattr(_object(path), "makes_its_parts", False):
-            options = {"_recursive_": False, **options}
-        return hydra.utils.instantiate(config, **options)
+        own = _options(_object(path)) if isinstance(path, str) else {}
+        return hydra.utils.instantiate(config, **{**own, **options})
+
+
+def _options(target: Any) -> dict[str, bool]:
+    """How Hydra is to make a target."""
+    return {"_recursive_": False} if getattr(target, "makes_its_parts", False) else {}
 
 
 def _object(path: str) -> Any:

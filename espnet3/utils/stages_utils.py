@@ -19,7 +19,6 @@ from esp3rt.progress import console_line, duration
 from espnet3.utils.errors import (
     MissingConfigError,
     StageError,
-    StageUnavailable,
     UserError,
     did_you_mean,
     listed,
@@ -31,7 +30,6 @@ __all__ = [
     "STAGE_CONFIGS",
     "MissingConfigError",
     "StageError",
-    "StageUnavailable",
     "parse_cli_and_stage_args",
     "report_user_errors",
     "require_configs",

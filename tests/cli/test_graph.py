@@ -65,11 +65,12 @@ def test_a_format_goes_before_an_ending(folder: Path) -> None:
 @pytest.mark.parametrize("form", ["svg", "dot", "mermaid"])
 def test_a_pipe_gets_utf_8_whatever_the_terminal_speaks(folder: Path, form: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    (folder / "recipe.esp").write_text(f'dataset spoken {{ source = "音声/asr" }}\n{GOOD}', encoding="utf-8")
+    (folder / "src" / "音声.py").write_text("class Dataset:\n    pass\n", encoding="utf-8")
+    (folder / "recipe.esp").write_text(f'dataset spoken {{ source = "src.音声" }}\n{GOOD}', encoding="utf-8")
     done = subprocess.run([*ESP3C, "graph", "--format", form], env=environment, capture_output=True, timeout=60)
 
     assert done.returncode == 0, done.stderr
-    assert "音声/asr" in done.stdout.decode("utf-8")
+    assert "src.音声" in done.stdout.decode("utf-8")
 
 
 def test_without_anything_a_pipe_gets_svg(folder: Path) -> None:

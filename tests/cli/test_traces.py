@@ -58,7 +58,7 @@ def test_shards_are_told_by_what_the_framework_leaves(tmp_path: Path) -> None:
     assert state("infer", tmp_path)[0] == "nothing"
     for name, items in (("seen_voices", 20), ("unseen_voices", 30)):
         base = tmp_path / "exp/ctc/inference" / name
-        _shards.enter_plan(base, _shards.Plan(runner="r", fingerprint="f", n_items=items, shards=(items,)), True)
+        _shards.enter_plan(base, _shards.Plan(runner="r", inputs={}, n_items=items, shards=(items,)), True)
         _shards.shard_dir(base, 0).mkdir()
     assert state("infer", tmp_path)[0] == "begun"
 

@@ -107,7 +107,8 @@ RECIPE = '''
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    no_dashboard = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    with LocalCluster(n_workers=2, threads_per_worker=1, silence_logs=50, **no_dashboard) as cluster:
         yield cluster
 
 
@@ -243,6 +244,15 @@ def test_what_is_left_is_given_up_when_the_results_are_not_wanted(setting: Any, 
     assert all(names == [] for names in plugins.values())
 
 
+def test_the_framework_goes_by_what_there_are_executions_for() -> None:
+    """Before a stage begins."""
+    from espnet3.parallel.executions import DASK, LOCAL
+    from espnet3.utils import run_utils
+
+    assert set(LOCAL) == set(run_utils._HERE)
+    assert set(DASK) == set(run_utils._DASK)
+
+
 def until(condition: Any) -> None:
     end = time.monotonic() + 20
     while not condition():
@@ -335,6 +345,7 @@ def test_the_plugin_is_one_of_dask_and_is_sent_by_name() -> None:
         ({"env": "dask", "options": {"address": "tcp://127.0.0.1:1", "timeout": 0.3}}, r"options.address: no Dask sch"),
         ({"env": "dask", "options": {"address": "a", "scheduler_file": "b"}}, "not by both"),
         ({"env": "local", "options": {"threads_per_wroker": 2}}, "did you mean 'threads_per_worker'"),
+        ({"env": "local_gpu", "options": {"processes": False}}, "threads of one process cannot have a GPU each"),
         ({"env": "slurm", "options": {"qeue": "x"}}, r"options.qeue: SLURMCluster has no such.*did you mean 'queue'"),
         ({"env": "pbs", "options": {"queue": "x"}}, "cannot be started: You must specify how much cores and memory"),
     ],
@@ -343,6 +354,49 @@ def test_a_setting_that_fits_no_cluster(config: Any, message: str) -> None:
     """The message names the key."""
     with pytest.raises(ConfigError, match=message):
         build_client(OmegaConf.create(config))
+
+
+def test_each_local_worker_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In turn, of those that this process may use; without dask_cuda."""
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    client = parallel.build_local_gpu_cluster(2, {})
+    try:
+        client.wait_for_workers(2)
+        gpus = client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"])
+    finally:
+        client.cluster.close()
+        client.close()
+
+    assert sorted(gpus.values()) == ["3", "5"]
+
+
+def test_jobs_of_a_queueing_system_become_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The commands of PBS are stand-ins, which start the job's script on this machine; all else is real."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "qsub").write_text(
+        f'#!/bin/sh\ncp "$1" {tmp_path}/script\nsetsid sh {tmp_path}/script > {tmp_path}/log 2>&1 < /dev/null &\necho 17.here\n'
+    )
+    (commands / "qdel").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/deleted\n')
+    for command in commands.iterdir():
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, Any] = {"cores": 1, "memory": "1GB", "walltime": "02:00:00", "queue": "short", "interface": "lo"}
+    options["scheduler_options"] = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    setting = OmegaConf.create({"env": "pbs", "n_workers": 1, "options": options})
+    job = Job(setup=lambda: 10, work=lambda built, task, moved: (built * task, os.getpid()))
+
+    results = {outcome.task: outcome.result for outcome in DaskWorkers(setting, 1).run(job, range(3), lambda n: None)}
+
+    assert [results[task][0] for task in range(3)] == [0, 10, 20]
+    assert os.getpid() not in {pid for _, pid in results.values()}
+    script = (tmp_path / "script").read_text()
+    assert "#PBS -q short\n" in script and "#PBS -l walltime=02:00:00\n" in script
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for _, pid in results.values()))
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

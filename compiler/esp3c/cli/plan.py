@@ -125,17 +125,13 @@ def run(args: argparse.Namespace) -> int:
 def _steps(recipe: Recipe, names: Sequence[str], home: Path) -> list[Step]:
     from esp3c.cli.traces import absent, trace
     from esp3c.cli.where import where
-    from esp3c.graph.flow import built_in
 
     steps = []
     for stage in recipe.stages:
         if stage.name not in names:
             continue
         place = where(recipe, stage)
-        known = built_in(stage)
         refused = [f"cannot be sent to {place.backend} by this version"] if place.elsewhere else []
-        if known is not None and known.later:
-            refused.append("is not in this version")
         remarks = [place.remark] if place.remark else []
         remarks += absent(recipe, stage, set(names), home)
         steps.append(Step(stage, _runs(stage), place, trace(recipe, stage, home), tuple(refused), tuple(remarks)))

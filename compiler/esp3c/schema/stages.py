@@ -23,7 +23,7 @@ class Stage:
     """A stage of a system. `reads` names keys that must be there, `a|b` where either will do.
 
     `makes_data` and `reads_data` are the places of configs whose datasets it builds or goes through. `shares_items`: the
-    items are divided among the workers of its machine. `later`: this version has no execution of it.
+    items are divided among the workers of its machine.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Stage:
     reads_files: tuple[Files, ...] = ()
     writes: tuple[Files, ...] = ()
     shares_items: bool = False
-    later: bool = False
 
 
 _BY_LENGTH = tuple(

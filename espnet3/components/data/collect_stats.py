@@ -245,7 +245,9 @@ class CollectStatsRunner(BaseRunner):
         keys = sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*_shape")})
         for key in keys:
             write_text(folder / key, _in_order(shard_dirs, key))
-        feats = sorted({path.name.removesuffix(_ROWS) for shard in shard_dirs for path in Path(shard).glob(f"*{_ROWS}")})
+        feats = sorted(
+            {path.name.removesuffix(_ROWS) for shard in shard_dirs for path in Path(shard).glob(f"*{_ROWS}")}
+        )
         for feat in feats:
             _merge_stats(shard_dirs, f"{feat}{_ROWS}", folder / f"{feat}_stats.npz")
         for scp in sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*.scp")}):
@@ -262,7 +264,7 @@ class CollectStatsRunner(BaseRunner):
         for shard in shard_dirs:
             for path in (Path(shard) / _FEATS / feat).glob("*.npy"):
                 shutil.copyfile(path, out / path.name)
-        lines = _in_order(shard_dirs, f"{feat}.scp").splitlines()
+        lines = _in_order(shard_dirs, f"{feat}.scp").split("\n")[:-1]
         pairs = [line.rpartition(" ") for line in lines]
         write_text(folder / f"{feat}.scp", "".join(f"{uid} {out / name}\n" for uid, _, name in pairs))
 
@@ -355,7 +357,7 @@ def _in_order(shard_dirs: list[Path], name: str) -> str:
     for shard in shard_dirs:
         path = Path(shard) / name
         if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
                 number, _, rest = line.partition("\t")
                 numbered.append((int(number), rest))
     return "".join(f"{rest}\n" for _, rest in sorted(numbered))

@@ -56,9 +56,11 @@ def create_datasets(training_config: DictConfig, inference_config: DictConfig | 
             continue
         settings, keys = _settings(training_config, label, sources)
         start = time.monotonic()
-        with at_name(getattr(module, "__file__", None), builder_name, "create_dataset"):
-            with parallel_in_force(parallel_for_stage(training_config, "create_dataset")):
-                was_built = _build(builder_class, settings, keys, label)
+        with (
+            at_name(getattr(module, "__file__", None), builder_name, "create_dataset"),
+            parallel_in_force(parallel_for_stage(training_config, "create_dataset")),
+        ):
+            was_built = _build(builder_class, settings, keys, label)
         done = "was built before" if was_built else f"built in {duration(time.monotonic() - start)}"
         console_line(f"create_dataset {label}: {done}")
 
