@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
+from espnet3.utils.machine_setting import n_workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -49,7 +50,7 @@ def client_of(setting: DictConfig | Mapping[str, Any] | None) -> Client:
             f"parallel.env: there is no {env!r}; there are {listed(known)}{did_you_mean(str(env), known)}"
         )
     options = _plain((setting or {}).get("options"))
-    workers = _count((setting or {}).get("n_workers"))
+    workers = n_workers(setting)
     _need("distributed", env)
     if env == "local_gpu":
         return gpu_client(workers, options)
@@ -196,11 +197,3 @@ def _plain(options: Any) -> dict[str, Any]:
     if not isinstance(plain, Mapping):
         raise ConfigError(f"parallel.options must be a mapping of names and values, not {plain!r}")
     return {str(name): value for name, value in plain.items()}
-
-
-def _count(workers: Any) -> int:
-    if workers is None:
-        return 1
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise ConfigError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
-    return workers

@@ -58,6 +58,11 @@ class RunPlugin(WorkerPlugin):
             finally:
                 _at_work.release()
 
+    def give_up(self) -> None:
+        """Let go of what was built."""
+        self._built.clear()
+        _leave(self)
+
     def ready(self) -> tuple[Job, Any]:
         """The job and what its tasks need, built on the first call."""
         if self.job is None:
@@ -91,6 +96,9 @@ def do_task(run: str, task: int) -> tuple[str, Any, int]:
             result = job.work(built, task, moved)
             return "done", cloudpickle.dumps(result), moved.total
         except GivenUp:
+            if isinstance(plugin, RunPlugin):
+                # Where the driver was killed, nobody will say that the run is over.
+                plugin.give_up()
             return "given up", None, 0
         except Exception as error:  # noqa: BLE001 - whatever it is, the driver raises it
             return "failed", packed_error(error), moved.total

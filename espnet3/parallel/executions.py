@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from esp3rt.work import Execution, InProcess
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
-from espnet3.utils.machine_setting import get_parallel_config, made_for_setting
+from espnet3.utils.machine_setting import get_parallel_config, made_for_setting, n_workers
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -62,20 +62,6 @@ def execution_of(setting: DictConfig | Mapping[str, Any] | None, keep: bool = Fa
         return DaskWorkers(setting, workers, keep)
     known = (*LOCAL, *DASK)
     raise ConfigError(f"parallel.env: there is no {env!r}; there are {listed(known)}{did_you_mean(str(env), known)}")
-
-
-def n_workers(setting: DictConfig | Mapping[str, Any] | None) -> int:
-    """How many workers a setting asks for.
-
-    Raises:
-        ConfigError: It is no positive whole number.
-    """
-    workers = (setting or {}).get("n_workers")
-    if workers is None:
-        return 1
-    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
-        raise ConfigError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
-    return workers
 
 
 def shards_wanted(execution: Execution, n_batches: int) -> int:

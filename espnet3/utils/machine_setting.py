@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from espnet3.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -69,3 +71,17 @@ def made_for_setting(make: Callable[[bool], Made]) -> Made:
     if _now.made is None:
         _now.made = make(True)
     return _now.made  # type: ignore[return-value]
+
+
+def n_workers(setting: DictConfig | Mapping[str, Any] | None) -> int:
+    """How many workers a setting asks for.
+
+    Raises:
+        ConfigError: It is no positive whole number.
+    """
+    workers = (setting or {}).get("n_workers")
+    if workers is None:
+        return 1
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise ConfigError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
+    return workers

@@ -199,14 +199,18 @@ def test_an_error_in_forward_is_raised_as_it_is(recipe: Any, setting: Any) -> No
     assert "In the worker:" in notes and "dask_recipe.py" in notes
 
 
-def test_a_worker_is_left_as_it_was(recipe: Any, cluster: LocalCluster, setting: Any, tmp_path: Path) -> None:
-    """Its folder and sys.path; and an edited recipe is read again by the same process."""
+def test_a_worker_is_left_as_it_was(recipe: Any, setting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder, sys.path, and what configs may name; and an edited recipe is read again by the same process."""
     client = build_client(setting)
 
-    def state() -> tuple[str, bool, list[str]]:
-        return os.getcwd(), "dask_recipe" in sys.modules, [entry for entry in sys.path if "dask_recipe" in entry]
+    def state() -> tuple[Any, ...]:
+        from espnet3.utils import targets
 
+        return os.getcwd(), "dask_recipe" in sys.modules, list(sys.path), list(sys.argv), targets._allowed
+
+    client.wait_for_workers(2)
     before = client.run(state)
+    monkeypatch.setattr("espnet3.utils.targets._allowed", frozenset({"dask_recipe.Square"}))
     with parallel_in_force(setting):
         assert recipe.Square(provider(recipe))([3]) == [9]
         (tmp_path / "dask_recipe.py").write_text(textwrap.dedent(RECIPE).replace("FACTOR = 1", "FACTOR = -100"))
