@@ -23,6 +23,7 @@ from espnet3.utils.errors import (
     did_you_mean,
     listed,
 )
+from espnet3.utils.ranks import assigned_stage, go_where_it_was_started, stage_of_ranks
 from espnet3.utils.run_utils import check_parallel, parallel_for_stage
 from espnet3.utils.task_utils import check_espnet
 
@@ -86,11 +87,15 @@ def parse_cli_and_stage_args(
     Returns:
         The arguments, and the stages to run in the order of the pipeline.
     """
+    go_where_it_was_started()
     args, unknown = parser.parse_known_args()
     if unknown:
         known = [flag for action in parser._actions for flag in action.option_strings]
         told = [f"{text}{did_you_mean(text.partition('=')[0], known)}" for text in unknown]
         parser.error(f"unrecognized arguments: {', '.join(told)}")
+    assigned = assigned_stage()
+    if assigned is not None:
+        args.stages = [assigned]
     requested = getattr(args, "stages", None)
     names = [requested] if isinstance(requested, str) else list(requested or ["all"])
     try:
@@ -217,6 +222,11 @@ def run_stages(
     if getattr(args, "dry_run", False):
         _print_plan(system, stages, remarks)
         return
+    if assigned_stage() is not None:
+        # What is to be said and logged, the process that was started first says and logs.
+        for stage in stages:
+            getattr(system, stage)()
+        return
     log = log or logging.getLogger("espnet3")
     for number, stage in enumerate(stages, 1):
         console_line(f"[{number}/{len(stages)}] {stage}")
@@ -238,7 +248,7 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
                 log_stage_metadata(log, system, args)
                 if path is not None and getattr(args, "write_requirements", False):
                     write_requirements(path.with_suffix(".requirements.txt"))
-                with parallel_in_force(_setting_of(system, stage)):
+                with parallel_in_force(_setting_of(system, stage)), stage_of_ranks(stage, _STARTED_IN):
                     getattr(system, stage)()
         except KeyboardInterrupt:
             log.warning("stage %s was interrupted", stage)

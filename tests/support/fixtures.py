@@ -64,6 +64,7 @@ MODULES = {
     "torch.optim.optimizer": "class Optimizer: ...\n",
     "torch.optim.lr_scheduler": (
         "class LRScheduler: ...\n"
+        "class ReduceLROnPlateau(LRScheduler):\n    def __init__(self, optimizer, mode='min', patience=10): ...\n"
         "class OneCycleLR(LRScheduler):\n    def __init__(self, optimizer, max_lr=0.1, **kwargs): ...\n"
     ),
     "torch.utils.data.dataset": "class Dataset: ...\nclass IterableDataset(Dataset): ...\n",

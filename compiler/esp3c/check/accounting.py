@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from esp3c.check.account import Account, Unchecked
-from esp3c.check.blocks import all_values, walk_blocks
+from esp3c.check.blocks import all_values, rooted_blocks
 from esp3c.check.calls import Verdict, verdicts
 from esp3c.check.fits import fits, is_made_at_run_time
 from esp3c.check.flow import proved_links, unchecked_links
+from esp3c.check.linked import linked
 from esp3c.check.targets import short
 from esp3c.ir import (
     BrokenNode,
@@ -53,7 +54,7 @@ def account(recipe: Recipe, world: World, wrong: Iterable[Span] = ()) -> Account
 
 def _settings(recipe: Recipe) -> Iterator[tuple[Span, str, str]]:
     """The values of keys, against the types of the keys."""
-    for node, block in walk_blocks(recipe):
+    for root, node, block in rooted_blocks(recipe):
         for entry in node.entries:
             key = block.key(entry.name)
             if key is None:
@@ -68,7 +69,8 @@ def _settings(recipe: Recipe) -> Iterator[tuple[Span, str, str]]:
             ):
                 yield from _leaves(entry.value, f"a setting in `{entry.name}`", "what takes it is known when it runs")
             else:
-                yield from _compared(strip(entry.value), key.type, entry.value.span, f"`{entry.name}`")
+                value = strip(linked(recipe, root, entry.value))
+                yield from _compared(value, key.type, entry.value.span, f"`{entry.name}`")
 
 
 def _compared(node: Node, type: t.Type, span: Span, what: str) -> Iterator[tuple[Span, str, str]]:
@@ -76,7 +78,7 @@ def _compared(node: Node, type: t.Type, span: Span, what: str) -> Iterator[tuple
         known = node.target.status is Status.FOUND
         yield span, f"`{node.target.path}`", "" if known else node.target.why or "it is not read"
     elif isinstance(node, LinkNode):
-        yield span, what, "the value of another key is only compared with what that one takes"
+        yield span, what, "what the other key holds is not known"
     elif is_made_at_run_time(node):
         yield span, what, "its value is known when it runs"
     elif not isinstance(node, CallNode | MapNode | DatasetNode | BrokenNode) and fits(node, type):

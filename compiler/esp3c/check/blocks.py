@@ -27,17 +27,24 @@ from esp3c.schema.blocks import CONFIGS, DATASET, ENTRY, OWN, RECIPE, WORKLOAD
 
 def walk_blocks(recipe: Recipe) -> Iterator[tuple[MapNode, t.Block]]:
     """Every block whose keys are known, with what is known of it."""
-    yield recipe.settings, RECIPE
+    for _, node, block in rooted_blocks(recipe):
+        yield node, block
+
+
+def rooted_blocks(recipe: Recipe) -> Iterator[tuple[MapNode | None, MapNode, t.Block]]:
+    """Every block whose keys are known, behind the root of the config that it stands in (None: in no config)."""
+    yield None, recipe.settings, RECIPE
     for dataset in recipe.datasets.values():
-        yield dataset.settings, DATASET
+        yield None, dataset.settings, DATASET
     for config in recipe.configs.values():
-        yield from blocks_of(config)
+        for node, block in blocks_of(config):
+            yield config.root, node, block
     for parallel in recipe.parallels.values():
         if isinstance(parallel.value, ParallelNode) and parallel.value.backend in BACKENDS:
-            yield parallel.value.settings, BACKENDS[parallel.value.backend]
+            yield None, parallel.value.settings, BACKENDS[parallel.value.backend]
     for stage in recipe.stages:
         if stage.workload is not None:
-            yield stage.workload, WORKLOAD
+            yield None, stage.workload, WORKLOAD
 
 
 def blocks_of(config: Config) -> Iterator[tuple[MapNode, t.Block]]:

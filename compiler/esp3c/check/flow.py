@@ -16,6 +16,7 @@ from esp3c.check.flow_items import Datasets
 from esp3c.check.flow_logged import logged_flow
 from esp3c.check.flow_metrics import metrics_flow
 from esp3c.check.flow_params import params_flow
+from esp3c.check.flow_plateau import plateau_flow
 from esp3c.check.flow_training import training_flow
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Severity, code_of, explained
@@ -38,6 +39,7 @@ def flow_of(recipe: Recipe, world: World) -> Flow:
             datasets.items(name)
         training_flow(flow, datasets)
         logged_flow(flow)
+        plateau_flow(flow)
         params_flow(flow)
         metrics_flow(flow, inference_flow(flow, datasets))
         _LATEST.append(flow)
@@ -414,9 +416,36 @@ def optimizer_params(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     return _said(optimizer_params, recipe, world)
 
 
+@needs_whole_file
+@explained("ESP0530", "a scheduler without its metric")
+def plateau_metric(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`ReduceLROnPlateau` takes a step when there never is the metric that it follows.
+
+        scheduler         = torch.optim.lr_scheduler.ReduceLROnPlateau(patience = 2)
+        scheduler_monitor = "train/loss"
+
+    Without `scheduler_interval = "epoch"` schedulers step after each batch, and the means of an epoch are known at its end.
+    The training ends with the first batch. The same happens after the first epoch where a metric of the validation is
+    followed and there is none in that epoch (`check_val_every_n_epoch`, `limit_val_batches = 0`).
+    """
+    return _said(plateau_metric, recipe, world)
+
+
+@needs_whole_file
+@explained("ESP0531", "a scheduler that steps before its metric is there", Severity.WARNING)
+def plateau_steps(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`ReduceLROnPlateau` steps after each batch, and follows a metric of the validation.
+
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(patience = 2)      # follows `valid/loss`
+
+    The training ends with the first batch, unless that is the whole epoch. Write `scheduler_interval = "epoch"`.
+    """
+    return _said(plateau_steps, recipe, world)
+
+
 FLOW_RULES = (
     sample_key, sample_kind, item_is_dict, missing_item_key, called_with, shape_key, batch_lacks, batch_surplus,
     forward_result, input_key, model_input, output_fn_call, output_fn_reads, output_fn_result, output_without_id,
     output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken, logged_metric, artifact_type,
-    metric_call, gan_turns, gan_optimizers, gan_system, optimizer_params,
+    metric_call, gan_turns, gan_optimizers, gan_system, optimizer_params, plateau_metric, plateau_steps,
 )  # fmt: skip

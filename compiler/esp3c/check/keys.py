@@ -6,15 +6,15 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from esp3c.check.blocks import all_values, homes, set_entry, walk_blocks
+from esp3c.check.blocks import all_values, homes, rooted_blocks, set_entry, walk_blocks
 from esp3c.check.criteria import wrong_part
 from esp3c.check.fits import as_wanted, fits, instead, misfit
+from esp3c.check.linked import linked, name_of, stands_at
 from esp3c.check.machines import followed
 from esp3c.check.misplaced import MISPLACED
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import (
-    CarriedNode,
     Entry,
     ListNode,
     MapNode,
@@ -25,6 +25,7 @@ from esp3c.ir import (
     strip,
 )  # fmt: skip
 from esp3c.schema import types as t
+from esp3c.schema.aliases import OF_THE_OPTIMIZER, SAME, meant_by
 from esp3c.schema.blocks import SAMPLE_TYPES, SCAFFOLD_NAMES
 from esp3c.source import Span
 from esp3c.suggest import certain, nearest, one_of
@@ -38,7 +39,8 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         trainer { max_epoch = 12 }
 
     ESPnet3 and Lightning would find out when the stage runs, or never. The message names the nearest key, or the block
-    in which the key would be right. Keys of one's own have their place in a `config NAME` block.
+    in which the key would be right; the words of other libraries (`epochs`, `gpus`, `val`) are known too. Keys of one's own
+    have their place in a `config NAME` block.
     """
     own_stages = {stage.name for stage in recipe.stages}
     configs = {id(config.root) for config in recipe.configs.values()}
@@ -48,19 +50,27 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         for entry in node.entries:
             # A stage of one's own has its settings under its name in the config that it works with.
             if block.key(entry.name) is None and not (id(node) in configs and entry.name in own_stages):
-                yield _unknown(entry, block)
+                yield _unknown(entry, node, block)
 
 
-def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
-    near = nearest(entry.name, block.names)
+def _unknown(entry: Entry, node: MapNode, block: t.Block) -> Diagnostic:
+    free = [name for name in block.names if node.get(name) is None]
+    other = meant_by(entry.name, free)
+    near = [other] if other else nearest(entry.name, block.names)
     elsewhere = homes().get(entry.name, ())
+    word = meant_by(entry.name, homes())
     if near:
         label = f"did you mean {one_of(near)}?"
     elif elsewhere:
         label = f"it belongs into {one_of(elsewhere)}"
+    elif {entry.name, meant_by(entry.name, OF_THE_OPTIMIZER)} & OF_THE_OPTIMIZER:
+        name = meant_by(entry.name, OF_THE_OPTIMIZER) or entry.name
+        label = f"it is an argument of the optimizer: `optimizer = torch.optim.AdamW({name} = …)`"
+    elif word:
+        label = f"did you mean `{word}`, in {one_of(homes()[word])}?"
     else:
         label = "not a key of this block"
-    help = () if near or elsewhere else (_keys_of(block),)
+    help = (_keys_of(block),) if label == "not a key of this block" else ()
     return Diagnostic(
         code_of(unknown_key),
         f"unknown key `{entry.name}` in `{block.name}`",
@@ -71,7 +81,7 @@ def _unknown(entry: Entry, block: t.Block) -> Diagnostic:
 
 
 def _write(span: Span, name: str, near: list[str]) -> Fix | None:
-    meant = certain(name, near, closed=True)
+    meant = near[0] if near and (name, near[0]) in SAME else certain(name, near, closed=True)
     return Fix(f"write `{meant}`", (Edit(span, meant),)) if meant is not None and span.text == name else None
 
 
@@ -88,24 +98,28 @@ def wrong_value(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         parallel gpu = slurm(time = 32GB)
 
     The message says what the key takes. A quantity has a dimension: `90min` fits where a time is wanted, `32GB` does not.
+    A reference to another key is compared by the value that it leads to; the message shows both places.
     """
-    for node, block in walk_blocks(recipe):
+    for root, node, block in rooted_blocks(recipe):
         for entry in node.entries:
             key = block.key(entry.name)
-            if key is None or fits(strip(entry.value), key.type):
+            if key is None:
                 continue
-            where, expected = misfit(strip(entry.value), key.type)
-            inner = where is not strip(entry.value)
-            place = entry.value.span if isinstance(entry.value, CarriedNode) else where.span
+            value = linked(recipe, root, entry.value)
+            whole = strip(value)
+            if fits(whole, key.type):
+                continue
+            where, expected = misfit(whole, key.type)
+            used = name_of(value, where)
             yield Diagnostic(
                 code_of(wrong_value),
-                f"inside `{entry.name}` stands {t.words(expected)}"
-                if inner
-                else f"`{entry.name}` takes {t.words(expected)}",
-                Label(place, instead(where, expected)),
-                secondary=(Label(where.span, "the value stands here"),) if isinstance(entry.value, CarriedNode) else (),
+                f"`{entry.name}` takes {t.words(expected)}"
+                if where is whole
+                else f"inside `{entry.name}` stands {t.words(expected)}",
+                Label(where.span if used is None else used.span, instead(where, expected)),
+                secondary=stands_at(used, where),
                 help=(f"{entry.name}: {key.doc}",),
-                fix=None if isinstance(entry.value, CarriedNode) else as_wanted(where, expected),
+                fix=as_wanted(where, expected) if used is None else None,
             )
 
 
@@ -307,11 +321,14 @@ def out_of_range(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     Lightning, torch or SLURM would refuse it when the stage runs. The message says which numbers the key takes, and
     which of them have a meaning of their own.
     """
-    for node, block in walk_blocks(recipe):
+    for root, node, block in rooted_blocks(recipe):
         for entry in node.entries:
             key = block.key(entry.name)
-            value = strip(entry.value)
-            if key is None or key.numbers is None or not isinstance(value, Scalar) or not fits(value, key.type):
+            if key is None or key.numbers is None:
+                continue
+            used = linked(recipe, root, entry.value)
+            value = strip(used)
+            if not isinstance(value, Scalar) or not fits(value, key.type):
                 continue
             number = value.value
             if isinstance(number, bool) or not isinstance(number, int | float):
@@ -319,9 +336,8 @@ def out_of_range(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             # A quantity is no count: of it only the sign is known to be wrong.
             takes = t.POSITIVE if value.dimension is not None and key.numbers.parts else key.numbers
             if not takes.holds(number):
-                yield _at_value(
-                    entry, code_of(out_of_range), f"`{entry.name}` takes {takes.words}", "not this", key.doc
-                )
+                message = f"`{entry.name}` takes {takes.words}"
+                yield _at_value(entry, used, code_of(out_of_range), message, "not this", key.doc)
 
 
 @explained("ESP0312", "text of another form than the key takes")
@@ -332,23 +348,25 @@ def text_form(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     The message shows the form. A time is better written with its unit: `max_time = 12h`.
     """
-    for node, block in walk_blocks(recipe):
+    for root, node, block in rooted_blocks(recipe):
         for entry in node.entries:
             key = block.key(entry.name)
-            value = strip(entry.value)
-            if key is None or key.text is None or not isinstance(value, Scalar) or not isinstance(value.value, str):
+            if key is None or key.text is None:
+                continue
+            used = linked(recipe, root, entry.value)
+            value = strip(used)
+            if not isinstance(value, Scalar) or not isinstance(value.value, str):
                 continue
             if not re.fullmatch(key.text.pattern, value.value):
                 message = f"`{entry.name}` takes {key.text.words}"
-                yield _at_value(entry, code_of(text_form), message, "not of this form", key.doc)
+                yield _at_value(entry, used, code_of(text_form), message, "not of this form", key.doc)
 
 
-def _at_value(entry: Entry, code: Code, message: str, label: str, doc: str) -> Diagnostic:
+def _at_value(entry: Entry, used: Node, code: Code, message: str, label: str, doc: str) -> Diagnostic:
     """A diagnostic at the value of a key; also at the place where it stands, if only its name does."""
-    value = strip(entry.value)
-    named = isinstance(entry.value, CarriedNode)
-    secondary = (Label(value.span, "the value stands here"),) if named else ()
-    return Diagnostic(code, message, Label(entry.value.span, label), secondary, (f"{entry.name}: {doc}",))
+    value = strip(used)
+    secondary = stands_at(name_of(used, value), value)
+    return Diagnostic(code, message, Label(used.span, label), secondary, (f"{entry.name}: {doc}",))
 
 
 @explained("ESP0313", "an entry of best_model_criterion")

@@ -185,7 +185,7 @@ def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         for wanted in known.reads:
             options = [option.partition(".") for option in wanted.split("|")]
             config = recipe.configs.get(stands_for.get(options[0][0], options[0][0]))
-            absent = config is not None and all(config_value(config, rest) is None for _, _, rest in options)
+            absent = config is not None and all(_is_absent(config, rest) for _, _, rest in options)
             if config is not None and absent and not _misspelt(config, [rest for _, _, rest in options]):
                 lacking.setdefault(config.name, []).append(one_of(rest for _, _, rest in options))
         for config_name, keys in lacking.items():
@@ -196,6 +196,12 @@ def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(_innermost(recipe.configs[config_name], keys), "missing in this block"),
                 secondary=(Label(stage.name_span, "this stage reads it"),),
             )
+
+
+def _is_absent(config: Config, place: str) -> bool:
+    value = config_value(config, place)
+    plain = strip(value) if value is not None else None
+    return plain is None or (isinstance(plain, Scalar) and plain.value is None)
 
 
 @explained("ESP0606", "a stage stands before one that it builds on", Severity.WARNING)

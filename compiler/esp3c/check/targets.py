@@ -13,7 +13,8 @@ from esp3c.python import types as p
 from esp3c.python.model import Function
 from esp3c.python.reader import Reader, reader
 from esp3c.python.signature import Bound, Signature
-from esp3c.schema.roles import DIMENSIONS, SYNONYMS
+from esp3c.schema.aliases import meant_by
+from esp3c.schema.roles import DIMENSIONS
 from esp3c.suggest import all_of, certain, nearest, one_of
 from esp3c.world import World
 
@@ -61,8 +62,8 @@ def unknown_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 continue
             free = [name for name in names if name not in given]
             near = nearest(argument.name, free)
-            meant = _synonym(argument.name)
-            if not near and meant in free:
+            meant = meant_by(argument.name, free, misspelt=True)
+            if meant and not near:
                 near = [meant]
             yield Diagnostic(
                 code_of(unknown_argument),
@@ -72,12 +73,6 @@ def unknown_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 help=() if near else (takes(verdict, names),),
                 fix=_renamed(argument, near),
             )
-
-
-def _synonym(name: str) -> str:
-    """The same argument in the words of another library, also where those are misspelt."""
-    known = name if name in SYNONYMS else next(iter(nearest(name, SYNONYMS)), "") if len(name) > 4 else ""
-    return SYNONYMS.get(known, "")
 
 
 def _renamed(argument: Argument, near: list[str]) -> Fix | None:
@@ -124,7 +119,7 @@ def missing_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 def _misspelt(bound: Bound, unknown: list[Argument]) -> bool:
     """Whether an argument that is reported as unknown is this one, misspelt."""
-    return any(nearest(each.name, [bound.name]) or _synonym(each.name) == bound.name for each in unknown)
+    return any(nearest(each.name, [bound.name]) or meant_by(each.name, [bound.name], misspelt=True) for each in unknown)
 
 
 @explained("ESP0404", "a value of the wrong type")

@@ -29,6 +29,7 @@ from esp3c.python import types as p
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import Reader
 from esp3c.record import record
+from esp3c.schema.blocks import SCAFFOLD_TEXTS
 
 Follow: TypeAlias = Callable[[LinkNode], Node | None]
 """What a link to another value of the same config leads to."""
@@ -64,7 +65,8 @@ class Comparing:
         if isinstance(wanted, p.Unknown):
             return Doubt(wanted.why)
         if isinstance(node, LinkNode) and node.scaffold:
-            # ESPnet3's defaults are text, all of them.
+            if not SCAFFOLD_TEXTS.issuperset(node.place):
+                return Doubt("it is a value of `recipe`, or of ESPnet3's defaults")
             return self.compare(Text((), node.span), wanted, depth + 1)
         if isinstance(node, LinkNode):
             target = self.follow(node) if depth < 20 else None

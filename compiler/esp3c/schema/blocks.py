@@ -43,6 +43,9 @@ SCAFFOLD = (
 
 SCAFFOLD_NAMES = frozenset(key.name for key in SCAFFOLD)
 
+SCAFFOLD_TEXTS = frozenset(key.name for key in SCAFFOLD if key.type == STR)
+"""Those of them that are text in every config."""
+
 _SEED = Key("seed", INT, "seed of everything random", numbers=Range(0, 2**32 - 1))
 PARALLEL = Block(
     "parallel",
@@ -218,12 +221,12 @@ TRAINING = Block(
         Key("dataset", Inside(TRAINING_DATASET), "what is trained and validated on"),
         Key("tokenizer", Inside(TOKENIZER), "settings of the stage `train_tokenizer`"),
         Key("model", either(Target("a torch.nn.Module"), ANY), "the model"),
-        Key("optimizer", Target("an Optimizer"), "the optimizer; the model's parameters are handed to it"),
+        Key("optimizer", either(Target("an Optimizer"), NULL), "the optimizer; the model's parameters are handed to it"),
         Key("scheduler", either(Target("a scheduler"), NULL), "the scheduler; the optimizer is handed to it"),
         Key("scheduler_interval", _INTERVAL, "when the scheduler steps", '"step"'),
         Key("scheduler_monitor", either(STR, NULL), "the metric that the scheduler looks at"),
-        Key("optimizers", MapOf(Inside(_OPTIMIZER_SPEC)), "several optimizers by name"),
-        Key("schedulers", MapOf(Inside(_SCHEDULER_SPEC)), "their schedulers by the same names"),
+        Key("optimizers", either(MapOf(Inside(_OPTIMIZER_SPEC)), NULL), "several optimizers by name"),
+        Key("schedulers", either(MapOf(Inside(_SCHEDULER_SPEC)), NULL), "their schedulers by the same names"),
         Key("generator_first", BOOL, "of a GAN model: let the generator take its turn before the discriminator", "false"),
         Key("best_model_criterion", ListOf(ListOf(ANY)), "`[metric, how many to keep, \"min\" or \"max\"]`, several"),
         Key("init", either(STR, NULL), "how weights begin, for example \"xavier_uniform\""),

@@ -68,23 +68,6 @@ ROLES = {
 }
 """By the words in which `esp3c.schema.types.Target` says what a call makes."""
 
-SYNONYMS = {
-    "learning_rate": "lr",
-    "wd": "weight_decay",
-    "l2": "weight_decay",
-    "num_heads": "nhead",
-    "n_heads": "nhead",
-    "hidden_dim": "hidden_size",
-    "input_dim": "input_size",
-    "in_dim": "in_features",
-    "out_dim": "out_features",
-    "p": "dropout",
-    "dropout_rate": "dropout",
-    "vocabulary_size": "vocab_size",
-    "patience_epochs": "patience",
-}
-"""Words that other libraries have for the same argument."""
-
 DIMENSIONS = {
     "sample_rate": "frequency",
     "sampling_rate": "frequency",

@@ -37,6 +37,7 @@ from espnet3.components.trainers.resume import ResumePlan, keep_files, plan_resu
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
+from espnet3.utils.ranks import one_training
 
 _LOG = logging.getLogger(__name__)
 _OWN_KEYS = ("log_interval",)
@@ -110,7 +111,7 @@ class ESPnet3LightningTrainer:
         self._check_data()
         self._announce_model()
         try:
-            with quiet_console(), _misconfigured(self.config):
+            with quiet_console(), _misconfigured(self.config), one_training(self.trainer):
                 self.trainer.fit(self.model, *args, **options)
         except SIGTERMException:
             # Lightning would leave with the code of a success, and the next stage would begin.
