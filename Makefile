@@ -1,4 +1,5 @@
-# `make` explains itself. Everything happens in .venv; nothing outside this folder is touched.
+# `make` explains itself. Everything happens in .venv; nothing outside this folder is touched, but for one thing: as root on
+# Debian, the tests install SLURM. ESP3C_INSTALL_SLURM=0 prevents it; without SLURM the tests that need it are skipped.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -12,7 +13,7 @@ ESPNET := ci_sdr decorator editdistance einops espnet-g2p-en espnet-tts-frontend
           pooch regex scipy torch-complex typeguard unidecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit bench docs grammar format clean
+.PHONY: help demo test lint unit slurm bench docs grammar format clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +32,11 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/python grammar/make_tables.py --check
 
 unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
+	$(BIN)/python tests/slurm/install.py --try
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+slurm: $(VENV)/dev.stamp ## install the SLURM of the tests (Debian, as root)
+	$(BIN)/python tests/slurm/install.py
 
 bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in the same run
 	$(BIN)/python tests/bench/check_speed.py

@@ -18,6 +18,7 @@ from typing import TypeAlias, TypeVar
 
 from esp3c.python.find import Lookup
 from esp3c.record import field, record
+from esp3c.schema.stages import Stage as BuiltIn
 from esp3c.source import Span
 from esp3c.syntax.ast import Dimension, FieldType
 
@@ -311,6 +312,16 @@ class Recipe:
     used: frozenset[tuple[str, str]]
     headers: tuple[Span, ...] = field(default=())
     """Where `recipe` declarations begin: one, in a recipe that is whole."""
+
+    def stands_for(self, line: Stage, stage: BuiltIn) -> dict[str, str]:
+        """The configs that a line gives to a stage of the system, by the ones in whose place they stand."""
+        slots = stage.slots([self.kind_of(name) for name in line.needs])
+        return {slot: name for slot, name in zip(slots, line.needs, strict=True) if slot}
+
+    def kind_of(self, config: str) -> str:
+        """What a config is, by its own declaration; its name where there is none."""
+        found = self.configs.get(config)
+        return found.kind if found is not None else config
 
     def of(self, kind: type[AnyFact]) -> Iterator[AnyFact]:
         for fact in self.facts:

@@ -9,18 +9,23 @@ which of them is another now.
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from types import CodeType
 from typing import Any
 
 import espnet3
 from esp3rt.files import state_of
-from espnet3.parallel._sources import sources_of
+from espnet3.parallel._sources import sources_of, sources_of_class
 
 # They say where the work is done, not what it is.
 _PLACE_KEYS = ("parallel", "stage_parallel", "resume")
 _ITEMS = "the items"
+# How far into objects it is looked: what is deeper is seldom what tells them apart, and may lead round in circles.
+_DEEPEST = 3
+# A list of so many plain values is told by one hash, which takes a small part of the time.
+_LONG = 1000
 
 
 def inputs(items: Sequence[Any], config: object, parts: Mapping[str, object]) -> dict[str, str]:
@@ -37,7 +42,12 @@ def inputs(items: Sequence[Any], config: object, parts: Mapping[str, object]) ->
         settings = {f"the setting {key}": value for key, value in plain.items() if key not in _PLACE_KEYS}
     else:
         settings = {"the config": plain}
-    named = {*_named_files(list(settings.values())), *_named_files(_plain(dict(parts)))}
+    classes = [value for value in parts.values() if isinstance(value, type)]
+    named = {
+        *_named_files(list(settings.values())),
+        *_named_files(_plain(dict(parts))),
+        *(path for cls in classes for path in sources_of_class(cls)),
+    }
     files = {f"the file {path}": state_of(path) for path in sorted(named)}
     told = {name: _hash(value) for name, value in {**settings, **files, **parts}.items()}
     return {_ITEMS: hash_of_items(items), **told, "the version of espnet3": espnet3.__version__}
@@ -62,7 +72,8 @@ def hash_of_items(items: Sequence[Any]) -> str:
         return hashlib.sha256(f"{items[0]} to {items[-1]}".encode()).hexdigest()
     digest = hashlib.sha256()
     for item in items:
-        digest.update(repr(item).encode())
+        told = item if isinstance(item, str | int | float | tuple | None) else _plain(item)
+        digest.update(repr(told).encode())
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -80,7 +91,7 @@ def _hash(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object, depth: int = 0) -> Any:
     if type(value).__module__.startswith("omegaconf."):
         from omegaconf import OmegaConf
 
@@ -89,22 +100,61 @@ def _plain(value: object) -> Any:
         except Exception:  # noqa: BLE001 - a value that cannot be read yet is told by how it is written
             return _plain(OmegaConf.to_container(value, resolve=False))
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _plain(entry, depth) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        if len(value) > _LONG:
+            with suppress(TypeError, ValueError):
+                return hashlib.sha256(json.dumps(value, default=_refused).encode()).hexdigest()
+        return [_plain(entry, depth) for entry in value]
+    if isinstance(value, set | frozenset):
+        return sorted(str(_plain(entry, depth)) for entry in value)
     if isinstance(value, str | int | float | bool | None):
         return value
-    return _stable_name(value)
+    if isinstance(value, bytes | bytearray):
+        return hashlib.sha256(value).hexdigest()
+    return _stable_name(value, depth)
 
 
-def _stable_name(value: object) -> str:
-    # Never `repr`: it may hold an address, which differs from run to run.
+def _stable_name(value: object, depth: int = 0) -> Any:
+    """What tells an object from another of another run. Never `repr`: it may hold an address."""
     if isinstance(value, os.PathLike):
         return str(os.fspath(value))
     if isinstance(value, partial):
-        return f"partial({_stable_name(value.func)}, {_plain(value.args)}, {_plain(value.keywords)})"
-    kind = value if hasattr(value, "__qualname__") else type(value)
-    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', '')}"
+        return ["partial", _stable_name(value.func), _plain(value.args), _plain(value.keywords)]
+    if hasattr(value, "__qualname__"):
+        return _name_of(value, depth)
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
+        return [str(value.dtype), hashlib.sha256(value.tobytes()).hexdigest()]
+    attributes = getattr(value, "__dict__", {}) if depth < _DEEPEST else {}
+    own = {name: _plain(entry, depth + 1) for name, entry in attributes.items() if not name.startswith("_")}
+    return [_name_of(type(value), depth), own] if own else _name_of(type(value), depth)
+
+
+def _name_of(value: Any, depth: int) -> Any:
+    """The path of a class or function; of a function that was made in another one, also what it holds of it."""
+    name = f"{getattr(value, '__module__', '')}.{value.__qualname__}"
+    code = getattr(value, "__code__", None)
+    # The files that a name leads to tell the rest; a function that was made in another one has no such name.
+    if code is None or "<" not in name or depth >= _DEEPEST:
+        return name
+    held = [_plain(cell.cell_contents, depth + 1) for cell in value.__closure__ or () if _is_filled(cell)]
+    return [name, _code_hash(code), _plain(value.__defaults__ or ()), held]
+
+
+def _code_hash(code: CodeType) -> str:
+    constants = [_code_hash(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    return hashlib.sha256(repr((code.co_code.hex(), constants, code.co_names)).encode()).hexdigest()
+
+
+def _refused(value: object) -> None:
+    raise TypeError
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -120,9 +170,6 @@ def _strings(value: object) -> Iterator[str]:
 
 def _named_files(config: object) -> Iterator[str]:
     for text in _strings(config):
-        if text.startswith("__main__."):
-            yield from filter(None, [getattr(sys.modules["__main__"], "__file__", None)])
-            continue
         if not text or len(text) > 4096 or "\n" in text or "\0" in text:
             continue
         if os.path.isfile(text):

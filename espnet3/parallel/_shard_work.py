@@ -20,14 +20,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from esp3rt.files import replacing
-from esp3rt.lease import Lease, LeaseLost, Owner, take
+from esp3rt.lease import Lease, LeaseLost, Owner, holder, take
 from espnet3.parallel import _shards
 from espnet3.parallel._injection import injected
 from espnet3.utils.errors import RunnerError
@@ -36,6 +39,8 @@ RECORDS = "records.jsonl"
 # A subclass of BaseRunner, which is made of what stands here and is therefore not imported.
 RunnerClass: TypeAlias = Any
 _SECONDS_OF_A_CHUNK = 0.05
+# Items that are suddenly slow must not be a long silence.
+_LONGEST_CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,10 @@ class ShardWork:
     output_dir: str = ""
     shard_subdir: str = ""
     mark: str = ""
-    starts: list[int] = field(init=False)
+    starts: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "starts", [sum(self.shards[:number]) for number in range(len(self.shards))])
+        object.__setattr__(self, "starts", tuple(accumulate(self.shards, initial=0)))
 
     def __call__(self, env: dict[str, Any], number: int, moved: Callable[[int], None]) -> Any:
         """Do shard `number`.
@@ -98,17 +103,30 @@ class ShardWork:
         lease = take(_shards.lease_of(base, number))
         if isinstance(lease, Owner):
             return Busy(str(lease))
-        folder = _shards.shard_dir(base, number)
         with lease:
-            if self.cls.is_shard_done(folder) and _shards.is_for(folder, self.mark):
+            plan = _shards.read_plan(base)
+            if plan is None or plan.mark != self.mark:
+                raise RunnerError(f"another run has begun other work in {base}; this one has no place there any more")
+            folder = _shards.current_dir(base, number)
+            if self.is_done(folder, number):
                 # Done by another process between the look at all shards and this one.
                 moved(self.shards[number])
                 return None
+            if not lease.certain:
+                # The owner before may wake up and write: not here.
+                folder = _shards.begin_turn(base, number, lease.number)
+            told = _Told(moved)
             try:
-                self._to_files(env, number, folder, moved, lease)
+                self._to_files(env, number, folder, told, lease)
             except LeaseLost:
-                return Busy("another process")
+                told(-told.count)
+                return Busy(str(holder(_shards.lease_of(base, number)) or "another process"))
         return None
+
+    def is_done(self, folder: Path, number: int) -> bool:
+        """Whether shard `number` is done in `folder`, and its files are as they were then."""
+        done: bool = self.cls.is_shard_done(folder)
+        return done and _shards.is_for(folder, self.mark, self.shards[number])
 
     def work_of(self, number: int) -> Sequence[Any]:
         """What `forward` is called with for the items of a shard: items, or lists of them."""
@@ -138,30 +156,46 @@ class ShardWork:
     def _to_files(
         self, env: dict[str, Any], number: int, folder: Path, moved: Callable[[int], None], lease: Lease
     ) -> None:
-        state = self._whole(env, number, moved, lease)
+        state = self._whole(env, number, moved, lease, folder)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_records(folder, state.get("records") or [], self.cls)
+        if not is_overridden(self.cls, "finalize_state"):
+            _write_records(folder, state.get("records") or [], self.cls)
         written = state.get("written")
         outputs = written.get("outputs", ()) if isinstance(written, dict) else ()
         lease.check(now=True)
         _shards.write_done(folder, self.shards[number], self.mark, outputs)
 
     def _whole(
-        self, env: dict[str, Any], number: int, moved: Callable[[int], None], lease: Lease | None
+        self,
+        env: dict[str, Any],
+        number: int,
+        moved: Callable[[int], None],
+        lease: Lease | None,
+        folder: Path | None = None,
     ) -> dict[str, Any]:
         cls = self.cls
         settings = {"output_dir": self.output_dir, "shard_subdir": self.shard_subdir}
-        with cls.around_work():
+        taken = [name for name in settings if name in env]
+        if taken and self.output_dir:
+            raise RunnerError(f"the provider's environment has the key {taken[0]!r}, which init_state is given itself")
+        with cls.around_work(), _shard_dir_is(folder):
             state = call_hook(cls, "init_state", (), number, {**env, **settings})
-            finished = False
             try:
                 steps = cls.steps(state, env, number, self.batch_size is not None)
                 self._go_through(steps, number, moved, lease)
-                finished = True
-            finally:
-                if not finished and state.get("writers"):
-                    cls.close_writers(state["writers"])
-            return call_hook(cls, "finalize_state", (state,), number, env)
+                if lease is not None:
+                    lease.check(now=True)
+            except LeaseLost:
+                # What the hook would write at the end belongs to another process by now.
+                raise
+            except BaseException:
+                _close(cls, state)
+                raise
+            state = call_hook(cls, "finalize_state", (state,), number, env)
+            if state.get("shard_dir") is not None and "written" not in state:
+                # A hook of its own that does not call the one it replaces.
+                _close(cls, state)
+            return state
 
     def _go_through(self, steps: Steps, number: int, moved: Callable[[int], None], lease: Lease | None) -> None:
         work = self.work_of(number)
@@ -177,7 +211,7 @@ class ShardWork:
                 if lease is not None:
                     lease.check()
                 if spent < _SECONDS_OF_A_CHUNK / 2:
-                    size *= 2
+                    size = min(2 * size, _LONGEST_CHUNK)
                 elif spent > _SECONDS_OF_A_CHUNK * 2 and size > 1:
                     size //= 2
         except LeaseLost:
@@ -185,6 +219,43 @@ class ShardWork:
         except Exception as error:
             error.add_note(f"{self.cls.__qualname__} was working on {_name_of(steps.current())}")
             raise
+
+
+class _Told:
+    """Passes counts on, and knows their sum, so that it can be taken back."""
+
+    def __init__(self, moved: Callable[[int], None]) -> None:
+        self._moved = moved
+        self.count = 0
+
+    def __call__(self, n: int) -> None:
+        self.count += n
+        self._moved(n)
+
+
+# The folder of the shard that this thread is working on; `init_state` makes it, and hooks of a recipe call that by
+# themselves with what the guide says it takes.
+_folder: ContextVar[Path | None] = ContextVar("shard_dir", default=None)
+
+
+@contextmanager
+def _shard_dir_is(folder: Path | None) -> Iterator[None]:
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def shard_dir_in_work(output_dir: str, shard_subdir: str, shard_id: int) -> Path:
+    """The folder that `init_state` is to make: that of the shard, or of the turn at it that is being worked on."""
+    return _folder.get() or _shards.shard_dir(Path(output_dir) / shard_subdir, shard_id)
+
+
+def _close(cls: RunnerClass, state: dict[str, Any]) -> None:
+    writers = state.get("writers")
+    if writers is not None and state.get("shard_dir") is not None:
+        state["written"] = cls.close_writers(writers)
 
 
 STATE_HOOKS = ("init_state", "reduce_state", "finalize_state")
@@ -255,12 +326,6 @@ def is_overridden(cls: RunnerClass, name: str) -> bool:
     """Whether a runner's class has a hook of its own."""
     owner = next(base for base in cls.__mro__ if name in vars(base))
     return not vars(owner).get("has_usual_hooks", False)
-
-
-def read_records(shard_dirs: Sequence[Path]) -> list[Any]:
-    """The results that shards have kept as JSON lines, in the order of the items."""
-    paths = [path for folder in shard_dirs if (path := Path(folder) / RECORDS).is_file()]
-    return [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _write_records(folder: Path, records: Sequence[Any], cls: RunnerClass) -> None:

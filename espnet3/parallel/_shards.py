@@ -7,12 +7,16 @@ output_dir/shard_subdir/
         done          written last: how many items, and the hash of each file that the shard wrote
     .leases/          who works on what at this moment
 ```
+
+Where a shard is taken over from a process that may wake up (on another machine that fell silent, say), the new owner
+works in a folder of its own, `split.0.2`: the other then writes where nobody reads.
 """
 
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -30,8 +34,10 @@ MANIFEST = "manifest.json"
 DONE = "done"
 _VERSION = 2
 _LEASES = ".leases"
-_SHARD = re.compile(r"split\.(\d+)")
+_TURN = "turn"
+_SHARD = re.compile(r"split\.(\d+)(?:\.(\d+))?")
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_OF_PATIENCE = 3.0
 
 
 class ShardDir(PosixPath):
@@ -74,10 +80,6 @@ class Plan:
         text = json.dumps([self.runner, self.n_items, dict(self.inputs)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def starts(self) -> list[int]:
-        """The number of the first item of each shard."""
-        return [sum(self.shards[:number]) for number in range(len(self.shards))]
-
 
 def cut(n_items: int, n_shards: int, batch_size: int | None) -> tuple[int, ...]:
     """The number of items of each shard: whole batches, so that it makes no difference where a shard ends."""
@@ -88,9 +90,26 @@ def cut(n_items: int, n_shards: int, batch_size: int | None) -> tuple[int, ...]:
     return tuple(end - start for start, end in pairwise(ends))
 
 
-def shard_dir(base: Path, shard_id: int) -> Path:
-    """The folder of one shard."""
-    return ShardDir(base / f"split.{shard_id}")
+def shard_dir(base: Path, shard_id: int, turn: int = 0) -> Path:
+    """The folder of one shard, or that of a later owner, whose turn it is."""
+    return ShardDir(base / (f"split.{shard_id}.{turn}" if turn else f"split.{shard_id}"))
+
+
+def current_dir(base: Path, shard_id: int) -> Path:
+    """The folder of one shard that counts: that of its latest owner."""
+    turn = read_json(lease_of(base, shard_id) / _TURN)
+    return shard_dir(base, shard_id, turn if isinstance(turn, int) else 0)
+
+
+def begin_turn(base: Path, shard_id: int, turn: int) -> Path:
+    """Give a shard a new folder, which counts from now on."""
+    write_json(lease_of(base, shard_id) / _TURN, turn)
+    return shard_dir(base, shard_id, turn)
+
+
+def _shard_names(base: Path) -> list[re.Match[str]]:
+    found = (_SHARD.fullmatch(name) for name in os.listdir(base)) if base.is_dir() else iter(())
+    return [name for name in found if name is not None and (base / name[0]).is_dir()]
 
 
 def lease_of(base: Path, name: str | int) -> Path:
@@ -98,10 +117,16 @@ def lease_of(base: Path, name: str | int) -> Path:
     return base / _LEASES / str(name)
 
 
-def wait_for(base: Path, name: str) -> Lease:
-    """Take a lease that others have for a moment only."""
+def wait_for(base: Path, name: str, label: str) -> Lease:
+    """Take a lease that others have for a moment, and say so where it takes them longer."""
+    from esp3rt.progress import console_line
+
+    patience = _SECONDS_OF_PATIENCE
     while isinstance(lease := take(lease_of(base, name)), Owner):
         time.sleep(_SECONDS_BETWEEN_LOOKS)
+        patience -= _SECONDS_BETWEEN_LOOKS
+        if -_SECONDS_BETWEEN_LOOKS < patience <= 0:
+            console_line(f"{label}: waits for {lease}, which is busy in {base} ({name})")
     return lease
 
 
@@ -115,40 +140,67 @@ def read_plan(base: Path) -> Plan | None:
     return None
 
 
-def enter_plan(base: Path, plan: Plan, resume: bool) -> tuple[Plan, Plan | None]:
+def enter_plan(base: Path, plan: Plan, resume: bool, label: str = "") -> tuple[Plan, Plan | None, Lease]:
     """Make `plan` the plan of the folder `base`, unless the one that is there is for the same work.
 
     Without `resume`, or where another plan (or none that can be read) stands there, all shards are cleared
     away first.
 
     Returns:
-        The plan to go by, with the shards that were cut first, however many are wanted now; and a plan for other work
-        whose results were cleared away, or None.
+        The plan to go by, with the shards that were cut first, however many are wanted now; a plan for other work
+        whose results were cleared away, or None; and a lease that says that a run by this plan is on. Whoever calls
+        gives it back when the results are merged.
 
     Raises:
-        RunnerError: A process that lives is working there on something else.
+        RunnerError: A process that lives is working there on something else, or on the same while all is to be done
+            again.
     """
     base.mkdir(parents=True, exist_ok=True)
-    with wait_for(base, "plan"):
+    with wait_for(base, "plan", label):
         remove_partials(base)
         before = read_plan(base)
-        if resume and before is not None and before.mark == plan.mark:
-            return before, None
-        for name in range(len(before.shards) if before is not None else 0):
-            owner = holder(lease_of(base, name))
-            if owner is not None:
-                raise RunnerError(
-                    f"{owner} is working in {base}, with other inputs than this run's; wait until it is done, or end it"
-                )
-        cleared = before is not None and any((folder / DONE).exists() for folder in base.glob("split.*"))
-        # The plan goes first: killed in between, the shards that are left belong to no plan and are cleared
-        # next time.
-        (base / MANIFEST).unlink(missing_ok=True)
-        for folder in base.glob("split.*"):
-            clear_shard(folder)
-            folder.rmdir()
-        write_json(base / MANIFEST, plan.as_json())
-        return plan, before if cleared else None
+        same = before is not None and before.mark == plan.mark
+        if not (resume and same):
+            _refuse_company(base, before, same)
+        run = take(lease_of(base, f"run-{secrets.token_hex(8)}"))
+        assert isinstance(run, Lease)
+        try:
+            if resume and same:
+                assert before is not None
+                return before, None, run
+            cleared = before is not None and any((base / name[0] / DONE).exists() for name in _shard_names(base))
+            # The plan goes first: killed in between, the shards that are left belong to no plan and are cleared
+            # next time.
+            (base / MANIFEST).unlink(missing_ok=True)
+            for name in _shard_names(base):
+                clear_shard(base / name[0])
+                (base / name[0]).rmdir()
+            for file in (base / _LEASES).glob(f"*/{_TURN}"):
+                file.unlink()
+            write_json(base / MANIFEST, plan.as_json())
+        except BaseException:
+            leave_plan(run)
+            raise
+        return plan, before if cleared else None, run
+
+
+def leave_plan(run: Lease) -> None:
+    """Say that the run of `enter_plan` is over."""
+    run.release()
+    shutil.rmtree(run.file.parent, ignore_errors=True)
+
+
+def _refuse_company(base: Path, before: Plan | None, same: bool) -> None:
+    folder = base / _LEASES
+    for name in os.listdir(folder) if folder.is_dir() else ():
+        if name == "plan":
+            continue
+        owner = holder(folder / name)
+        if owner is not None:
+            why = "which this run would throw away (resume is off)" if same else "with other inputs than this run's"
+            raise RunnerError(f"{owner} is working in {base}, {why}; wait until it is done, or end it")
+        if name.startswith("run-"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def clear_shard(folder: Path) -> None:
@@ -190,11 +242,30 @@ def read_done(folder: Path) -> dict[str, Any] | None:
     return done
 
 
-def is_for(folder: Path, mark: str) -> bool:
-    """Whether the shard's `done` file is about the work that `mark` tells."""
+def is_untouched(folder: Path) -> bool:
+    """Whether no file of a shard that was just seen to be done has been written to since its `done` file was.
+
+    It costs a look at each file, where `read_done` reads them all.
+    """
+    done = read_json(folder / DONE)
+    if not isinstance(done, dict) or not isinstance(done.get("files"), dict):
+        return (folder / DONE).exists()
+    written = (folder / DONE).stat().st_mtime_ns
+    for name, state in done["files"].items():
+        try:
+            found = (folder / name).stat()
+        except FileNotFoundError:
+            return False
+        if found.st_size != state["bytes"] or found.st_mtime_ns > written:
+            return False
+    return True
+
+
+def is_for(folder: Path, mark: str, count: int) -> bool:
+    """Whether the shard's `done` file is about the work that `mark` tells, and about so many items."""
     done = read_json(folder / DONE)
     # A class with an `is_shard_done` of its own may write a `done` of its own.
-    return not isinstance(done, dict) or done.get("fingerprint") == mark
+    return not isinstance(done, dict) or (done.get("fingerprint"), done.get("count")) == (mark, count)
 
 
 def read_json(path: Path) -> Any:
@@ -204,7 +275,8 @@ def read_json(path: Path) -> Any:
     return None
 
 
-def _order(path: Path) -> list[tuple[str, int]]:
+def _order(path: Path) -> list[tuple[str, int, int]]:
     return [
-        (part, -1) if (found := _SHARD.fullmatch(part)) is None else ("split", int(found[1])) for part in path.parts
+        (part, -1, 0) if (found := _SHARD.fullmatch(part)) is None else ("split", int(found[1]), int(found[2] or 0))
+        for part in path.parts
     ]

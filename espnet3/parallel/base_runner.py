@@ -15,10 +15,11 @@ say (`espnet3.parallel.parallel`, `executions`); what comes out is the same ever
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,6 +36,7 @@ from espnet3.parallel._shard_work import (
     Steps,
     bound_write,
     is_overridden,
+    shard_dir_in_work,
     usual_steps,
 )
 from espnet3.parallel.env_provider import checked_env, worker_setup
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
 _WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
 _SECONDS_BETWEEN_LOOKS = 1.0
+# Attributes of a runner that say where and how the work is done, or that are told by themselves.
+_NO_INPUTS = ("provider", "batch_size", "output_dir", "shard_subdir", "resume", "label", "unit", "data_mark")
 
 
 def concatenate_shard_files(shard_dirs: Sequence[Path], relative_name: str, out_path: Path) -> bool:
@@ -144,7 +148,9 @@ class BaseRunner(ABC):
         (`records.jsonl`, where `write_record` is left as it is) and returns None.
         """
         if self.output_dir is not None:
-            concatenate_shard_files(shard_dirs, RECORDS, self.output_dir / self.shard_subdir / RECORDS)
+            joined = self.output_dir / self.shard_subdir / RECORDS
+            if not concatenate_shard_files(shard_dirs, RECORDS, joined):
+                joined.unlink(missing_ok=True)
         return None
 
     @classmethod
@@ -157,7 +163,7 @@ class BaseRunner(ABC):
         """Make the state of a shard: its folder, emptied, and its writers."""
         state: dict[str, Any] = {"shard_id": shard_id, "shard_dir": None, "records": [], "writers": {}}
         if output_dir:
-            folder = _shards.shard_dir(Path(output_dir) / shard_subdir, shard_id)
+            folder = shard_dir_in_work(output_dir, shard_subdir, shard_id)
             _shards.clear_shard(folder)
             folder.mkdir(parents=True, exist_ok=True)
             state["shard_dir"] = folder
@@ -219,8 +225,9 @@ class BaseRunner(ABC):
         n_batches = -(-len(items) // (self.batch_size or 1))
         shards = _shards.cut(len(items), shards_wanted(execution, n_batches), self.batch_size)
         if self.output_dir is None:
-            return self._run_in_memory(items, shards, execution)
-        return self._run_to_files(items, shards, execution, self.output_dir / self.shard_subdir)
+            with _back_here():
+                return self._run_in_memory(items, shards, execution)
+        return self._run_to_files(items, shards, execution, (self.output_dir / self.shard_subdir).absolute())
 
     def report_kept(self, n_items: int) -> None:
         """Say that the results of an earlier run are kept."""
@@ -254,25 +261,33 @@ class BaseRunner(ABC):
             n_items=len(items),
             shards=shards,
         )
-        plan, cleared = _shards.enter_plan(base, wanted, self.resume)
-        if cleared is not None and self.resume:
-            from esp3rt.progress import console_line
+        plan, cleared, run = _shards.enter_plan(base, wanted, self.resume, self.label)
+        try:
+            if cleared is not None and self.resume:
+                from esp3rt.progress import console_line
 
-            why = changes(cleared.inputs, plan.inputs) or "another runner made it"
-            console_line(f"{self.label}: what was done before is not kept: {why}")
-        work = ShardWork(
-            cls=cls,
-            items=items,
-            shards=plan.shards,
-            batch_size=self.batch_size,
-            output_dir=str(self.output_dir),
-            shard_subdir=self.shard_subdir,
-            mark=plan.mark,
-        )
-        self._do_shards(work, base, execution)
-        folders = [_shards.shard_dir(base, number) for number in range(len(plan.shards))]
-        with _shards.wait_for(base, "merge"):
-            return self.merge(list(folders))
+                why = changes(cleared.inputs, plan.inputs) or "another runner made it"
+                console_line(f"{self.label}: what was done before is not kept: {why}")
+            work = ShardWork(
+                cls=cls,
+                items=items,
+                shards=plan.shards,
+                batch_size=self.batch_size,
+                output_dir=str(Path(self.output_dir or "").absolute()),
+                shard_subdir=self.shard_subdir,
+                mark=plan.mark,
+            )
+            numbers = range(len(plan.shards))
+            with _back_here():
+                self._do_shards(work, base, execution)
+            with _shards.wait_for(base, "merge", self.label):
+                folders = [_shards.current_dir(base, number) for number in numbers]
+                for folder, count in zip(folders, plan.shards, strict=True):
+                    if not (_shards.is_for(folder, plan.mark, count) and _shards.is_untouched(folder)):
+                        raise RunnerError(f"{folder} was changed by somebody else; run it again")
+                return self.merge(list(folders))
+        finally:
+            _shards.leave_plan(run)
 
     def _do_shards(self, work: ShardWork, base: Path, execution: Execution) -> None:
         """Do the shards that are not done, wherever; when this returns, all are."""
@@ -290,27 +305,24 @@ class BaseRunner(ABC):
                 for outcome in execution.run(self._job(work, execution), left, progress.advance):
                     if isinstance(outcome.result, Busy):
                         busy[outcome.task] = outcome.result.owner
-                left = self._not_done(work, base, self._wait_for_others(base, busy))
+                others = self._wait_for_others(base, busy)
+                left = self._not_done(work, base, others)
+                progress.advance(sum(work.shards[number] for number in others if number not in left))
 
     def _wait_for_others(self, base: Path, busy: dict[int, str]) -> list[int]:
         """Wait until no shard is in another process's hands; those that were."""
         from esp3rt.progress import console_line
 
         if busy:
-            owners = ", ".join(dict.fromkeys(busy.values()))
-            console_line(f"{self.label}: waits for {len(busy)} shards that {owners} is working on")
+            owners = " and ".join(sorted(set(busy.values())))
+            shards = "a shard" if len(busy) == 1 else f"{len(busy)} shards"
+            console_line(f"{self.label}: waits for {shards} that {owners} {'has' if len(busy) == 1 else 'have'}")
         while any(holder(_shards.lease_of(base, number)) is not None for number in busy):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         return list(busy)
 
     def _not_done(self, work: ShardWork, base: Path, numbers: Iterable[int]) -> list[int]:
-        cls = type(self)
-        folders = ((number, _shards.shard_dir(base, number)) for number in numbers)
-        return [
-            number
-            for number, folder in folders
-            if not (cls.is_shard_done(folder) and _shards.is_for(folder, work.mark))
-        ]
+        return [number for number in numbers if not work.is_done(_shards.current_dir(base, number), number)]
 
     def _inputs(self, items: Sequence[Any]) -> dict[str, str]:
         return inputs(
@@ -319,8 +331,8 @@ class BaseRunner(ABC):
             {
                 "the runner": type(self),
                 "the provider": type(self.provider),
-                "the provider's params": getattr(self.provider, "params", None),
-                "the runner's options": self.options(),
+                "what the provider was given": _told(self.provider, ("config",)),
+                "what the runner was given": {**_told(self, _NO_INPUTS), **self.options()},
                 "the batch size": self.batch_size,
                 "the data": self.data_mark,
             },
@@ -335,6 +347,21 @@ class BaseRunner(ABC):
             prepare=allowed_elsewhere(),
             name_of="shard {}".format,
         )
+
+
+def _told(thing: object, without: Sequence[str]) -> dict[str, Any]:
+    """The attributes of a provider or runner by which its results can be told."""
+    return {name: value for name, value in vars(thing).items() if not name.startswith("_") and name not in without}
+
+
+@contextmanager
+def _back_here() -> Iterator[None]:
+    """Come back to this folder: `forward` may go somewhere else."""
+    here = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 class _WorkerEnvironment:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3.publication.containers import leaves
 from espnet3.publication.contents import Contents
 from espnet3.utils.errors import ConfigError
 
@@ -31,6 +32,7 @@ _WEIGHTS = (".ckpt", ".pth", ".pt", ".safetensors", ".onnx", ".bin", ".pkl", ".n
 _FOLDERS = ("recipe_dir", "data_dir", "exp_dir", "stats_dir", "inference_dir", "dataset_dir")
 # What a training config names and a trained model does not read.
 _OF_TRAINING = ("create_dataset", "dataloader", "dataset", "fit", "trainer")
+_RATES = ("sample_rate", "sampling_rate", "fs")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
 
@@ -112,7 +114,7 @@ class Rewriter:
 
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
+        except (yaml.YAMLError, ValueError, RecursionError):
             # It is the model that reads it, not this.
             return
         rest = (
@@ -120,7 +122,7 @@ class Rewriter:
             if isinstance(content, Mapping)
             else content
         )
-        for text in _texts_with_slash(rest):
+        for text in filter(_is_path_like, (value for _, value in leaves(rest))):
             place = self._place(text)
             if place.is_file() and place.is_relative_to(self.contents.root):
                 self.contents.add(place, f"{self.contents.shown(path)}, which {where} names", needed=False)
@@ -152,41 +154,24 @@ class Rewriter:
 
 def dotted_names(node: Any) -> Iterator[str]:
     """All values of a config that may be dotted paths of Python."""
-    if isinstance(node, Mapping):
-        for value in node.values():
-            yield from dotted_names(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from dotted_names(value)
-    elif isinstance(node, str) and _DOTTED.fullmatch(node):
-        yield node
+    return (value for _, value in leaves(node) if isinstance(value, str) and _DOTTED.fullmatch(value))
 
 
 def sample_rate_of(configs: Mapping[str, Mapping[str, Any]]) -> int | None:
     """The sample rate in Hz, if the configs name one, and no other; what inference writes does not count."""
-    found: set[int] = set()
-
-    def look(node: Any, key: str) -> None:
-        if isinstance(node, Mapping):
-            for name, value in node.items():
-                if name in ("sample_rate", "sampling_rate", "fs") and isinstance(value, int) and value > 0:
-                    found.add(value)
-                elif name != "output_artifacts":
-                    look(value, name)
-        elif isinstance(node, list):
-            for value in node:
-                look(value, key)
-
-    look(dict(configs), "")
+    found = {
+        value
+        for key, value in leaves(dict(configs))
+        if key.split(".")[-1] in _RATES
+        and type(value) is int
+        and value > 0
+        and "output_artifacts" not in key.split(".")
+    }
     return found.pop() if len(found) == 1 else None
 
 
-def _texts_with_slash(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping | list):
-        for value in node.values() if isinstance(node, Mapping) else node:
-            yield from _texts_with_slash(value)
-    elif isinstance(node, str) and "/" in node and "\n" not in node and "\0" not in node and len(node) < 4000:
-        yield node
+def _is_path_like(value: Any) -> bool:
+    return isinstance(value, str) and "/" in value and "\n" not in value and "\0" not in value and len(value) < 4000
 
 
 def _as_text(value: str) -> str:

@@ -31,12 +31,14 @@ class Contents:
         root: The recipe's folder.
         out_dir: The bundle's folder, which is no part of what it packs.
         exclude: Patterns of files and folders that are left out, as they stand in the recipe's folder.
+        not_secret: Patterns of files that look as if they held a secret and, as somebody has seen, do not.
     """
 
-    def __init__(self, root: Path, out_dir: Path, exclude: Iterable[str] = ()) -> None:
+    def __init__(self, root: Path, out_dir: Path, exclude: Iterable[str] = (), not_secret: Iterable[str] = ()) -> None:
         self.root = root
         self.out_dir = out_dir
         self._exclude = [self.shown(Path(pattern)) for pattern in exclude]
+        self._not_secret = [self.shown(Path(pattern)) for pattern in not_secret]
         self._files: dict[str, Path] = {}
         self._reasons: dict[str, str] = {}
 
@@ -72,8 +74,13 @@ class Contents:
                 within = inner.is_relative_to(self.root)
                 self._take(self._name(inner) if within else f"{name}/{inner.relative_to(place).as_posix()}", inner, key)
             return name
-        if secret_file(place):
-            raise ConfigError(f"{key}: {self.shown(place)} is, by its name, a file that keeps secrets", key=key)
+        if self._keeps_secrets(place):
+            leads = f" leads to {place.resolve()}, which" if place.is_symlink() else ""
+            raise ConfigError(
+                f"{key}: {self.shown(place)}{leads} is, by its name, a file that keeps secrets; if it is none, name it in "
+                "pack_model.not_secret",
+                key=key,
+            )
         if self._is_excluded(name):
             if needed:
                 raise ConfigError(
@@ -114,15 +121,13 @@ class Contents:
         Raises:
             ConfigError: A file holds a secret, or the disk is too full.
         """
-        total = 0
-        for name, path in sorted(self._files.items()):
-            found = secret_in_file(path)
-            if found:
-                raise ConfigError(
-                    f"{self._reasons[name]}: {self.shown(path)} holds {found}, so it is not packed; "
-                    "take it out of the file, or leave the file out with pack_model.exclude"
-                )
-            total += path.stat().st_size
+        with Progress("pack_model: looks for secrets", len(self._files), unit="files") as progress:
+            for name, path in sorted(self._files.items()):
+                progress.describe(name)
+                self._refuse_secret(name, path)
+                progress.advance()
+            progress.describe("")
+        total = sum(path.stat().st_size for path in self._files.values())
         free = shutil.disk_usage(_existing(self.out_dir)).free
         if total > free:
             raise ConfigError(f"the bundle needs {size_in_words(total)}, and {self.out_dir} has {size_in_words(free)}")
@@ -135,6 +140,17 @@ class Contents:
                 copy(path, folder / name)
                 progress.advance()
             progress.describe("")
+
+    def _keeps_secrets(self, path: Path) -> bool:
+        return secret_file(path) and not _matches(self.shown(path), self._not_secret)
+
+    def _refuse_secret(self, name: str, path: Path) -> None:
+        found = None if _matches(self.shown(path), self._not_secret) else secret_in_file(path)
+        if found:
+            raise ConfigError(
+                f"{self._reasons[name]}: {self.shown(path)} holds {found}, so it is not packed; take it out of the file, "
+                "leave the file out with pack_model.exclude, or, if it is none, name the file in pack_model.not_secret"
+            )
 
     def _take(self, name: str, path: Path, key: str) -> None:
         self._files[name] = path
@@ -158,32 +174,55 @@ class Contents:
             folders[:] = sorted(name for name in folders if self._wanted(here / name))
             for name in [*folders, *sorted(files)]:
                 path = here / name
-                if path.is_symlink() and self._wanted(path):
-                    target = path.resolve()
-                    if not target.exists() or target.is_dir() or not target.is_relative_to(self.root):
-                        raise ConfigError(
-                            f"{key}: {self.shown(path)} is a link to {target}, which is no file of the recipe; name it "
-                            "under pack_model.files to pack what it leads to, or leave it out with pack_model.exclude",
-                            key=key,
-                        )
-                if name in files and self._wanted(path):
-                    if secret_file(path):
-                        console_line(f"pack_model: {self.shown(path)} is left out: by its name, it keeps secrets")
+                if not self._wanted(path) or (path.is_symlink() and not self._may_follow(path, key)):
+                    continue
+                if name in files:
+                    if self._keeps_secrets(path):
+                        self._leave_out(path, "by its name or that of what it links to, it keeps secrets")
                         continue
                     yield path
+
+    def _may_follow(self, path: Path, key: str) -> bool:
+        """Whether a link in a folder is packed as what it leads to.
+
+        Raises:
+            ConfigError: It leads to no file of the recipe.
+        """
+        target = path.resolve()
+        if self._keeps_secrets(target):
+            self._leave_out(path, "what it links to keeps secrets, by its name")
+            return False
+        if not target.exists() or target.is_dir() or not target.is_relative_to(self.root):
+            raise ConfigError(
+                f"{key}: {self.shown(path)} is a link to {target}, which is no file of the recipe; name it "
+                "under pack_model.files to pack what it leads to, or leave it out with pack_model.exclude",
+                key=key,
+            )
+        if not all(self._wanted(each) for each in [target, *target.parents] if each.is_relative_to(self.root)):
+            self._leave_out(path, f"it is a link to {self.shown(target)}, which is left out")
+            return False
+        return True
+
+    def _leave_out(self, path: Path, why: str) -> None:
+        console_line(f"pack_model: {self.shown(path)} is left out: {why}")
 
     def _wanted(self, path: Path) -> bool:
         leftover = any(fnmatch(path.name, pattern) for pattern in _LEFTOVERS)
         return not leftover and path != self.out_dir and not self._is_excluded(self.shown(path))
 
     def _is_excluded(self, name: str) -> bool:
-        parts = name.split("/")
-        above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
-        return any(fnmatch(each, pattern) for pattern in self._exclude for each in [*above, parts[-1]])
+        return _matches(name, self._exclude)
 
     def _near(self, place: Path) -> str:
         there = [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
         return did_you_mean(place.name, there)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns stands for a file, for its name alone, or for a folder that it is in."""
+    parts = name.split("/")
+    above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return any(fnmatch(each, pattern) for pattern in patterns for each in [*above, parts[-1]])
 
 
 def copy(source: Path, target: Path) -> None:

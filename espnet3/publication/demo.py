@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from esp3rt.files import write_text
 from esp3rt.progress import Progress, console_line
 from espnet3 import __version__
+from espnet3.publication.bundle import open_bundle
 from espnet3.publication.contents import copy
-from espnet3.publication.pack import out_dir_of
-from espnet3.publication.sealed_folder import META, building, put_in_place, read_meta, seal, verify
+from espnet3.publication.sealed_folder import FORMAT, META, building, out_dir_of, put_in_place, seal
 from espnet3.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,19 +45,20 @@ def pack_demo(demo_config: DictConfig | None, publication_config: DictConfig | N
     """Write the folder of the page, whole or not at all.
 
     Reads `model.dir_or_tag` (a bundle, or `owner/name` on the hub; by default what pack_model writes),
-    `model.trust_user_code` (by default true for a bundle of one's own and false for one of the hub), `title`,
-    `description`, and `pack_demo.out_dir` and `pack_demo.allow_overwrite`.
+    `model.trust_user_code` (by default true for what pack_model of the same publication config writes, and false for any
+    other bundle), `title`, `description`, and `pack_demo.out_dir` and `pack_demo.allow_overwrite`.
 
     Returns:
         The folder.
 
     Raises:
-        ConfigError: A key is wrong, there is no bundle, or something else stands in the folder's place.
+        ConfigError: A key is wrong, there is no bundle, the bundle names code and nobody has said that it is trusted, or
+            something else stands in the folder's place.
         BundleError: The bundle is damaged.
     """
     if demo_config is None:
         raise ConfigError("stage `pack_demo` needs a demo config; give --demo_config")
-    out_dir = demo_dir_of(demo_config)
+    out_dir = out_dir_of(demo_config, "pack_demo")
     model = demo_config.get("model") or {}
     source = _bundle(model.get("dir_or_tag"), demo_config, publication_config)
     trust = model.get("trust_user_code")
@@ -65,16 +66,21 @@ def pack_demo(demo_config: DictConfig | None, publication_config: DictConfig | N
     section = demo_config.get("pack_demo") or {}
     with building(out_dir) as folder:
         if isinstance(source, Path):
-            meta = read_meta(source)
-            verify(source, meta)
-            title = title or str(meta.get("name") or "Speech recognition")
-            names = [META, *map(str, meta["sha256"])]
+            bundle = open_bundle(source)
+            is_trusted = _is_own(source, publication_config) if trust is None else bool(trust)
+            if bundle.code and trust is None and not is_trusted:
+                raise ConfigError(
+                    f"model.dir_or_tag: {source} names code that the page would run:\n{bundle.listing}Read it. If you trust "
+                    "it, set model.trust_user_code to true",
+                    key="model.trust_user_code",
+                )
+            title = title or str(bundle.meta.get("name") or "Speech recognition")
+            names = [META, *bundle.meta["sha256"]]
             with Progress("pack_demo", len(names), unit="files") as progress:
                 for name in names:
                     copy(source / name, folder / _MODEL / name)
                     progress.advance()
-            trusted = True if trust is None else bool(trust)
-            load = f'from_packed(HERE / "{_MODEL}", trust_user_code={trusted})'
+            load = f'from_packed(HERE / "{_MODEL}", trust_user_code={is_trusted})'
         else:
             title = title or source
             load = f"from_pretrained({source!r}, trust_user_code={bool(trust)})"
@@ -82,7 +88,7 @@ def pack_demo(demo_config: DictConfig | None, publication_config: DictConfig | N
         write_text(folder / "app.py", _APP.format(load=load, title=title, description=description))
         write_text(folder / "requirements.txt", _requirements())
         write_text(folder / "README.md", _readme(title, source))
-        seal(folder, {"format": 1, "name": title})
+        seal(folder, {"format": FORMAT, "name": title})
         allow = bool(section.get("allow_overwrite"))
         changed = put_in_place(folder, out_dir, allow_overwrite=allow, key="pack_demo")
     console_line(
@@ -91,18 +97,12 @@ def pack_demo(demo_config: DictConfig | None, publication_config: DictConfig | N
     return out_dir
 
 
-def demo_dir_of(demo_config: DictConfig) -> Path:
-    """Where the page of a demo config is.
-
-    Raises:
-        ConfigError: The config does not say.
-    """
-    section = demo_config.get("pack_demo")
-    out_dir = section.get("out_dir") if section is not None else None
-    if not out_dir:
-        raise ConfigError("pack_demo.out_dir is not set: the page has no place to go", key="pack_demo")
-    path = Path(str(out_dir)).absolute()
-    return path.parent.resolve() / path.name
+def _is_own(bundle: Path, publication: DictConfig | None) -> bool:
+    """Whether a bundle is what this run's own pack_model writes."""
+    section = publication.get("pack_model") if publication is not None else None
+    if publication is None or section is None or not section.get("out_dir"):
+        return False
+    return bundle == Path(os.path.realpath(out_dir_of(publication, "pack_model")))
 
 
 def _bundle(named: Any, demo: DictConfig, publication: DictConfig | None) -> Path | str:
@@ -113,7 +113,11 @@ def _bundle(named: Any, demo: DictConfig, publication: DictConfig | None) -> Pat
         if is_tag:
             return str(named)
     else:
-        folder = out_dir_of(publication) if publication is not None else Path(str(demo.get("exp_dir"))) / "model_pack"
+        folder = (
+            out_dir_of(publication, "pack_model")
+            if publication is not None
+            else Path(str(demo.get("exp_dir"))) / "model_pack"
+        )
     if not folder.is_dir():
         where = "model.dir_or_tag" if named else "pack_demo"
         raise ConfigError(f"{where}: there is no bundle {folder}: run the stage pack_model first", key=where)

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from typing import Any
 
 from esp3rt.progress import console_line
 from espnet3.publication.contents import size_in_words
-from espnet3.publication.sealed_folder import META, read_meta, verify
+from espnet3.publication.foreign import LARGEST_META, BundleError, read_yaml
+from espnet3.publication.sealed_folder import META, checked_meta, read_meta, verify
 from espnet3.utils.errors import ConfigError
 
 # What the hub takes as one file.
@@ -22,12 +24,14 @@ _INSTALL = "install the package huggingface_hub (pip install 'esp3c[publication]
 def upload(folder: Path, repo: str, *, private: bool, kind: str, stage: str) -> str:
     """Make a sealed folder the content of a repository, in one commit.
 
-    The repository is made if it is not there. Files that it holds and the folder does not are removed.
+    The repository is made if it is not there. Files of the bundle that stood there before are removed, as its `meta.yaml`
+    names them; whatever else the repository holds stays.
 
     Args:
         folder: A sealed folder; it is verified first.
         repo: `owner/name`.
-        private: Whether a repository that is made here is seen by its owner only.
+        private: Whether the repository must be seen by its owner only. One that is made here is; one that is there and
+            public is refused.
         kind: "model" or "space".
         stage: The stage's name, for messages.
 
@@ -36,7 +40,7 @@ def upload(folder: Path, repo: str, *, private: bool, kind: str, stage: str) -> 
 
     Raises:
         BundleError: The folder is damaged, or something was added to it.
-        ConfigError: The package or the token is missing, or the hub refuses.
+        ConfigError: The package or the token is missing, the repository is public and must not be, or the hub refuses.
     """
     hub = _hub()
     meta = read_meta(folder)
@@ -53,11 +57,16 @@ def upload(folder: Path, repo: str, *, private: bool, kind: str, stage: str) -> 
     try:
         space = {"space_sdk": "gradio"} if kind == "space" else {}
         api.create_repo(repo, repo_type=kind, private=private, exist_ok=True, **space)
-        there = api.list_repo_files(repo, repo_type=kind)
+        if private and not api.repo_info(repo, repo_type=kind).private:
+            raise ConfigError(
+                f"{stage}: {repo} is there and public, but {stage}.private is true; make it private on the hub, name "
+                f"another repository, or set {stage}.private to false",
+                key=f"{stage}.private",
+            )
+        there = set(api.list_repo_files(repo, repo_type=kind))
+        gone = sorted((_packed_before(api, repo, kind) & there) - set(names)) if META in there else []
         operations = [hub.CommitOperationAdd(name, folder / name) for name in names]
-        operations += [
-            hub.CommitOperationDelete(name) for name in there if name not in names and name != ".gitattributes"
-        ]
+        operations += [hub.CommitOperationDelete(name) for name in gone]
         done = api.create_commit(repo, operations, commit_message=f"{stage} by espnet3", repo_type=kind)
     except hub.errors.HfHubHTTPError as error:
         raise ConfigError(f"{stage}: {_refusal(error, repo)}") from error
@@ -80,14 +89,33 @@ def fetch(tag: str) -> Path:
     """
     hub = _hub()
     repo, _, revision = tag.partition("@")
+    where = {"revision": revision or None, "endpoint": _endpoint()}
     try:
-        return Path(hub.snapshot_download(repo, revision=revision or None, endpoint=_endpoint()))
+        # What somebody has put beside the bundle is not fetched: only what its meta.yaml names is verified.
+        meta = _meta(Path(hub.hf_hub_download(repo, META, **where)), tag)
+        patterns = [glob.escape(name) for name in [META, *meta["sha256"]]]
+        return Path(hub.snapshot_download(repo, allow_patterns=patterns, **where))
+    except hub.errors.EntryNotFoundError as error:
+        raise ConfigError(f"{tag} holds no {META}, so it is no bundle") from error
     except hub.errors.HfHubHTTPError as error:
         raise ConfigError(_refusal(error, repo)) from error
     except hub.errors.HFValidationError as error:
         raise ConfigError(f"{tag!r} is neither a folder nor a model of the hub (`owner/name`)") from error
     except hub.errors.LocalEntryNotFoundError as error:
         raise ConfigError(f"{tag} is not in the cache, and the hub cannot be reached: {error}") from error
+
+
+def _packed_before(api: Any, repo: str, kind: str) -> set[str]:
+    """The files of the bundle that stands in a repository; none where its `meta.yaml` is of something else."""
+    path = Path(api.hf_hub_download(repo, META, repo_type=kind))
+    try:
+        return set(_meta(path, repo)["sha256"])
+    except BundleError:
+        return set()
+
+
+def _meta(path: Path, where: str) -> dict[str, Any]:
+    return checked_meta(read_yaml(path, LARGEST_META), f"the {META} of {where}")
 
 
 def _hub() -> Any:

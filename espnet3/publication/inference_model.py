@@ -5,26 +5,26 @@ model = InferenceModel.from_packed("model_pack", trust_user_code=True)
 model("hello.wav")["hyp"]
 ```
 
-A bundle may name code of its own. It is run only where the caller trusts it; an error says which code that is.
+A bundle may name code of its own. It is run only where the caller trusts it; an error says which code that is. Without
+trust, none of its files can be imported, and the working folder stays what it is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet3.utils.errors import ConfigError, OutputError, did_you_mean, listed
+from esp3rt.progress import console_line
+from espnet3.publication.import_guard import shut_out
+from espnet3.utils.errors import ConfigError, OutputError, UserError, did_you_mean, listed
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from espnet3.publication.bundled_code import BundledCode
-
-_CONFIG = "conf/inference.yaml"
 
 
 class UntrustedCode(ConfigError):
@@ -36,7 +36,7 @@ class InferenceModel:
 
     Args:
         inference_config: As for the stage infer: `model`, `input_key`, `output_fn`, `dataset.preprocessor`, `provider`,
-            `runner`, `idx_key`, `device`. Test sets are not looked at.
+            `runner`, `idx_key`, `device`. Test sets are not looked at, so a `transform` of one of them is not applied.
 
     Attributes:
         sample_rate: The rate in Hz that the model hears at, if it is known: files of another rate are resampled.
@@ -48,6 +48,7 @@ class InferenceModel:
     def __init__(self, inference_config: DictConfig) -> None:
         self.config = inference_config
         self.sample_rate: int | None = None
+        self._folder: Path | None = None
         self._code: BundledCode | None = None
         self._build()
 
@@ -63,44 +64,30 @@ class InferenceModel:
             BundleError: It is no bundle, is damaged, or was changed.
             UntrustedCode: It names code, and `trust_user_code` is not set; the message lists the code.
         """
-        from omegaconf import OmegaConf
-
-        from espnet3.publication.bundled_code import BundledCode
-        from espnet3.publication.sealed_folder import read_meta, verify
-        from espnet3.publication.trust import named_code, references
-
         folder = Path(pack_dir).absolute()
-        meta = read_meta(folder)
-        verify(folder, meta)
-        if _CONFIG not in meta["sha256"]:
-            raise ConfigError(
-                f"{folder} was packed without an inference config, so nothing says how to call its model; "
-                "pack it again with --inference_config"
-            )
-        plain = _read(folder / _CONFIG)
-        referring = list(references(plain))
-        if referring:
-            raise ConfigError(f"{folder / _CONFIG}: {referring[0]} refers to something outside of the bundle")
-        code = named_code(plain, folder)
-        if code and not trust_user_code:
-            own = sorted(name for name in meta["sha256"] if name.endswith(".py"))
-            raise UntrustedCode(
-                f"{folder} names code that would run when it is loaded:\n"
-                + "".join(f"  {each.words}\n" for each in code)
-                + (f"The bundle's own Python: {', '.join(own)}\n" if own else "")
-                + "Read it. If you trust it, load the bundle with trust_user_code=True"
-            )
-        config = OmegaConf.create({**plain, "recipe_dir": str(folder)})
-        OmegaConf.resolve(config)
-        model = cls.__new__(cls)
-        model.config = config
-        rate = meta.get("sample_rate")
-        model.sample_rate = rate if isinstance(rate, int) else None
-        hashes = {name: str(entry["sha256"]) for name, entry in meta["sha256"].items()}
-        model._code = BundledCode(folder, hashes) if trust_user_code else None
-        # Files that a packed file names in its turn are named from the recipe's folder, whose place the bundle takes.
-        with model._running(), contextlib.chdir(folder):
-            model._build()
+        # What is imported from here on must not be a file of the bundle, should this be the working folder.
+        with shut_out(folder):
+            from omegaconf import OmegaConf
+
+            from espnet3.publication.bundle import open_bundle
+            from espnet3.publication.bundled_code import BundledCode
+            from espnet3.publication.trust import with_own_files
+
+            bundle = open_bundle(folder)
+            if bundle.code and not trust_user_code:
+                raise UntrustedCode(
+                    f"{folder} names code that would run when it is loaded:\n{bundle.listing}"
+                    "Read it. If you trust it, load the bundle with trust_user_code=True"
+                )
+            model = cls.__new__(cls)
+            model._folder = folder
+            model._code = BundledCode(folder, bundle.hashes) if trust_user_code else None
+            model.config = OmegaConf.create(bundle.config if trust_user_code else with_own_files(bundle.config, folder))
+            rate = bundle.meta.get("sample_rate")
+            model.sample_rate = rate if type(rate) is int and rate > 0 else None
+            # Files that a packed file names in its turn are named from the recipe's folder, whose place the bundle takes.
+            with nullcontext() if model._code is None else model._code.active(enter=True):
+                model._build()
         return model
 
     @classmethod
@@ -108,8 +95,8 @@ class InferenceModel:
         """Load a bundle from the model hub; it is fetched once and kept in the hub's cache.
 
         Args:
-            model_tag: `owner/name`, or `owner/name@revision` for what cannot change any more; a bundle's folder is taken
-                as it is.
+            model_tag: `owner/name`, or `owner/name@revision` for what cannot change any more. Never a folder that happens
+                to have this name; a path that can be no tag (`./name`, a whole path) is the bundle there.
             trust_user_code: Whether code that the bundle names may run.
 
         Raises:
@@ -118,8 +105,8 @@ class InferenceModel:
         """
         from espnet3.publication.hub import fetch
 
-        if Path(model_tag).is_dir():
-            return cls.from_packed(model_tag, trust_user_code)
+        if str(model_tag).startswith(("./", "../", "/", "~")):
+            return cls.from_packed(Path(model_tag).expanduser(), trust_user_code)
         return cls.from_packed(fetch(model_tag), trust_user_code)
 
     @property
@@ -139,14 +126,16 @@ class InferenceModel:
 
         Returns:
             What `output_fn` makes of the model's output; without one, the model's output. A field that the sample does
-            not have (the reference text) is "" to the preprocessor and to `output_fn`.
+            not have (the reference text) is "" to the preprocessor and to `output_fn`. A generator goes on where it is
+            read, under the same conditions.
 
         Raises:
             OutputError: The sample lacks an input.
         """
         prepared = self._prepared(sample, idx)
         with self._running():
-            return self._one(prepared, idx, extra_kwargs)
+            found = self._one(prepared, idx, extra_kwargs)
+        return self._stepwise(found) if isinstance(found, Generator) else found
 
     def __call__(self, sample: Any, idx: Any = 0, **extra_kwargs: Any) -> Any:
         """As `forward`."""
@@ -173,39 +162,58 @@ class InferenceModel:
         if not prepared:
             return []
         with self._running():
-            size = self.config.get("batch_size")
-            if not size:
-                return [self._one(sample, idx, {}) for sample, idx in zip(prepared, numbers, strict=True)]
+            size = self._batch_size
             found: list[Any] = []
-            for start in range(0, len(prepared), int(size)):
-                found += self._batch(prepared[start : start + int(size)], numbers[start : start + int(size)])
-            return found
+            if size is None:
+                found = [self._one(sample, idx, {}) for sample, idx in zip(prepared, numbers, strict=True)]
+            else:
+                for start in range(0, len(prepared), size):
+                    found += self._batch(prepared[start : start + size], numbers[start : start + size])
+        return [self._stepwise(each) if isinstance(each, Generator) else each for each in found]
 
     # -- how it is made -------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
+        from espnet3.publication import inference_keys as keys
         from espnet3.systems.base.inference_provider import InferenceProvider
         from espnet3.utils.instantiation import instantiate
 
-        keys = self.config.get("input_key")
-        if not keys:
-            raise ConfigError("the inference config has no input_key: which entry of a sample goes to the model")
-        self._input_keys = [keys] if isinstance(keys, str) else [str(key) for key in keys]
-        provider = _class(self.config, "provider") or InferenceProvider
-        self.model: Any = provider.build_model(self.config)
-        self._output_fn: Callable[..., Any] | None = _function(self.config.get("output_fn"), "output_fn")
-        dataset = self.config.get("dataset")
-        preprocessor = dataset.get("preprocessor") if dataset is not None else None
+        self._input_keys = keys.input_keys_of(self.config)
+        self._batch_size = keys.batch_size_of(self.config)
+        provider = keys.class_of(self.config, "provider", "build_model")
+        if provider is None:
+            keys.model_of(self.config)
+            provider = InferenceProvider
+        self.model: Any = _built(provider, self.config)
+        self._output_fn: Callable[..., Any] | None = keys.function_of(self.config, "output_fn")
+        preprocessor = keys.preprocessor_of(self.config)
         self._preprocessor: Callable[..., Any] | None = None
         if preprocessor is not None:
             from espnet3.components.data.data_organizer import DataOrganizer
 
             organizer = DataOrganizer(preprocessor=instantiate(preprocessor, "dataset.preprocessor"))
             self._preprocessor, self._takes_uid = organizer.preprocessor, organizer.use_espnet_preprocessor
-        self._runner: Any = _class(self.config, "runner")
+        self._runner: Any = keys.class_of(self.config, "runner", "forward")
+        changed = keys.with_transform(self.config)
+        if changed:
+            console_line(
+                f"InferenceModel: the transform of the test set {listed(changed)} is not applied to what it is given"
+            )
 
     def _running(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self._code is None else self._code.active()
+        if self._code is not None:
+            return self._code.active()
+        return nullcontext() if self._folder is None else shut_out(self._folder)
+
+    def _stepwise(self, found: Generator[Any, Any, Any]) -> Generator[Any, None, Any]:
+        """The values of a generator, each made as the model's call would have made it."""
+        while True:
+            with self._running(), _without_gradients():
+                try:
+                    value = next(found)
+                except StopIteration as end:
+                    return end.value
+            yield value
 
     # -- how it is called -----------------------------------------------------------------------------------------------
 
@@ -216,7 +224,8 @@ class InferenceModel:
             from espnet3.publication.audio import is_audio, read_audio
 
             name = Path(sample).stem if is_audio(sample) else str(idx)
-            value = read_audio(sample, self.sample_rate) if is_audio(sample) else sample
+            with self._running():
+                value = read_audio(sample, self.sample_rate) if is_audio(sample) else sample
             fields = {"utt_id": name, self.primary_input_key: value}
         fields.setdefault(str(self.config.get("idx_key") or "utt_id"), str(idx))
         if self._preprocessor is None:
@@ -233,7 +242,7 @@ class InferenceModel:
             if self._runner is not None:
                 env = {"model": self.model, "input_key": self._input_keys, "output_fn": self._output_fn}
                 return self._runner.forward(0, dataset=[sample], **env, **extra)
-            if self.config.get("batch_size"):
+            if self._batch_size is not None:
                 return self._batch([sample], [idx], extra)[0]
             inputs = {key: self._input(sample, key) for key in self._input_keys}
             output = self.model(**inputs, **extra)
@@ -275,41 +284,18 @@ class _Sample(dict[str, Any]):
         return ""
 
 
+def _built(provider: Any, config: DictConfig) -> Any:
+    from hydra.errors import InstantiationException
+
+    try:
+        return provider.build_model(config)
+    except InstantiationException as error:
+        # A file that does not fit is said in its own words, without those of what made it.
+        if isinstance(error.__cause__, UserError):
+            raise ConfigError(f"model: {error.__cause__}", key="model") from error
+        raise
+
+
 def _without_gradients() -> AbstractContextManager[Any]:
     torch = sys.modules.get("torch")
     return nullcontext() if torch is None else torch.inference_mode()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no config")
-    return content
-
-
-def _class(config: DictConfig, key: str) -> Any:
-    """The class that stands under `provider` or `runner`; None where the usual one is meant."""
-    from espnet3.utils._dotted import import_dotted
-
-    node = config.get(key)
-    if node is None:
-        return None
-    path = node if isinstance(node, str) else node.get("_target_")
-    return import_dotted(str(path), key)
-
-
-def _function(node: Any, key: str) -> Callable[..., Any] | None:
-    from espnet3.utils._dotted import import_dotted
-    from espnet3.utils.instantiation import instantiate
-
-    if node is None:
-        return None
-    found: Callable[..., Any] = import_dotted(node, key) if isinstance(node, str) else instantiate(node, key)
-    if not callable(found):
-        raise ConfigError(f"{key}: {node} is nothing that can be called")
-    return found

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,14 @@ from esp3rt.files import write_text
 from esp3rt.progress import console_line
 from espnet3 import __version__
 from espnet3.parallel._sources import sources_of
-from espnet3.publication.configs import Rewriter, dotted_names, plain, sample_rate_of
+from espnet3.publication.bundled_code import reserved, root_of
+from espnet3.publication.configs import HERE, Rewriter, dotted_names, plain, sample_rate_of
+from espnet3.publication.containers import leaves
 from espnet3.publication.contents import Contents, copy, size_in_words
+from espnet3.publication.inference_keys import with_transform
 from espnet3.publication.model_card import model_card
-from espnet3.publication.sealed_folder import building, put_in_place, seal
-from espnet3.publication.secrets import secret_in_text, secrets_in_config
+from espnet3.publication.sealed_folder import FORMAT, building, out_dir_of, put_in_place, seal
+from espnet3.publication.secrets import secret_in_file, secret_in_text, secrets_in_config
 from espnet3.publication.trust import named_code
 from espnet3.utils.config_errors import config_in_use
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
@@ -27,11 +31,10 @@ from espnet3.utils.errors import ConfigError, did_you_mean, listed
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-FORMAT = 1
 SCORES = "metrics.json"
 _KEYS = (
     "out_dir", "allow_overwrite", "inference_dir", "include_model_detail", "readme", "include", "exclude", "files",
-    "yaml_files",
+    "yaml_files", "not_secret",
 )  # fmt: skip
 _TOKENIZER_FILES = ("tokens.txt", "*.model", "*.vocab")
 
@@ -48,7 +51,8 @@ def pack_model(
     statistics), the tokenizer of the training, the recipe's Python that the configs name, `metrics.json`, a README and
     `meta.yaml`. Reads `publication_config.pack_model`: `out_dir`, `allow_overwrite`, `inference_dir` (where the scores
     are), `include_model_detail`, `readme` (a template), `include` and `exclude` (files, folders, patterns), `files` (name
-    in `meta.yaml`: file), `yaml_files` (name: config, rewritten as those of the run are).
+    in `meta.yaml`: file), `yaml_files` (name: config, rewritten as those of the run are), `not_secret` (patterns of files
+    and of keys of configs that look secret and are not).
 
     Where the same bundle stands already, it is left alone.
 
@@ -63,24 +67,10 @@ def pack_model(
         return _pack(training_config, publication_config, inference_config, metrics_config)
 
 
-def out_dir_of(publication_config: DictConfig) -> Path:
-    """Where the bundle of a publication config is.
-
-    Raises:
-        ConfigError: The config does not say.
-    """
-    section = publication_config.get("pack_model")
-    out_dir = section.get("out_dir") if section is not None else None
-    if not out_dir:
-        raise ConfigError("pack_model.out_dir is not set: the bundle has no place to go", key="pack_model")
-    path = Path(str(out_dir)).absolute()
-    return path.parent.resolve() / path.name
-
-
 def _pack(
     training: DictConfig, publication: DictConfig, inference: DictConfig | None, metrics: DictConfig | None
 ) -> Path:
-    out_dir = out_dir_of(publication)
+    out_dir = out_dir_of(publication, "pack_model")
     settings = plain(publication, "publication")["pack_model"]
     for key in settings:
         if key not in _KEYS:
@@ -88,9 +78,10 @@ def _pack(
     given = {"training": training, "inference": inference, "metrics": metrics}
     configs = {name: plain(config, name) for name, config in given.items() if config is not None}
     root = Path(str(configs["training"].get("recipe_dir") or ".")).resolve()
-    contents = Contents(root, out_dir, _texts(settings, "exclude"))
+    not_secret = _texts(settings, "not_secret")
+    contents = Contents(root, out_dir, _texts(settings, "exclude"), not_secret)
     rewriter = Rewriter(contents, configs)
-    _refuse_secrets(configs)
+    _refuse_secrets(configs, not_secret)
     rewritten = {name: rewriter.rewritten(config, name) for name, config in configs.items()}
     weights = rewriter.weights or _weights_of_training(configs["training"], contents, "inference" in configs)
     _add_tokenizer(configs["training"], contents)
@@ -105,9 +96,11 @@ def _pack(
         key = f"pack_model.yaml_files.{name}"
         if name in rewritten or "/" in name or name.startswith("."):
             raise ConfigError(f"{key}: conf/{name}.yaml is taken, or is no name of a file", key=key)
-        further = _config_file(root / path, key)
+        further = _config_file(root / path, key, not_secret)
         rewritten[name] = rewriter.rewritten(further, name)
         yaml_files[name] = f"conf/{name}.yaml"
+    _refuse_reserved(contents)
+    _refuse_references(rewritten.get("inference", {}))
     contents.check()
     scores_file = _scores_file(settings, configs, root)
     scores = _scores(scores_file)
@@ -138,6 +131,12 @@ def _pack(
     console_line(f"pack_model: {out_dir}: {said}" if changed else f"pack_model: {out_dir} is as it should be: {said}")
     if scores_file is None:
         console_line("pack_model: there is no metrics.json, so the README has no results; run measure before")
+    changed_sets = with_transform(configs.get("inference", {}))
+    if changed_sets:
+        console_line(
+            f"pack_model: InferenceModel does not apply the transform of the test set {listed(changed_sets)}; what a model "
+            "needs of it belongs in dataset.preprocessor"
+        )
     if "inference" not in configs:
         console_line("pack_model: packed without an inference config, so InferenceModel cannot load it")
     return out_dir
@@ -219,6 +218,9 @@ def _scores(path: Path | None) -> dict[str, Any]:
         scores = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is no JSON: {error}; run the stage measure again") from error
+    found = secret_in_file(path)
+    if found:
+        raise ConfigError(f"{path} holds {found}, so it is not packed; take it out, and run the stage measure again")
     if not isinstance(scores, dict):
         raise ConfigError(f"{path} is not what the stage measure writes; run it again")
     return scores
@@ -251,7 +253,7 @@ def _write_readme(
     keys = meta["input_key"]
     text = model_card(
         title=str(meta["name"]),
-        tag=str((upload.get("hf_repo") if upload is not None else None) or out_dir_of(publication).name),
+        tag=str((upload.get("hf_repo") if upload is not None else None) or out_dir_of(publication, "pack_model").name),
         scores=scores,
         input_key=keys if isinstance(keys, str) or keys is None else listed(keys).replace("'", "`").strip("`"),
         sample_rate=meta["sample_rate"],
@@ -309,23 +311,45 @@ def _versions() -> dict[str, str]:
 # -- what the config says -----------------------------------------------------------------------------------------------
 
 
-def _refuse_secrets(configs: Mapping[str, Any]) -> None:
+def _refuse_secrets(configs: Mapping[str, Any], not_secret: list[str]) -> None:
     for name, config in configs.items():
-        for key, what in secrets_in_config(config):
+        for found in secrets_in_config(config):
+            if any(fnmatch(found.place, pattern) for pattern in not_secret):
+                continue
             raise ConfigError(
-                f"{key} of the {name} config holds {what}, which would be published; let the code read it from the "
-                "environment, and take it out of the config",
-                key=key,
+                f"{found.place} of the {name} config holds {found.what}, which would be published; let the code read it "
+                "from the environment, and take it out of the config, or, if it is none, name the key in "
+                "pack_model.not_secret",
+                key=found.place,
             )
 
 
-def _config_file(path: Path, key: str) -> dict[str, Any]:
+def _refuse_reserved(contents: Contents) -> None:
+    taken = reserved(contents.names)
+    if taken:
+        raise ConfigError(
+            f"{taken[0]} would take the place of {root_of(taken[0])!r}, a module of Python or of the framework, where the "
+            "bundle is loaded; give it another name, or leave it out with pack_model.exclude",
+            key="pack_model",
+        )
+
+
+def _refuse_references(inference: Mapping[str, Any]) -> None:
+    """What whoever loads the bundle would refuse: a text with `${` that is no reference to the bundle's folder."""
+    for key, value in leaves(inference):
+        if isinstance(value, str) and "${" in value.removeprefix(HERE):
+            raise ConfigError(
+                f"{key} of the inference config is a text with `${{` in it, which no bundle may have: {value}", key=key
+            )
+
+
+def _config_file(path: Path, key: str, not_secret: list[str]) -> dict[str, Any]:
     from espnet3.utils.config_utils import load_config_with_defaults
 
     if not path.is_file():
         raise ConfigError(f"{key}: there is no file {path}", key=key)
     config = plain(load_config_with_defaults(path), key)
-    _refuse_secrets({key: config})
+    _refuse_secrets({key: config}, not_secret)
     return config
 
 

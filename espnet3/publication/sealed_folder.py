@@ -8,23 +8,50 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from esp3rt.files import sha256_of, sync_folder, write_text
+from esp3rt.files import is_alive, sha256_of, sync_folder, write_text
+from espnet3.publication.foreign import LARGEST_META, BundleError, read_yaml, stays_inside
 from espnet3.utils.errors import ConfigError, listed
 
+__all__ = [
+    "FORMAT", "META", "BundleError", "building", "checked_meta", "inside", "out_dir_of", "put_in_place", "read_meta",
+    "seal", "verify",
+]  # fmt: skip
+
 META = "meta.yaml"
+FORMAT = 1
 # What a hub, a version control or Python itself puts beside the files of a folder.
 _OTHERS = (".git", ".gitattributes", ".gitignore", ".cache", "__pycache__")
+# What somebody may put beside a bundle in its repository, in the top folder; nothing reads it.
+_NOTICES = re.compile(
+    r"(LICEN[SC]E|COPYING|NOTICE|CITATION|CHANGELOG|CODE_OF_CONDUCT|SECURITY)[\w-]*(\.(md|txt|rst|cff|bib))?"
+)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 5
 
 
-class BundleError(ConfigError):
-    """A bundle is damaged, was changed, or is none."""
+def out_dir_of(config: Mapping[str, Any], stage: str) -> Path:
+    """Where the folder is that a stage writes: `out_dir` of its section of a config.
+
+    Args:
+        config: The publication or the demo config.
+        stage: "pack_model" or "pack_demo".
+
+    Raises:
+        ConfigError: The config does not say.
+    """
+    section = config.get(stage)
+    out_dir = section.get("out_dir") if section is not None else None
+    if not out_dir:
+        raise ConfigError(f"{stage}.out_dir is not set: what the stage writes has no place to go", key=stage)
+    path = Path(str(out_dir)).absolute()
+    return path.parent.resolve() / path.name
 
 
 @contextmanager
@@ -37,7 +64,7 @@ def building(out_dir: Path) -> Iterator[Path]:
         previous.rename(out_dir)
     for left in out_dir.parent.glob(f".{glob.escape(out_dir.name)}.*.partial"):
         pid = left.name.split(".")[-2]
-        if pid == str(os.getpid()) or (pid.isdigit() and not _is_alive(int(pid))):
+        if pid == str(os.getpid()) or (pid.isdigit() and not is_alive(int(pid))):
             shutil.rmtree(left, ignore_errors=True)
     folder = out_dir.parent / f".{out_dir.name}.{os.getpid()}.partial"
     folder.mkdir()
@@ -73,12 +100,13 @@ def put_in_place(folder: Path, out_dir: Path, *, allow_overwrite: bool, key: str
     Raises:
         ConfigError: Something else stands there, or a sealed folder that differs and may not be replaced.
     """
-    if out_dir.is_symlink() or (out_dir.exists() and not _is_replaceable(out_dir)):
+    why_not = _why_not_replaceable(out_dir)
+    if why_not:
         raise ConfigError(
-            f"{key}.out_dir: {out_dir} is there and was not made by this stage, so it is not replaced; "
-            "name another folder, or move this one away"
+            f"{key}.out_dir: {out_dir} {why_not}, so it is not replaced; name another folder, or move this one away",
+            key=f"{key}.out_dir",
         )
-    if out_dir.is_dir() and (out_dir / META).is_file():
+    if (out_dir / META).is_file():
         differing = _differing(folder, out_dir)
         if not differing:
             return False
@@ -104,66 +132,83 @@ def read_meta(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: There is none, or it cannot be read.
     """
-    import yaml
-
-    path = folder / META
     try:
-        text = path.read_text(encoding="utf-8")
+        return checked_meta(read_yaml(folder / META, LARGEST_META), str(folder / META))
     except FileNotFoundError:
         raise BundleError(f"{folder} holds no {META}, so it is no bundle; the stage pack_model makes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} cannot be read: {error}") from error
-    try:
-        meta = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BundleError(f"{path} is no YAML: {str(error).splitlines()[0]}") from error
+
+
+def checked_meta(meta: Any, where: str) -> dict[str, Any]:
+    """`meta`, if it is the content of the `meta.yaml` of a sealed folder.
+
+    Raises:
+        BundleError: It is not; the message says what is wrong with it.
+    """
     if not isinstance(meta, dict) or not isinstance(meta.get("sha256"), dict):
-        raise BundleError(f"{path} lists no files with their hashes, so the bundle cannot be verified")
+        raise BundleError(f"{where} lists no files with their hashes, so the bundle cannot be verified")
+    if meta.get("format") != FORMAT:
+        raise BundleError(f"{where} has the format {meta.get('format')!r}; this version reads {FORMAT}")
+    for name, entry in meta["sha256"].items():
+        inside(name)
+        size, digest = (entry.get("size"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        if type(size) is not int or not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise BundleError(f"{where} has no size and SHA-256 of {name}, so the bundle cannot be verified")
     return meta
 
 
 def verify(folder: Path, meta: Mapping[str, Any]) -> None:
-    """See that every file is as `meta` says, and that no Python stands there that it does not name.
+    """See that every file is as `meta` says, and that nothing stands there that it does not name.
+
+    What a hub or a version control puts there is passed over, and so is a licence in the top folder.
 
     Raises:
         BundleError: A file is missing, changed, outside of the folder, or was added.
     """
     files = meta["sha256"]
     for name, entry in files.items():
-        path = folder / inside(str(name))
+        path = folder / inside(name)
         if not path.is_file():
             raise BundleError(f"{folder}: {name} is missing; fetch or pack the bundle again")
-        if (
-            not isinstance(entry, dict)
-            or path.stat().st_size != entry.get("size")
-            or sha256_of(path) != entry["sha256"]
-        ):
+        if not stays_inside(folder, path):
+            raise BundleError(f"{folder}: {name} is a link that leads out of the bundle; fetch or pack it again")
+        if path.stat().st_size != entry["size"] or sha256_of(path) != entry["sha256"]:
             raise BundleError(f"{folder}: {name} is not as it was packed; fetch or pack the bundle again")
-    added = [name for name in _names(folder) if name not in files]
+    added = [
+        name
+        for name in _names(folder)
+        if name not in files
+        and not (_NOTICES.fullmatch(name) and (folder / name).is_file() and stays_inside(folder, folder / name))
+    ]
     if added:
         raise BundleError(f"{folder}: {listed(added[:_SHOWN])} was added after packing; remove it, or pack again")
 
 
-def inside(name: str) -> str:
+def inside(name: Any) -> str:
     """`name`, if it is the path of a file inside a folder.
 
     Raises:
-        BundleError: It leads out of the folder.
+        BundleError: It leads out of the folder, or is no path.
     """
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name:
+    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
+    if not parts or name != "/".join(parts) or ".." in parts or "\\" in name or "\0" in name:
         raise BundleError(f"the bundle names {name!r}, which is not inside it")
-    return name
+    return str(name)
 
 
-def _names(folder: Path) -> list[str]:
-    """All files but `meta.yaml`, as paths in the folder."""
+def _names(folder: Path, others: tuple[str, ...] = _OTHERS) -> list[str]:
+    """All files and links but `meta.yaml`, as paths in the folder.
+
+    Args:
+        folder: The folder.
+        others: Names that are passed over.
+    """
     found = []
     for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _OTHERS]
-        for name in files:
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        folders[:] = [name for name in folders if name not in others and name not in links]
+        for name in [*links, *files]:
             path = (Path(root) / name).relative_to(folder).as_posix()
-            if name not in _OTHERS and path != META:
+            if name not in others and path != META:
                 found.append(path)
     return sorted(found)
 
@@ -189,18 +234,19 @@ def _differing(new: Path, old: Path) -> list[str]:
     return sorted(found)
 
 
-def _is_replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / META).is_file() or not any(folder.iterdir()))
-
-
-def _is_alive(pid: int) -> bool:
+def _why_not_replaceable(folder: Path) -> str | None:
+    """What speaks against removing what stands in the place of a sealed folder, in words."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        return "is there and is no folder"
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        files = read_meta(folder)["sha256"]
+    except BundleError:
+        return "is there and was not made by this stage"
+    # Byte code is made again; a version control's history or somebody's notes are not.
+    strange = [name for name in _names(folder, ("__pycache__",)) if name not in files]
+    return f"holds {listed(strange[:_SHOWN])}, which was not packed" if strange else None
 
 
 def _previous(out_dir: Path) -> Path:

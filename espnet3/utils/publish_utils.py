@@ -45,16 +45,7 @@ def upload_model(system: Any) -> None:
     Raises:
         ConfigError: The config lacks a name, there is no bundle, or the hub refuses; the message says what to do.
     """
-    from espnet3.publication.hub import upload
-    from espnet3.publication.pack import out_dir_of
-
-    config = system.publication_config
-    with config_in_use(config):
-        repo, private = _repository(config, "upload_model")
-        folder = out_dir_of(config)
-        if not folder.is_dir():
-            raise ConfigError(f"there is no bundle {folder}: run the stage pack_model first", key="pack_model.out_dir")
-        upload(folder, repo, private=private, kind="model", stage="upload_model")
+    _upload(system.publication_config, "pack_model", "upload_model", "model")
 
 
 def pack_demo(system: Any) -> Path:
@@ -75,16 +66,20 @@ def upload_demo(system: Any) -> None:
     Raises:
         ConfigError: As for `upload_model`.
     """
-    from espnet3.publication.demo import demo_dir_of
-    from espnet3.publication.hub import upload
+    _upload(system.demo_config, "pack_demo", "upload_demo", "space")
 
-    config = system.demo_config
+
+def _upload(config: DictConfig, made_by: str, stage: str, kind: str) -> None:
+    """Send the folder that the stage `made_by` writes to the hub, as a repository of this kind."""
+    from espnet3.publication.hub import upload
+    from espnet3.publication.sealed_folder import out_dir_of
+
     with config_in_use(config):
-        repo, private = _repository(config, "upload_demo")
-        folder = demo_dir_of(config)
+        repo, private = _repository(config, stage)
+        folder = out_dir_of(config, made_by)
         if not folder.is_dir():
-            raise ConfigError(f"there is no page {folder}: run the stage pack_demo first", key="pack_demo.out_dir")
-        upload(folder, repo, private=private, kind="space", stage="upload_demo")
+            raise ConfigError(f"there is no {folder}: run the stage {made_by} first", key=f"{made_by}.out_dir")
+        upload(folder, repo, private=private, kind=kind, stage=stage)
 
 
 def _repository(config: DictConfig, stage: str) -> tuple[str, bool]:

@@ -15,6 +15,7 @@ from espnet3.utils.errors import ConfigError, MissingConfigError, did_you_mean, 
 from espnet3.utils.logging_utils import configure_logging
 from espnet3.utils.run_utils import (
     apply_training_experiment_context,
+    let_null_tags_be_missing,
     resolve_loaded_configs,
     validate_experiment_context,
 )
@@ -35,11 +36,12 @@ def load_run_configs(
     *,
     defaults: Mapping[str, str] | None = None,
     recipe_dir: Path | None = None,
+    system_cls: Callable[..., Any] | None = None,
 ) -> dict[str, DictConfig | None]:
     """Load the configs of a run, each merged over its defaults, and make them speak of one experiment.
 
-    The experiment is that of the training config. A further training (a config merged over training.yaml under another
-    name) keeps its own.
+    The experiment is that of the training config: the one of that name, or else the one that the system stands there in
+    its place. A further training (a config merged over training.yaml under another name) keeps its own.
 
     Args:
         paths: The file of each config, from where the command was given; None is one that was not given.
@@ -48,6 +50,7 @@ def load_run_configs(
         defaults: For a config the file of defaults that it is merged over; by its name where it has no entry
             (`defaults_of`).
         recipe_dir: The folder to go to once the files are read, from where paths in configs are meant.
+        system_cls: The system, where it may train with a further training: it is made once to be asked for that.
 
     Returns:
         Each config under its name, its interpolations replaced by their values.
@@ -70,7 +73,10 @@ def load_run_configs(
         {stage: tuple(configs.get(name) for name in needed) for stage, needed in required_configs.items()},
         flags={stage: [f"--{name}_config" for name in needed] for stage, needed in required_configs.items()},
     )
+    let_null_tags_be_missing(*configs.values())
     training, inference, metrics = (configs.get(name) for name in ("training", "inference", "metrics"))
+    if training is None and system_cls is not None:
+        training = _training_of(system_cls, configs, [name for name in paths if files[name] == "training.yaml"])
     apply_training_experiment_context(
         training_config=training,
         inference_config=inference,
@@ -221,6 +227,23 @@ def _signatures(made: Callable[..., Any]) -> list[inspect.Signature]:
 
 def _without_self(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _training_of(
+    system_cls: Callable[..., Any], configs: Mapping[str, DictConfig | None], trainings: Sequence[str]
+) -> DictConfig | None:
+    """The config that a system trains with, where there is one and others could take its experiment."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    given = [name for name, config in configs.items() if config is not None]
+    if not set(given) & set(trainings) or not set(given) - set(trainings):
+        return None
+    try:
+        found = getattr(make_system(system_cls, configs), "training_config", None)
+    except OmegaConfBaseException:
+        # It reads a value that depends on the experiment; whoever needs that says that it is missing.
+        return None
+    return next((configs[name] for name in trainings if configs[name] is found), None)
 
 
 def _leave_untold(config: DictConfig, defaults: str) -> None:

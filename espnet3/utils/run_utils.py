@@ -32,7 +32,8 @@ def apply_training_experiment_context(
     """Make the configs of one run speak of one experiment, in place.
 
     `exp_tag` and `exp_dir` of the training config are carried into all others; `inference_dir` of the
-    inference config into the metrics config. Configs that are None are passed over.
+    inference config into the metrics config. Configs that are None are passed over. An `exp_tag` that is null is
+    missing, so that what refers to it is no folder called None.
 
     Args:
         training_config: Where the experiment is named.
@@ -54,6 +55,7 @@ def apply_training_experiment_context(
     }
     for index, config in enumerate(further_configs):
         others[f"further config {index}"] = config
+    let_null_tags_be_missing(training_config, *others.values())
     if training_config is not None:
         for key in ("exp_tag", "exp_dir"):
             value = _value(training_config, key, "training")
@@ -87,6 +89,7 @@ def validate_experiment_context(
         config, name, key = places.get(stage, (None, "", ""))
         if config is None:
             continue
+        let_null_tags_be_missing(config)
         try:
             value = _value(config, key, name)
         except ConfigError as error:
@@ -108,6 +111,14 @@ def resolve_loaded_configs(*configs: DictConfig | None) -> None:
     for config in configs:
         if config is not None:
             resolve_config(config)
+
+
+def let_null_tags_be_missing(*configs: DictConfig | None) -> None:
+    """Let an `exp_tag` that is null be a missing value, in place: what refers to it is then an error, and no folder
+    called None. Configs that are None are passed over."""
+    for config in configs:
+        if config is not None and "exp_tag" in config and config["exp_tag"] is None:
+            config["exp_tag"] = "???"
 
 
 def parallel_for_stage(config: DictConfig | None, stage: str) -> DictConfig | None:
@@ -156,7 +167,9 @@ def _value(config: DictConfig, key: str, name: str) -> Any:
         return config.get(key)
     except OmegaConfBaseException as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{key} of the {name} config cannot be told: {reason}") from error
+        named = name != "training" or config.get("exp_tag")
+        hint = "" if named else "; name the experiment with exp_tag, or leave that key out to take the file's name"
+        raise ConfigError(f"{key} of the {name} config cannot be told: {reason}{hint}") from error
 
 
 def _carry(config: DictConfig | None, key: str, value: Any, name: str, source: str, log: logging.Logger) -> None:

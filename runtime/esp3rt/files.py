@@ -153,14 +153,15 @@ def _is_abandoned(path: Path) -> bool:
         return False
     _, host, pid, _ = parts
     if host == _host():
-        return not _is_alive(int(pid))
+        return not is_alive(int(pid))
     try:
         return time.time() - path.stat().st_mtime > _FOREIGN_AGE_SECONDS
     except FileNotFoundError:
         return False
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is running, also one of somebody else."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,15 +1,14 @@
 """Who may work on something that several processes could reach for.
 
-A lease is a small file in a folder that all of them see. Its owner renews it (a heartbeat); when the owner is dead,
-another may take it over. The files of a lease are numbered (`<name>.1`, `<name>.2`, …): whoever makes the next number
-has it, and a file is made by a hard link, which fails where the name is there already, also on network file systems.
-Numbers are not used twice, so that an owner that was believed dead, and wakes up, finds out: its number is no longer
-the highest.
+A lease is a small folder that all of them see. Its owner renews the file in it (a heartbeat); when the owner is dead,
+another may take it over. The files are numbered (`1`, `2`, …): whoever makes the next number has the lease, and a file
+is made by a hard link, which fails where the name is there already, also on network file systems. Numbers are not used
+twice, so that an owner that was believed dead, and wakes up, finds out: its number is no longer the highest.
 
-An owner is dead when
-
-- it is a process of this machine that no longer exists, or that is stopped and has not renewed in time;
-- it is on another machine and has not renewed in time. Both times are the file system's own, so clocks need not agree.
+An owner is dead for certain when it is a process of this machine that no longer exists. It is taken for dead when it has
+not renewed in time and is stopped, or on another machine. (Both times are the file system's own, so clocks need not
+agree.) Such an owner may wake up in the middle of its work: who takes over from it must not write where it writes. The
+lease says so (`Lease.certain`).
 """
 
 from __future__ import annotations
@@ -60,20 +59,21 @@ class Owner:
 
 
 class Lease:
-    """A lease that this process holds, until `release` or the end of the `with` block.
+    """A lease that this process holds, until `release` or the end of the `with` block; `take` makes it.
 
-    Args and errors: see `take`, which makes it.
+    Attributes:
+        number: How many have had it, this one included.
+        certain: Whether the one before is known to be gone; else it may wake up.
     """
 
-    def __init__(self, path: Path, number: int, owner: Owner, beat: float) -> None:
-        self._path = path
-        self._number = number
+    def __init__(self, folder: Path, number: int, owner: Owner, certain: bool, beat: float) -> None:
+        self.number = number
+        self.certain = certain
+        self._folder = folder
         self._owner = owner
         self._checked = time.monotonic()
-        self._ended = threading.Event()
-        self._beat = beat
-        self._thread = threading.Thread(target=self._keep, name=f"lease {path.name}", daemon=True)
-        self._thread.start()
+        self._ended = False
+        _heart.add(self.file, beat)
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +86,7 @@ class Lease:
     @property
     def file(self) -> Path:
         """The lease's file."""
-        return _numbered(self._path, self._number)
+        return self._folder / str(self.number)
 
     def check(self, *, now: bool = False) -> None:
         """See that the lease is still this process's; costs nothing when it was seen a second ago.
@@ -101,43 +101,87 @@ class Lease:
         if not now and time_now - self._checked < _SECONDS_BETWEEN_CHECKS:
             return
         self._checked = time_now
-        highest = max(_numbers(self._path), default=0)
+        highest = max(_numbers(self._folder), default=0)
         owner = _read(self.file)
-        if highest != self._number or owner is None or owner.token != self._owner.token:
+        if highest != self.number or owner is None or owner.token != self._owner.token:
             raise LeaseLost(
-                f"another process has taken over {self._path.name}, since this one did not move for a while"
+                f"another process has taken over {self._folder.name}, since this one did not move for a while"
             )
 
     def release(self) -> None:
         """Give it back; a second time does nothing."""
-        if self._ended.is_set():
+        if self._ended:
             return
-        self._ended.set()
-        self._thread.join()
+        self._ended = True
+        _heart.remove(self.file)
+        # Where the disk is full it cannot be written down; this process knows, and to others it is over when it ends.
+        _held.discard(self._owner.token)
         with suppress(OSError):
             owner = _read(self.file)
             if owner is not None and owner.token == self._owner.token:
                 _replace(self.file, Owner(**{**asdict(self._owner), "released": True}))
 
-    def _keep(self) -> None:
-        while not self._ended.wait(self._beat):
-            # A file system that does not answer for a moment costs a beat, not the lease.
-            with suppress(OSError):
-                os.utime(self.file)
+
+class _Heart:
+    """Renews all leases of this process, in one thread."""
+
+    def __init__(self) -> None:
+        self._beats: dict[Path, float] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, file: Path, beat: float) -> None:
+        """Renew `file` every `beat` seconds from now on."""
+        with self._lock:
+            self._beats[file] = beat
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+                self._thread.start()
+        self._changed.set()
+
+    def remove(self, file: Path) -> None:
+        """Renew it no more."""
+        with self._lock:
+            self._beats.pop(file, None)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while True:
+            with self._lock:
+                beats = dict(self._beats)
+            now = time.monotonic()
+            if now >= due:
+                for file in beats:
+                    # A file system that does not answer for a moment costs a beat, not the lease.
+                    with suppress(OSError):
+                        os.utime(file)
+            shortest = min(beats.values(), default=None)
+            # A lease with a shorter beat that comes in between brings the next beat forward.
+            due = now + shortest if shortest is not None and (now >= due or due > now + shortest) else due
+            self._changed.wait(None if shortest is None else max(0.0, due - now))
+            self._changed.clear()
 
 
-def take(path: Path, *, beat: float = SECONDS_BETWEEN_BEATS, death: float = SECONDS_TO_DEATH) -> Lease | Owner:
-    """Take the lease `path`, or learn who has it.
+_heart = _Heart()
+# The tokens of the leases that this process holds.
+_held: set[str] = set()
+
+
+def take(folder: Path, *, beat: float = SECONDS_BETWEEN_BEATS, death: float | None = None) -> Lease | Owner:
+    """Take the lease `folder`, or learn who has it.
 
     Args:
-        path: What the lease's files begin with; folders on the way are made.
+        folder: The lease's folder; it is made where it is not there.
         beat: Seconds between heartbeats.
-        death: After how many seconds without one an owner on another machine is dead.
+        death: After how many seconds without one an owner that cannot be asked is taken for dead; by default
+            `SECONDS_TO_DEATH`.
 
     Returns:
         The lease, or the owner that has it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    death = SECONDS_TO_DEATH if death is None else death
+    folder.mkdir(parents=True, exist_ok=True)
     me = Owner(
         token=secrets.token_hex(8),
         host=socket.gethostname(),
@@ -145,69 +189,88 @@ def take(path: Path, *, beat: float = SECONDS_BETWEEN_BEATS, death: float = SECO
         pid=os.getpid(),
         started=_started("self"),
     )
-    mine = path.parent / f".{path.name}.{me.token}"
+    mine = folder / f".{me.token}"
+    _held.add(me.token)
+    taken = False
     try:
         mine.write_text(_as_text(me), encoding="utf-8")
         while True:
-            number = max(_numbers(path), default=0)
-            if number and (owner := _living(_numbered(path, number), mine, death)) is not None:
+            number = max(_numbers(folder), default=0)
+            owner, certain = _owner_of(folder / str(number), mine, death) if number else (None, True)
+            if owner is not None:
                 return owner
-            if _make(mine, _numbered(path, number + 1)):
-                if max(_numbers(path)) == number + 1:
+            if _make(mine, folder / str(number + 1)):
+                taken = max(_numbers(folder)) == number + 1
+                if taken:
                     break
                 # Between looking and making, others had it and went on to higher numbers.
-                _numbered(path, number + 1).unlink(missing_ok=True)
-        for older in _numbers(path):
+                (folder / str(number + 1)).unlink(missing_ok=True)
+            # Somebody was faster: it is theirs now, or free again.
+        for older in _numbers(folder):
             if older <= number:
-                _numbered(path, older).unlink(missing_ok=True)
+                (folder / str(older)).unlink(missing_ok=True)
+        _clear_abandoned(folder, mine, death)
     finally:
         mine.unlink(missing_ok=True)
-    return Lease(path, number + 1, me, beat)
+        if not taken:
+            _held.discard(me.token)
+    return Lease(folder, number + 1, me, certain, beat)
 
 
-def holder(path: Path, *, death: float = SECONDS_TO_DEATH) -> Owner | None:
-    """Who has the lease `path` now, or None."""
-    number = max(_numbers(path), default=0)
+def holder(folder: Path, *, death: float | None = None) -> Owner | None:
+    """Who has the lease `folder` now, or None."""
+    number = max(_numbers(folder), default=0)
     if not number:
         return None
-    probe = path.parent / f".{path.name}.{secrets.token_hex(8)}"
+    probe = folder / f".{secrets.token_hex(8)}"
     try:
         probe.write_text("", encoding="utf-8")
-        return _living(_numbered(path, number), probe, death)
+        return _owner_of(folder / str(number), probe, SECONDS_TO_DEATH if death is None else death)[0]
     finally:
         probe.unlink(missing_ok=True)
 
 
-def _living(file: Path, clock: Path, death: float) -> Owner | None:
-    """The owner in `file` if it lives; `clock` is a file that was written this moment."""
+def _owner_of(file: Path, clock: Path, death: float) -> tuple[Owner | None, bool]:
+    """The owner in `file` if it lives, and otherwise whether that is certain.
+
+    Args:
+        file: The lease's file with the highest number.
+        clock: A file of this process, by which the file system's time is told.
+        death: As for `take`.
+    """
     owner = _read(file)
     if owner is None or owner.released:
-        return None
+        return None, True
     try:
         os.utime(clock)
         silent = clock.stat().st_mtime - file.stat().st_mtime
     except FileNotFoundError:
-        return None
+        return None, True
     if owner.machine == _machine():
+        if owner.pid == os.getpid():
+            return (owner, True) if owner.token in _held else (None, True)
         state, started = _process(owner.pid)
         if not state or (owner.started and started != owner.started):
-            return None
+            return None, True
         # A process that computes for minutes without letting its heartbeat run is no dead one; a stopped one may be.
-        return owner if state not in "Tt" or silent < death else None
-    return owner if silent < death else None
+        return (owner, True) if state not in "Tt" or silent < death else (None, False)
+    return (owner, True) if silent < death else (None, False)
 
 
-def _numbered(path: Path, number: int) -> Path:
-    return path.parent / f"{path.name}.{number}"
+def _clear_abandoned(folder: Path, mine: Path, death: float) -> None:
+    """Remove what processes left that were killed while they reached for the lease."""
+    now = mine.stat().st_mtime
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):
+            if path != mine and now - path.stat().st_mtime > death:
+                path.unlink()
 
 
-def _numbers(path: Path) -> list[int]:
+def _numbers(folder: Path) -> list[int]:
     try:
-        names = os.listdir(path.parent)
+        return [int(name) for name in os.listdir(folder) if name.isdecimal()]
     except FileNotFoundError:
         return []
-    start = len(path.name) + 1
-    return [int(name[start:]) for name in names if name.startswith(f"{path.name}.") and name[start:].isdecimal()]
 
 
 def _make(source: Path, target: Path) -> bool:

@@ -20,16 +20,18 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 
 from esp3rt.progress import console_line
-from esp3rt.wire import Reader, send, unpacked_error
+from esp3rt.wire import Reader, send, unpacked, unpacked_error
 from esp3rt.work import Job, Outcome, WorkersDied
 
 ATTEMPTS = 3
 _SECONDS_TO_END = 3.0
 _LINES_KEPT = 20
+_LONGEST_LINE = 1 << 16
 _BEGIN = "import sys; sys.path.append(sys.argv[1]); from esp3rt.worker import main; main(int(sys.argv[2]))"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -79,6 +81,7 @@ class LocalProcesses:
                 waiting = [worker for worker in self._waiting if worker.number == number]
                 if waiting:
                     self._waiting.remove(waiting[0])
+                    waiting[0].variables = self._variables(number)
                 pool.start(waiting[0] if waiting else _Worker(number, self._variables(number)))
             yield from pool.outcomes()
             if self._keep:
@@ -114,21 +117,33 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=variables,
+                # With a group of its own, it can be ended together with what it has started.
+                process_group=0,
             )
         assert self.process.stdout is not None
         self.output = self.process.stdout
+        # What it has started may keep its connections open when it is gone; this tells in any case.
+        self.life = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
 
     def say(self) -> bool:
         """Print what the worker has printed; False when it has closed its output."""
         data = os.read(self.output.fileno(), 1 << 16)
-        *lines, self._half_line = (self._half_line + data).split(b"\n")
-        if not data and self._half_line:
-            lines, self._half_line = [self._half_line], b""
+        *lines, rest = (self._half_line + data).split(b"\n")
+        # Of a line that is written over itself, a progress bar, the last state counts.
+        self._half_line = rest.rpartition(b"\r")[2] if not rest.endswith(b"\r") else rest
+        if self._half_line and (not data or len(self._half_line) > _LONGEST_LINE):
+            lines.append(self._half_line)
+            self._half_line = b""
         for line in lines:
-            text = line.decode(errors="replace").rstrip("\r")
+            text = line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
             self.lines.append(text)
             console_line(f"worker {self.number}: {text}")
         return bool(data)
+
+    def _signal(self, number: int) -> None:
+        # Its group may live on when it does not.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
 
     def rest(self) -> None:
         """Have it forget the job and wait for another."""
@@ -147,16 +162,16 @@ class _Worker:
     def end(self) -> None:
         """Let go of its connections and ask it to end."""
         self.connection.close()
-        if self.process.poll() is None:
-            self.process.terminate()
+        self._signal(signal.SIGTERM)
 
     def bury(self) -> None:
-        """Wait for its end; past the time for that, force it."""
-        try:
+        """Wait for its end; past the time for that, force it, and in any case what it has started."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+        if self.life is not None:
+            os.close(self.life)
         self.say_the_rest()
         self.output.close()
 
@@ -180,9 +195,12 @@ class _Pool:
         self._workers.append(worker)
         self._selector.register(worker.connection, selectors.EVENT_READ, (worker, self._hear))
         self._selector.register(worker.output, selectors.EVENT_READ, (worker, self._print))
+        if worker.life is not None:
+            self._selector.register(worker.life, selectors.EVENT_READ, (worker, self._lost))
         with contextlib.suppress(ConnectionError):
             # If it is dead already, its end of the connection says so.
-            send(worker.connection, ("place", {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()}))
+            place = {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd(), "variables": worker.variables}
+            send(worker.connection, ("place", place))
             send(worker.connection, ("job", self._job))
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -201,6 +219,7 @@ class _Pool:
         """The workers, freed of the job; they are no longer this run's to end."""
         freed = [worker for worker in self._workers if worker.ready]
         for worker in freed:
+            self._forget(worker)
             worker.rest()
         self._workers = [worker for worker in self._workers if worker not in freed]
         return freed
@@ -210,10 +229,25 @@ class _Pool:
         _end(self._workers)
         self._selector.close()
 
+    def _forget(self, worker: _Worker) -> None:
+        for source in (worker.connection, worker.output, worker.life):
+            if source is not None and source in self._selector.get_map():
+                self._selector.unregister(source)
+
     def _print(self, worker: _Worker) -> list[Outcome]:
         if not worker.say():
             self._selector.unregister(worker.output)
         return []
+
+    def _lost(self, worker: _Worker) -> list[Outcome]:
+        """Hear what a worker has sent before its end, and replace it."""
+        ended: list[Outcome] = []
+        worker.connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError, EOFError):
+            while True:
+                ended += self._react(worker, worker.reader.available())
+        self._replace(worker)
+        return ended
 
     def _hear(self, worker: _Worker) -> list[Outcome]:
         try:
@@ -221,6 +255,9 @@ class _Pool:
         except EOFError:
             self._replace(worker)
             return []
+        return self._react(worker, messages)
+
+    def _react(self, worker: _Worker, messages: list[Any]) -> list[Outcome]:
         ended = []
         for kind, content in messages:
             if kind == "moved":
@@ -231,7 +268,8 @@ class _Pool:
             else:
                 worker.ready = True
                 if kind == "done":
-                    ended.append(Outcome(*content))
+                    task, result = content
+                    ended.append(Outcome(task, unpacked(result, f"the result of {self._name_of(task)}")))
                 self._give(worker)
         return ended
 
@@ -245,9 +283,7 @@ class _Pool:
 
     def _replace(self, worker: _Worker) -> None:
         """Take a dead worker away, give its task back, and start another in its place."""
-        self._selector.unregister(worker.connection)
-        if worker.output in self._selector.get_map():
-            self._selector.unregister(worker.output)
+        self._forget(worker)
         worker.connection.close()
         worker.bury()
         self._workers.remove(worker)

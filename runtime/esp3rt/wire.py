@@ -75,13 +75,36 @@ class Reader:
 _NOTHING = object()
 
 
-def packed_error(error: BaseException) -> tuple[bytes | None, str]:
-    """An error as it can be sent: the error itself if it survives that, and what Python says of it."""
+def packed(value: object) -> bytes:
+    """An object as it is put into a message when the other end is to unpack it by itself (`unpacked`)."""
     import cloudpickle
 
+    return bytes(cloudpickle.dumps(value))
+
+
+def unpacked(data: bytes, name: str) -> Any:
+    """What `packed` packed.
+
+    Args:
+        data: What it gave.
+        name: What to call it in a message.
+
+    Raises:
+        TaskFailed: It cannot be made again here.
+    """
+    from esp3rt.work import TaskFailed
+
+    try:
+        return pickle.loads(data)
+    except Exception as error:
+        raise TaskFailed(f"{name} cannot be brought over from the worker: {type(error).__name__}: {error}") from error
+
+
+def packed_error(error: BaseException) -> tuple[bytes | None, str]:
+    """An error as it can be sent: the error itself if it survives that, and what Python says of it."""
     text = "".join(traceback.format_exception(error))
     try:
-        data = cloudpickle.dumps(error)
+        data = packed(error)
         pickle.loads(data)
     except Exception:  # noqa: BLE001 - an error of any kind may refuse to be sent, in any way; its text goes instead
         return None, text
@@ -93,7 +116,10 @@ def unpacked_error(data: bytes | None, text: str) -> Exception:
     from esp3rt.work import TaskFailed
 
     if data is not None:
-        error = pickle.loads(data)
+        try:
+            error = pickle.loads(data)
+        except Exception:  # noqa: BLE001 - what can be made again there, by whatever means, may not be here
+            error = None
         if isinstance(error, Exception):
             # The traceback of another process cannot be carried over but as text.
             error.add_note("In the worker:\n" + text.rstrip())

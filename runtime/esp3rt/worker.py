@@ -1,11 +1,13 @@
 """A worker process, started by `processes`.
 
-It takes a job and then tasks from a socket, and ends when the socket does: a worker never outlives its driver.
+It takes a job and then tasks from a socket, and ends when the socket does, with all that it has started: at once, or as
+soon as code that holds Python's lock lets go of it.
 """
 
 from __future__ import annotations
 
 import gc
+import io
 import os
 import queue
 import signal
@@ -15,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from esp3rt.wire import Reader, packed_error, send
+from esp3rt.wire import Reader, packed, packed_error, send
 
 SECONDS_BETWEEN_REPORTS = 0.2
 
@@ -26,10 +28,16 @@ def main(descriptor: int) -> None:
     Args:
         descriptor: That of the socket.
     """
-    # Ctrl-C in a terminal reaches every process of it; what becomes of the workers is the driver's to say.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What becomes of a worker is the driver's to say. A handler, not SIG_IGN: programs that are started here do not
+    # inherit it.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    # A crash must not take the last lines with it.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     connection = socket.socket(fileno=descriptor)
     reader = Reader(connection)
+    home = os.getcwd()
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(reader, inbox), daemon=True).start()
     job: Any = None
@@ -40,7 +48,10 @@ def main(descriptor: int) -> None:
             if kind == "place":
                 sys.path[:] = content["sys_path"]
                 sys.argv[:] = content["argv"]
-                os.chdir(content["folder"])
+                os.environ.clear()
+                os.environ.update(content["variables"])
+                home = content["folder"]
+                os.chdir(home)
             elif kind == "rest":
                 job = built = None
                 gc.collect()
@@ -52,13 +63,16 @@ def main(descriptor: int) -> None:
                 built = job.setup()
                 send(connection, ("ready", None))
             elif kind == "task":
+                # The task before may have gone somewhere else.
+                os.chdir(home)
                 moved = _Moved(connection)
-                result = job.work(built, content, moved)
+                result = packed(job.work(built, content, moved))
                 moved.flush()
+                _flush_streams()
                 send(connection, ("done", (content, result)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the driver raises it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, an exit too, the driver raises it
+            _flush_streams()
             send(connection, ("failed", packed_error(error)))
-        _flush_streams()
 
 
 class _Moved:
@@ -87,6 +101,8 @@ def _listen(reader: Reader, inbox: queue.SimpleQueue[Any]) -> None:
             message = reader.next()
         except (EOFError, OSError):
             # Nobody is there any more to take a result; half-written files are the next run's to clear.
+            if os.getpgid(0) == os.getpid():
+                os.killpg(os.getpid(), signal.SIGKILL)
             os._exit(0)
         inbox.put(message)
 

@@ -408,6 +408,43 @@ def test_init_writes_a_recipe_that_is_fine_and_never_over_one(
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".pyc"]
 
 
+def test_init_leaves_the_gitignore_of_a_folder_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n", encoding="utf-8")
+
+    assert main(["init", str(tmp_path), "--name", "tones"]) == 0
+    assert (tmp_path / ".gitignore").read_text(encoding="utf-8") == "mine\n"
+    assert not (tmp_path / "gitignore").exists()
+
+
+def test_what_a_build_and_a_run_make_is_in_the_gitignore(tmp_path: Path) -> None:
+    """All that `build` writes is left out by the file that `init` writes, and nothing that `init` writes is."""
+    folder = tmp_path / "tones"
+    assert main(["init", str(folder)]) == 0
+    given = tree(folder)
+    assert main(["build", str(folder)]) == 0
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+
+    seen = subprocess.run(
+        ["git", "-C", str(folder), "ls-files", "--others", "--exclude-standard"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert set(given) == set(seen.stdout.splitlines())
+
+
+def test_run_py_can_be_run_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "tones"
+    assert main(["init", str(folder)]) == 0
+    assert main(["build", str(folder)]) == 0
+
+    runnable = [path.name for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o100]
+
+    assert runnable == ["run.py"]
+    assert main(["build", "--check", str(folder)]) == 0
+
+
 def test_init_stops_where_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
 

@@ -220,7 +220,7 @@ def test_the_diff_is_one_that_patch_takes(folder: Path) -> None:
 
     done = run("--diff", cwd=folder)
 
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert done.stderr == b"1 file would be formatted\n"
     lines = done.stdout.decode().replace("no\u2028te", "note").splitlines()
     assert lines[:4] == ["--- recipe.esp", "+++ recipe.esp", "@@ -1,2 +1,2 @@", "-let a=1"]
@@ -275,6 +275,8 @@ def test_standard_input_with_syntax_errors(folder: Path) -> None:
 def test_standard_input_is_checked(folder: Path) -> None:
     assert run("-", "--check", text=LOOSE).returncode == 1
     assert run("-", "--check", text=FORMATTED).returncode == 0
-    assert b"+let a = 1\n" in run("-", "--diff", text=LOOSE).stdout
+    shown = run("-", "--diff", text=LOOSE)
+    assert (shown.returncode, b"+let a = 1\n" in shown.stdout) == (1, True)
+    assert run("-", "--diff", text=FORMATTED).returncode == 0
     assert run("-", "recipe.esp", cwd=folder).returncode == 2
     assert run("-", text=b"\xff").returncode == 1

@@ -138,6 +138,25 @@ def test_what_is_asked_of_slurm(folder: Path, capsys: pytest.CaptureFixture[str]
     assert shown.endswith("what esp3c run would stop at:\n  train, infer: cannot be sent to slurm by this version\n")
 
 
+@pytest.mark.parametrize("stages", [[], ["--stages", "train"]])
+def test_a_run_that_cannot_be_sent_writes_nothing(
+    folder: Path, stages: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That a stage cannot be sent to its machine is said before anything is built."""
+    change(folder, "parallel here", GPU.replace("node = 2", "node = 1") + "parallel here")
+    change(folder, "  train\n", "  train on gpu\n")
+    before = tree(folder)
+
+    code = code_of("run", *stages)
+
+    assert (code, capsys.readouterr().err) == (
+        1,
+        "esp3c: error: train cannot be sent to slurm by this version, so nothing was built; run it on another "
+        "`parallel`\n",
+    )
+    assert before == tree(folder)
+
+
 def test_without_a_time_limit_no_total_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(folder, "stages {", GPU.replace("time = 4h, ", "") + "stages {")
     change(folder, "  train\n", "  train on gpu\n")

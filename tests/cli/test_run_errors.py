@@ -40,7 +40,7 @@ metrics {
   metrics = [src.parts.Metric(ref_key = "ref", scale = -2)]
 }
 
-config own { exp_tag = "own"  part = src.parts.Model(size = 4)  act = src.parts.output }
+config own { part = src.parts.Model(size = 4)  act = src.parts.output }
 
 stages {
   create_dataset
@@ -221,7 +221,7 @@ def test_a_stage_of_the_recipes_own_is_known_by_its_config(folder: Path) -> None
     assert done.returncode == 1
     line = line_of("config own")
     assert "\nerror: ValueError: too large\n" in done.stderr
-    assert f"tones/recipe.esp:{line}:38" in done.stderr
+    assert f"tones/recipe.esp:{line}:21" in done.stderr
     assert "^^^^^^^^^^^^^^^ `part`\n" in done.stderr
 
 

@@ -15,6 +15,7 @@ import esp3c
 from esp3c.emit.files import Layout
 from esp3c.emit.recipe import emit
 from esp3c.format import edits, format_source, format_text
+from esp3c.format.covered import uncovered
 from esp3c.format.same import meaning, same
 from esp3c.pipeline import compile
 from esp3c.source import Source
@@ -226,6 +227,60 @@ def test_the_comparison_sees_what_differs() -> None:
     ):
         assert not same(parsed(base), parsed(other)), other  # type: ignore[arg-type]
     assert same(parsed(base), parsed(base.replace(" ", "\n", 1)))  # type: ignore[arg-type]
+
+
+# -- ignores -----------------------------------------------------------------------------------------------------------
+
+LONG = ", ".join(f"an_argument_that_is_long_{number} = {number}" for number in range(5))
+IGNORED = {
+    "a long line": (f"let a = x.Y({LONG})  # esp: ignore[ESP0402]\n", None),
+    "a long line below": (f"# esp: ignore[ESP0402]\nlet a = x.Y({LONG})\n", None),
+    "several on a line": (
+        "training {\n  # esp: ignore[ESP0301]\n  a=3, b = 4\n  c = 5  d = 6\n}\n",
+        "training {\n  # esp: ignore[ESP0301]\n  a = 3  b = 4\n  c = 5\n  d = 6\n}\n",
+    ),
+    "items of a list": (
+        "let a = [\n  x,  y, # esp: ignore[ESP0201]\n  z, w]\n",
+        f"let a = [\n{'  x, y,':57}# esp: ignore[ESP0201]\n  z,\n  w,\n]\n",
+    ),
+    "stages": (
+        "stages { a  b requires c # esp: ignore[ESP0601]\n d }\n",
+        f"stages {{\n{'  a  b requires c':57}# esp: ignore[ESP0601]\n  d\n}}\n",
+    ),
+    "behind the bracket around it": (
+        "let b=1\nlet a = { c=3\n   d=4 } # esp: ignore[ESP0301]\n",
+        f"let b = 1\n\nlet a = {{ c=3\n{'   d=4 }':57}# esp: ignore[ESP0301]\n",
+    ),
+    "another comment": ("let a = { c=3\n   d=4 } # none\n", f"let a = {{\n  c = 3\n  d = 4\n{'}':57}# none\n"),
+}
+
+
+@pytest.mark.parametrize("case", IGNORED)
+def test_what_an_ignore_is_about_stays_on_its_line(case: str) -> None:
+    text, expected = IGNORED[case]
+
+    assert (expected or text) == formatted(text)
+
+
+def test_an_ignore_is_about_the_same_wherever_it_stands() -> None:
+    chance = random.Random(7)
+    for text in RECIPES:
+        lines = text.split("\n")
+        for number in chance.sample(range(len(lines)), min(2, len(lines))):
+            behind = [*lines[:number], f"{lines[number]}  # esp: ignore[ESP0301]", *lines[number + 1 :]]
+            above = [
+                *lines[:number],
+                "# esp: ignore[ESP0301]",
+                " ".join(lines[number : number + 2]),
+                *lines[number + 2 :],
+            ]
+            for changed in (behind, above):
+                source = Source("recipe.esp", "\n".join(changed))
+                file, wrong = parse(source)
+                if wrong:
+                    continue
+                again = Source("recipe.esp", formatted(source.text))
+                assert uncovered((source, file), (again, parse(again)[0])) == frozenset(), source.text
 
 
 # -- properties -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from esp3c.cli.main import main
+from esp3c.pipeline import compile
+from esp3c.source import Source
+from esp3c.world import MemoryWorld
 
 _SYSTEM = """
     from espnet3.systems.base.system import BaseSystem
@@ -97,3 +100,61 @@ def test_a_system_of_the_name_that_is_built_keeps_apart_from_it(
     made = namespace["OwnSystem"](export_config=Settings, label_config=Settings)
 
     assert (made.export(), made.make_labels(), made.check_config) == (18, 3, None)
+
+
+_READING = {
+    "a key": ("return self.training_config.exp_dir", ("training",)),
+    "an item": ("path = self.export_config['path']", ("export",)),
+    "two, in their order": ("return f(self.export_config.path, self.training_config.seed)", ("export", "training")),
+    "what is opened": ("with open(self.export_config.path) as f:\n            return f", ("export",)),
+    "the config itself": ("return self.training_config", ()),
+    "in one case": ("if self.quick:\n            self.export_config.path", ()),
+    "behind an end": ("if self.quick:\n            return 1\n        self.export_config.path", ()),
+    "looked for first": ("return self.export_config and self.export_config.path", ()),
+    "set by the system": ("self.label_config.path\n\n    def __enter__(self):\n        self.label_config = load()", ()),
+    "of no config": ("return self.other_config.path", ()),
+}
+
+
+@pytest.mark.parametrize("case", _READING)
+def test_a_stage_needs_the_configs_of_which_its_method_reads_a_key(case: str) -> None:
+    """Without `requires`. What is read in some cases only is not demanded, and not called unused either."""
+    body, expected = _READING[case]
+    system = (
+        "from espnet3.systems.base.system import BaseSystem\nclass OwnSystem(BaseSystem):\n"
+        "    def __init__(self, *, export_config=None, **kwargs):\n        self.export_config = export_config\n\n"
+        f"    def make_labels(self):\n        {body}\n"
+    )
+    recipe = (
+        "recipe own { system = src.system.OwnSystem }\ntraining {}\nconfig export { path = 3 }\n"
+        "config label { path = 3 }\nstages { make_labels }\n"
+    )
+    base = "class BaseSystem:\n    def train(self): ...\n"
+    world = MemoryWorld({"espnet3.systems.base.system": base, "src.system": system})
+
+    result = compile(Source("recipe.esp", recipe), world)
+
+    assert expected == result.recipe.stages[0].needs
+    unused = {each.primary.span.text for each in result.diagnostics if each.code.id == "ESP0205"}
+    assert unused == {"export", "label"} - {each for each in ("export", "label") if f"{each}_config" in body}
+
+
+def test_run_py_asks_for_what_the_method_of_a_stage_reads(
+    built: Callable[[str], tuple[str, str]], tmp_path: Path
+) -> None:
+    built(_RECIPE.replace("make_labels requires label", "make_labels"))
+
+    assert '"make_labels": ("label",),' in (tmp_path / "run.py").read_text(encoding="utf-8")
+
+
+def test_a_config_that_only_the_method_of_a_stage_reads_is_missed() -> None:
+    system = (
+        "from espnet3.systems.base.system import BaseSystem\nclass OwnSystem(BaseSystem):\n"
+        "    def make_labels(self):\n        return self.training_config.exp_dir\n"
+    )
+    base = "class BaseSystem:\n    def train(self): ...\n"
+    world = MemoryWorld({"espnet3.systems.base.system": base, "src.system": system})
+
+    result = compile(Source("r.esp", "recipe own { system = src.system.OwnSystem }\nstages { make_labels }\n"), world)
+
+    assert [each.message for each in result.diagnostics] == ["stage `make_labels` needs the config `training`"]

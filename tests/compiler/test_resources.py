@@ -74,7 +74,7 @@ def test_gpus_that_are_asked_for_in_another_way_are_not_known(machine: str) -> N
     assert on('devices = 4  accelerator = "gpu"', machine) == []
 
 
-@pytest.mark.parametrize("devices", ['"auto"', "-1", '"-1"', "[0, exp_tag]", '"${oc.env:DEVICES}"'])
+@pytest.mark.parametrize("devices", ['"auto"', "-1", '"-1"', '[0, "${oc.decode:x}"]', '"${oc.env:DEVICES}"'])
 def test_devices_that_are_no_count_are_not_known(devices: str) -> None:
     assert on(f"devices = {devices}", "slurm(gpus_per_node = 1)") == []
     assert on(f"devices = {devices}", "slurm(gpus_per_node = 8)") == []

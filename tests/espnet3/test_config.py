@@ -212,6 +212,34 @@ def test_inference_without_an_experiment_is_refused(folder: Path) -> None:
         )
 
 
+def test_an_experiment_that_is_null_is_none(folder: Path) -> None:
+    """`exp_tag:` with nothing behind it makes no folder called None; another config's experiment goes in its place."""
+    empty = "recipe_dir: .\nexp_tag:\nexp_dir: ${recipe_dir}/exp/${exp_tag}\ninference_dir: ${exp_dir}/beam\n"
+    alone, carried = (OmegaConf.create(empty) for _ in range(2))
+    training = OmegaConf.create("exp_tag: ctc\nexp_dir: exp/ctc\n")
+    arguments = {"metrics_config": None, "stages_to_run": ["infer"]}
+    with pytest.raises(ConfigError, match=r"stage `infer`: .*exp_tag; give --training_config.* or set exp_tag"):
+        validate_experiment_context(training_config=None, inference_config=alone, **arguments)
+    with pytest.raises(ConfigError, match=r"exp_dir of the training config .*; name the experiment with exp_tag"):
+        apply_training_experiment_context(
+            training_config=OmegaConf.create(empty),
+            inference_config=None,
+            metrics_config=None,
+            publication_config=None,
+            log=logging.getLogger("test"),
+        )
+    apply_training_experiment_context(
+        training_config=training,
+        inference_config=carried,
+        metrics_config=None,
+        publication_config=None,
+        log=logging.getLogger("test"),
+    )
+    validate_experiment_context(training_config=training, inference_config=carried, **arguments)
+
+    assert carried.inference_dir == "exp/ctc/beam"
+
+
 def test_metrics_alone_look_where_inference_usually_writes(folder: Path) -> None:
     """Without an inference config the default place is `<exp_dir>/inference`."""
     training, _, metrics = _configs()

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from espnet3.components.modeling.initialize import initialize
 from espnet3.components.modeling.optimizers import build_several, build_single
-from espnet3.components.modeling.pretrained import freeze, load_pretrained
+from espnet3.components.modeling.pretrained import freeze, load_pretrained, was_loaded
 from espnet3.components.modeling.weight_files import read_weights
 from espnet3.utils.errors import ConfigError
 from espnet3.utils.instantiation import TargetError, instantiate_target
@@ -33,6 +33,32 @@ class Wrapped(torch.nn.Module):
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
         self.model = model
+
+
+class Tied(torch.nn.Module):
+    """Its output layer has the matrix of its embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(5, 3)
+        self.out = torch.nn.Linear(3, 5, bias=False)
+        self.out.weight = self.embedding.weight
+        self.norm = torch.nn.BatchNorm1d(3)
+
+
+class Counting(torch.nn.Module):
+    """Has a state that is no tensor."""
+
+    def __init__(self, steps: int = 0) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+        self.steps = steps
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"steps": self.steps}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.steps = state["steps"]
 
 
 class Sneaky:
@@ -90,6 +116,13 @@ def test_a_whole_model(form: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_safetensors() -> None:
     """The format of tensors alone is read where its package is installed."""
     files = pytest.importorskip("safetensors.torch")
+    tied, other = Tied(), Tied()
+    # The format keeps one of the names of a weight.
+    files.save_model(tied, "tied.safetensors")
+    load_pretrained(other, "tied.safetensors")
+
+    assert same(other, tied)
+    assert other.out.weight is other.embedding.weight
     old, new = Net(), Net()
     files.save_file(old.state_dict(), "net.safetensors")
     load_pretrained(new, "net.safetensors")
@@ -145,6 +178,63 @@ def test_a_new_head(capsys: pytest.CaptureFixture[str]) -> None:
     assert same(lenient, skipping, "encoder")
     assert torch.equal(lenient.head.weight, head)
     assert "pretrained: 2 of another shape (head.weight [5, 8] → [9, 8]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("skip", ["out", "embedding"])
+def test_a_weight_with_two_names_is_left_by_either(skip: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is said to be left as it was made is left, under its other name too."""
+    old, new = Tied(), Tied()
+    old.norm.running_mean.add_(3.0)
+    made = new.out.weight.clone()
+    load_pretrained(new, saved(old), skip=[skip])
+    output = capsys.readouterr().out
+
+    assert torch.equal(new.embedding.weight, made)
+    assert same(new, old, "norm")
+    assert "pretrained: 5 of 7 weights of Tied (13 numbers)" in output
+    assert "pretrained: skip leaves out what is one weight: embedding.weight = out.weight" in output
+
+
+@pytest.mark.parametrize("absent", ["out.weight", "embedding.weight"])
+def test_a_weight_with_two_names_is_found_under_either(absent: str) -> None:
+    """Strictly, too, and by a part that has one of them."""
+    old = Tied()
+    state = {name: value for name, value in old.state_dict().items() if name != absent}
+    torch.save(state, "one_name.pth")
+    whole, part = Tied(), Tied()
+    load_pretrained(whole, "one_name.pth")
+    load_pretrained(part, saved(old), only=[absent])
+
+    assert same(whole, old)
+    assert torch.equal(part.out.weight, old.out.weight)
+    assert was_loaded(part.out.weight)
+
+
+def test_two_weights_of_a_checkpoint_for_one_of_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither is taken unless one is asked for: nobody knows which is meant."""
+    old, lenient, chosen = Tied(), Tied(), Tied()
+    old.out.weight = torch.nn.Parameter(torch.ones(5, 3))
+    made = lenient.out.weight.clone()
+    checkpoint = saved(old)
+    with pytest.raises(ConfigError, match=r"has once and the checkpoint several times.*embedding.weight = out.weight"):
+        load_pretrained(Tied(), checkpoint)
+    load_pretrained(lenient, checkpoint, strict=False)
+    load_pretrained(chosen, checkpoint, only=["out", "norm"])
+
+    assert torch.equal(lenient.out.weight, made)
+    assert "several times, with other numbers (embedding.weight = out.weight)" in capsys.readouterr().out
+    assert torch.equal(chosen.embedding.weight, torch.ones(5, 3))
+
+
+def test_a_state_that_is_no_tensor() -> None:
+    """It is loaded with the weights, and `skip` leaves it out."""
+    checkpoint = saved(Counting(steps=3))
+    whole, part = Counting(), Counting()
+    load_pretrained(whole, checkpoint)
+    load_pretrained(part, checkpoint, skip=["_extra_state"])
+
+    assert (whole.steps, part.steps) == (3, 0)
+    assert set(read_weights(checkpoint)) == {"layer.weight", "layer.bias"}
 
 
 def test_a_failed_loading_changes_nothing() -> None:
@@ -279,6 +369,19 @@ def test_frozen_parts(capsys: pytest.CaptureFixture[str]) -> None:
         freeze(model, only=["heat"])
     with pytest.raises(ConfigError, match="nothing of Net is frozen"):
         freeze(model, only=["head"], skip=["head"])
+
+
+def test_freezing_a_weight_with_two_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is frozen by either of them, counts once, and stays trainable where `skip` has one of them."""
+    frozen, trained = Tied(), Tied()
+    freeze(frozen, only=["out"])
+    output = capsys.readouterr().out
+    freeze(trained, skip=["out"])
+
+    assert not frozen.embedding.weight.requires_grad
+    assert "frozen: 1 of 3 parameters of Tied (embedding (1)); trained: norm (2)" in output
+    assert trained.embedding.weight.requires_grad
+    assert not trained.norm.weight.requires_grad
 
 
 def test_init_keeps_what_was_loaded() -> None:

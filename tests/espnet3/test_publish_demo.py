@@ -14,6 +14,7 @@ from espnet3.publication.sealed_folder import read_meta, verify
 from espnet3.systems.base.system import BaseSystem
 from espnet3.utils.config_utils import load_default_config
 from espnet3.utils.errors import ConfigError
+from support.foreign import foreign
 from support.packable import Packable, packable, tone
 
 
@@ -93,6 +94,26 @@ def test_a_model_of_the_hub_is_named_and_not_trusted(recipe: Packable) -> None:
     assert "from_pretrained('team/levels@v1', trust_user_code=False)" in (folder / "app.py").read_text(encoding="utf-8")
     assert not (folder / "model").exists()
     assert "models:\n- team/levels\n" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_bundle_of_somebody_else_is_not_trusted(recipe: Packable, tmp_path: Path) -> None:
+    """Only what this run's own pack_model wrote is; for any other, somebody has to say so, and what would run is shown."""
+    system_of(recipe).pack_model()
+    other = (recipe.folder / "exp" / "ctc" / "model_pack").rename(tmp_path / "other")
+    with pytest.raises(ConfigError, match=r"(?s)src\.inference\.Listener .*set model\.trust_user_code to true"):
+        system_of(recipe, model={"dir_or_tag": str(other)}).pack_demo()
+    assert not (recipe.folder / "exp" / "ctc" / "demo").exists()
+
+    for trust in (False, True):
+        model = {"dir_or_tag": str(other), "trust_user_code": trust}
+        demo = {"out_dir": f"./{trust}"}
+        folder = system_of(recipe, model=model, pack_demo=demo).pack_demo()
+        assert f"trust_user_code={trust})" in (folder / "app.py").read_text(encoding="utf-8")
+
+
+def test_a_bundle_of_known_parts_needs_no_trust(recipe: Packable, tmp_path: Path) -> None:
+    folder = system_of(recipe, model={"dir_or_tag": str(foreign(tmp_path / "other", {}))}).pack_demo()
+    assert "trust_user_code=False)" in (folder / "app.py").read_text(encoding="utf-8")
 
 
 def test_a_page_without_a_bundle(recipe: Packable) -> None:

@@ -13,7 +13,7 @@ from espnet3.publication.sealed_folder import BundleError
 from espnet3.systems.base.system import BaseSystem
 from espnet3.utils.errors import ConfigError
 from espnet3.utils.publish_utils import pack_model
-from support.hub import Hub, standing_in
+from support.hub import Hub, Repository, standing_in
 from support.packable import Packable, packable, tone
 
 pytest.importorskip("huggingface_hub", reason="the extra `publication` is not installed")
@@ -61,18 +61,62 @@ def test_a_bundle_that_is_uploaded_is_fetched_and_used(hub: Hub, recipe: Packabl
     assert model(tone(tmp_path / "a.wav", 0.9))["hyp"] == "loud voice"
 
 
-def test_a_second_upload_sends_what_changed_and_removes_what_is_gone(hub: Hub, recipe: Packable) -> None:
+def test_a_second_upload_sends_what_changed_and_removes_what_the_bundle_had(hub: Hub, recipe: Packable) -> None:
+    """Files that somebody has put beside it stay, and do not stand in the way of whoever fetches it."""
+    recipe.publication.pack_model.include = ["src/unused.py"]
     pack_model(*recipe.configs())
     system_of(recipe).upload_model()
-    hub.repositories["team/levels"].files["old.txt"] = b"of an earlier bundle"
-    recipe.publication.pack_model.include = ["src/unused.py"]
+    hub.repositories["team/levels"].files |= {"LICENSE": b"free", "notes/a.txt": b"ours"}
+    recipe.publication.pack_model.include = ["data"]
     pack_model(*recipe.configs())
     hub.asked.clear()
     system_of(recipe).upload_model()
 
     files = hub.repositories["team/levels"].files
-    assert "old.txt" not in files and "src/unused.py" in files and ".gitattributes" in files
+    assert "src/unused.py" not in files
+    assert {"LICENSE", "notes/a.txt", ".gitattributes", "data/words.txt"} <= set(files)
     assert not [asked for asked in hub.asked if asked.startswith("PUT")]
+    assert InferenceModel.from_pretrained("team/levels", trust_user_code=True).primary_input_key == "speech"
+
+
+def test_a_repository_of_something_else_loses_nothing(hub: Hub, recipe: Packable) -> None:
+    """A `meta.yaml` of another kind names no files of a bundle."""
+    there = Repository("model", True)
+    there.files |= {"meta.yaml": b"files: {model.pth: x}\n", "model.pth": b"weights"}
+    hub.repositories["team/levels"] = there
+    pack_model(*recipe.configs())
+    system_of(recipe).upload_model()
+
+    assert "model.pth" in there.files and b"sha256" in there.files["meta.yaml"]
+
+
+def test_what_is_private_does_not_go_into_a_public_repository(hub: Hub, recipe: Packable) -> None:
+    there = hub.repositories["team/levels"] = Repository("model", False)
+    before = dict(there.files)
+    pack_model(*recipe.configs())
+    with pytest.raises(ConfigError, match=r"team/levels is there and public, but upload_model\.private is true"):
+        system_of(recipe).upload_model()
+    assert (there.files, there.commits) == (before, [])
+
+    recipe.publication.upload_model.private = False
+    system_of(recipe).upload_model()
+    assert len(there.commits) == 1
+
+
+def test_a_folder_of_the_tags_name_is_not_taken(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in the working folder does not decide what a tag means."""
+    (tmp_path / "team" / "levels").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="the hub has no team/levels"):
+        InferenceModel.from_pretrained("team/levels")
+    with pytest.raises(BundleError, match=r"holds no meta\.yaml"):
+        InferenceModel.from_pretrained("./team/levels")
+
+
+def test_a_repository_without_a_bundle(hub: Hub) -> None:
+    hub.repositories["team/other"] = Repository("model", False)
+    with pytest.raises(ConfigError, match=r"team/other holds no meta\.yaml, so it is no bundle"):
+        InferenceModel.from_pretrained("team/other")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +174,7 @@ def test_a_page_becomes_a_space(hub: Hub, recipe: Packable) -> None:
     system = BaseSystem(recipe.training, recipe.inference, recipe.metrics, recipe.publication, demo_config=demo)
     system.pack_model()
     system.pack_demo()
+    system.upload_demo()
     system.upload_demo()
 
     sent = hub.repositories["team/levels-page"]

@@ -60,7 +60,7 @@ def test_no_path_of_this_machine_is_in_a_bundle(recipe: Packable, tmp_path: Path
     corpus.mkdir()
     recipe.training.dataset_dir = str(corpus)
     recipe.training.command = f"--data={recipe.folder}/data"
-    recipe.inference.note = r"costs \${5}"
+    recipe.training.note = r"costs \${5}"
     bundle = pack_model(*recipe.configs())
 
     written = {name: data for name, data in tree(bundle).items() if name.endswith((".yaml", ".md"))}
@@ -71,7 +71,7 @@ def test_no_path_of_this_machine_is_in_a_bundle(recipe: Packable, tmp_path: Path
     assert inference["model"]["words"] == "${recipe_dir}/data/words.txt"
     training = yaml.safe_load(written["conf/training.yaml"])
     assert (training["dataset_dir"], training["command"]) == ("???", "--data=data")
-    assert OmegaConf.create(inference).note == "costs ${5}"
+    assert OmegaConf.create(training).note == "costs ${5}"
 
 
 def test_a_file_from_elsewhere_is_taken_along(recipe: Packable, tmp_path: Path) -> None:
@@ -165,6 +165,56 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(recipe: Packable) -> None:
     with pytest.raises(ConfigError, match="was not made by this stage, so it is not replaced"):
         pack_model(*recipe.configs())
     assert (recipe.folder / "src" / "model.py").is_file()
+
+
+@pytest.mark.parametrize("meta", ["", "files: {a: b}\n", "format: 1\nsha256: {}\n"])
+def test_a_folder_with_a_meta_of_another_kind_is_never_replaced(recipe: Packable, meta: str) -> None:
+    """Nor one that lists less than stands there."""
+    models = recipe.folder / "models"
+    models.mkdir()
+    (models / META).write_text(meta, encoding="utf-8")
+    (models / "model.pth").write_text("of a year", encoding="utf-8")
+    set_pack(recipe, out_dir="./models", allow_overwrite=True)
+    with pytest.raises(ConfigError, match=r"was not made by this stage|holds 'model\.pth', which was not packed"):
+        pack_model(*recipe.configs())
+    assert (models / "model.pth").read_text(encoding="utf-8") == "of a year"
+
+
+@pytest.mark.parametrize("name", [".git/HEAD", "notes.txt", "link"])
+def test_a_bundle_to_which_something_was_added_is_not_replaced(recipe: Packable, name: str) -> None:
+    """A history, notes, a link: what is not listed would be lost."""
+    bundle = pack_model(*recipe.configs())
+    added = bundle / name
+    added.parent.mkdir(exist_ok=True)
+    added.symlink_to(recipe.folder) if name == "link" else added.write_text("ours", encoding="utf-8")
+    (recipe.folder / "data" / "words.txt").write_text("other\n", encoding="utf-8")
+    set_pack(recipe, allow_overwrite=True)
+    with pytest.raises(ConfigError, match=rf"holds '{name}', which was not packed, so it is not replaced"):
+        pack_model(*recipe.configs())
+    assert added.exists()
+
+
+def test_code_that_would_displace_a_module_is_not_packed(recipe: Packable) -> None:
+    """Whoever loads the bundle would refuse it, or get a module of the bundle's where Python's was meant."""
+    (recipe.folder / "code").mkdir()
+    (recipe.folder / "code" / "tools.py").write_text("", encoding="utf-8")
+    set_pack(recipe, include=["code"])
+    with pytest.raises(ConfigError, match=r"code/tools\.py would take the place of 'code', a module of Python"):
+        pack_model(*recipe.configs())
+
+
+def test_a_text_that_could_be_read_as_a_reference_is_not_packed(recipe: Packable) -> None:
+    """InferenceModel reads no `${` but that of the bundle's folder."""
+    recipe.inference.note = r"costs \${5}"
+    with pytest.raises(ConfigError, match=r"note of the inference config is a text with `\$\{` in it"):
+        pack_model(*recipe.configs())
+
+
+def test_a_transform_that_a_bundle_does_not_apply_is_said(recipe: Packable, capsys: pytest.CaptureFixture[str]) -> None:
+    test = {"name": "noisy", "data_src": "levels/asr", "transform": {"_target_": "src.model.Level"}}
+    recipe.inference.dataset = {"test": [test]}
+    pack_model(*recipe.configs())
+    assert "does not apply the transform of the test set 'noisy'" in capsys.readouterr().out
 
 
 def test_nothing_appears_where_packing_fails(recipe: Packable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -269,13 +269,13 @@ def test_a_stage_with_a_config_of_its_own(write: Callable[..., Run]) -> None:
 
 def test_a_curriculum_with_two_configs(write: Callable[..., Run]) -> None:
     """Each training has the defaults of a training and its own experiment; a system that takes no training_config is
-    not asked for one."""
+    not asked for one, and the experiment of the config that it puts there is that of all others."""
     run = write(
         system=_CURRICULUM_SYSTEM,
         run=_CURRICULUM_RUN,
         training_easy="trainer: {max_epochs: 1}\n",
         training_full="num_device: 2\n",
-        inference="model: {}\n",
+        inference="exp_tag:\nmodel: {}\n",
     )
     full = ("--training_full_config", "conf/training_full.yaml")
 
@@ -284,13 +284,16 @@ def test_a_curriculum_with_two_configs(write: Callable[..., Run]) -> None:
     planned = run("--stages", "train_easy", "train_full", "train", *easy, *full, "--dry_run")
     without = run("--stages", "collect_stats", "train_easy", *easy)
     unwanted = run("--stages", "train_full", "--training_config", "conf/training_full.yaml")
-    untold = run("--stages", "infer", *full, "--inference_config", "conf/inference.yaml")
+    inferring = ("--stages", "infer", "--inference_config", "conf/inference.yaml", "--dry_run")
+    carried = run(*inferring, *full, *easy)
+    untold = run(*inferring, *easy)
 
     assert "None ./exp/training_full 2" in trained.stdout
     assert planned.stderr == ""
     assert [line.split()[1] for line in planned.stdout.splitlines()] == ["train", "train_easy", "train_full"]
     assert "stage `collect_stats` works with training_config, which CEMOESSystem was made without" in without.stderr
     assert "CEMOESSystem takes no training_config" in unwanted.stderr
+    assert "log: exp/training_full/inference/infer.log" in carried.stdout
     assert "stage `infer`" in untold.stderr and "set exp_tag in the inference config" in untold.stderr
     assert {done.returncode for done in (without, unwanted, untold)} == {2}
 

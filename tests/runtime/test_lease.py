@@ -66,15 +66,41 @@ def test_a_number_that_another_process_has_now_is_no_life(tmp_path: Path) -> Non
     """A process is known by its number and the time of its start."""
     path = tmp_path / "0"
     lease = _taken(path)
-    text = lease.file.read_text().replace('"started": ', '"started": 1')
+    text = lease.file.read_text().replace('"started": ', '"started": 1').replace(f'"pid": {os.getpid()}', '"pid": 1')
     lease.file.write_text(text)
 
     other = take(path)
     assert isinstance(other, Lease)
+    assert other.certain
     with pytest.raises(LeaseLost, match="taken over 0"):
         lease.check(now=True)
     other.release()
     lease.release()
+
+
+def test_a_lease_that_could_not_be_given_back_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk keeps it from being written down; this process knows all the same."""
+
+    def full(file: Path, owner: Owner) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("esp3rt.lease._replace", full)
+        _taken(tmp_path / "0").release()
+
+    assert holder(tmp_path / "0") is None
+    _taken(tmp_path / "0").release()
+
+
+def test_what_killed_takers_left_is_cleared(tmp_path: Path) -> None:
+    """In time; and no more than two files are left of any number of turns."""
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / ".0123").touch()
+    os.utime(tmp_path / "0" / ".0123", (1, 1))
+    for _ in range(5):
+        _taken(tmp_path / "0").release()
+
+    assert [path.name for path in (tmp_path / "0").iterdir()] == ["5"]
 
 
 def test_another_machine_is_dead_when_it_is_silent(tmp_path: Path) -> None:
@@ -88,6 +114,7 @@ def test_another_machine_is_dead_when_it_is_silent(tmp_path: Path) -> None:
     os.utime(lease.file, (stamp, stamp))
     taken = take(path, death=5.0)
     assert isinstance(taken, Lease)
+    assert not taken.certain
     taken.release()
     lease.release()
 

@@ -278,3 +278,86 @@ def test_workers_that_are_kept_do_the_next_job_too() -> None:
 
 def _fails(built: Any, task: int, moved: Callable[[int], None]) -> None:
     raise ValueError("no")
+
+
+def test_what_cannot_be_brought_over_is_told_in_words() -> None:
+    """A result that only the worker can make again; an exit, which is an error like any other and not a death."""
+
+    class Home:
+        def __reduce__(self) -> Any:
+            return _only_in, (os.getpid(),)
+
+    with pytest.raises(TaskFailed, match=r"the result of shard 0 cannot be brought over .*only there"):
+        _run(lambda built, task, moved: Home(), tasks=1)
+    with pytest.raises(TaskFailed, match="SystemExit: 4"):
+        _run(lambda built, task, moved: sys.exit(4), tasks=1)
+
+
+def _only_in(pid: int) -> int:
+    if os.getpid() != pid:
+        raise RuntimeError("only there")
+    return pid
+
+
+def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
+    """A worker that is killed is noticed while its children live; and no child is left in the end."""
+
+    def work(built: Any, task: int, moved: Callable[[int], None]) -> int:
+        first = not (tmp_path / "first").exists()
+        child = subprocess.Popen(["sleep", "300"])
+        (tmp_path / str(child.pid)).touch()
+        if first:
+            (tmp_path / "first").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task
+
+    begun = time.monotonic()
+    assert _run(work, tasks=1, workers=1)[0] == [0]
+    assert time.monotonic() - begun < 60
+    children = [int(path.name) for path in tmp_path.iterdir() if path.name != "first"]
+    assert len(children) == 2
+    assert not [
+        pid for pid in children if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
+
+
+def test_nothing_that_is_printed_is_lost(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Python's own switch for it; of a progress bar the last state comes out."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+    def work(built: Any, task: int, moved: Callable[[int], None]) -> None:
+        for line in range(300):
+            print(f"{task} {line}")
+        print("\r".join(f"{percent} %" for percent in range(101)))
+        if task == 1 and not built:
+            built["once"] = True
+
+    _run(work, tasks=2, workers=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith(" 299") for line in lines) == 2
+    assert len(lines) == 602
+    assert sum(line.endswith(": 100 %") for line in lines) == 2
+    with pytest.raises(WorkersDied, match="the last words"):
+        _run(lambda built, task, moved: (print("the last words"), os.abort()), tasks=1)
+
+
+def test_a_task_begins_where_the_driver_is(tmp_path: Path) -> None:
+    """Though the one before went somewhere else; a kept worker sees variables that were set since."""
+
+    def work(built: Any, task: int, moved: Callable[[int], None]) -> tuple[str, str | None]:
+        found = os.getcwd(), os.environ.get("SET_SINCE")
+        os.chdir(tmp_path)
+        return found
+
+    execution = LocalProcesses(1, keep=True)
+    job = Job(setup=dict, work=work)
+    before = [outcome.result for outcome in execution.run(job, range(2), lambda n: None)]
+    os.environ["SET_SINCE"] = "yes"
+    try:
+        after = [outcome.result for outcome in execution.run(job, [0], lambda n: None)]
+    finally:
+        del os.environ["SET_SINCE"]
+        execution.close()
+
+    assert before == [(os.getcwd(), None)] * 2
+    assert after == [(os.getcwd(), "yes")]

@@ -16,24 +16,23 @@ nodes do not resolve: /etc/hosts is left alone.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import random
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
 from slurm.install import PATH, missing
+from slurm.keeper import Keeper
 from slurm.settings import Place, Shape, gres_conf, slurm_conf, slurmdbd_conf
-
-_KEEPER = Path(__file__).with_name("keeper.py")
 
 # Below the ports that the kernel gives to connections: a port must still be free when a killed daemon is started again.
 _PORTS = range(12_000, 32_000)
@@ -70,15 +69,16 @@ class Cluster:
 
     def __init__(self, shape: Shape | None = None, *, accounting: bool | None = None) -> None:
         shape = shape or Shape()
-        self.shape = shape if accounting is None else Shape(**{**vars(shape), "accounting": accounting})
+        self.shape = shape if accounting is None else replace(shape, accounting=accounting)
         if packages := missing(self.shape.accounting):
             raise ClusterError(f"not installed: {', '.join(packages)}; `make slurm` installs them")
         # Short: the path of a socket may have 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         self.place = _place(self.folder, 2 + len(self.shape.nodes))
-        self._services = _Keeper(self.folder)
-        self._nodes = {node: _Keeper() for node in self.shape.nodes}
+        self._services = Keeper(self.folder)
+        self._nodes = {node: Keeper() for node in self.shape.nodes}
         self._pids: dict[str, int] = {}
+        self._grace = self.shape.timing.grace
 
     def __enter__(self) -> Cluster:
         try:
@@ -127,8 +127,9 @@ class Cluster:
             self.start_dbd()
         self._restart_all()
         self._await("slurmctld", self._answers)
-        self.cancel_all()
-        self.wait_until_ready()
+        self.cancel_all(at_once=True)
+        self.set_grace(self.shape.timing.grace)
+        self._await("slurmctld", self._mended)
 
     def _restart_all(self) -> None:
         self.start_controller()
@@ -139,29 +140,51 @@ class Cluster:
         """Wait until the controller answers and each node is idle or at work."""
         self._await("slurmctld", self._all_nodes_work, deadline)
 
+    def node_states(self) -> dict[str, str]:
+        """What sinfo says of each node; nothing where the controller does not answer."""
+        states = self._ask("sinfo", "-h", "-N", "-p", "cpu", "-o", "%N %T") if self._answers() else None
+        return dict(line.split() for line in (states or "").splitlines())
+
     def _all_nodes_work(self) -> bool:
-        states = self._ask("sinfo", "-h", "-N", "-p", "cpu", "-o", "%N %T")
-        if states is None:
-            return False
-        lines = dict(line.split() for line in states.splitlines())
-        return len(lines) == len(self.nodes) and set(lines.values()) <= {"idle", "mixed", "allocated"}
+        states = self.node_states()
+        if "unknown" in states.values():
+            # A new controller asks its nodes four seconds after its start; this makes it ask at once.
+            self._ask("scontrol", "reconfigure")
+        return len(states) == len(self.nodes) and set(states.values()) <= {"idle", "mixed", "allocated"}
+
+    def _mended(self) -> bool:
+        for node, state in self.node_states().items():
+            if state.startswith("drain"):
+                self._ask("scontrol", "update", f"nodename={node}", "state=resume")
+        return self._all_nodes_work()
 
     # -- what can break ------------------------------------------------------------------------------------------------
 
-    def crash(self, node: str) -> None:
-        """The machine dies: its slurmd, and whatever runs of jobs there, all at once."""
-        self._nodes[node].kill(None)
+    def crash(self, node: str, noticed: bool = False) -> None:
+        """The machine dies: its slurmd, and whatever runs of jobs there, all at once.
+
+        The controller finds out by itself, which takes ten seconds or more; where `noticed`, it is told.
+        """
+        self._nodes[node].kill_all()
+        self._pids.pop(node, None)
+        if noticed:
+            self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=crash")
 
     def lose(self, node: str) -> None:
         """Only its slurmd dies, or the network: the jobs live on, and nobody hears of them."""
-        self._nodes[node].kill(self._pids[node])
+        self._end(node, self._nodes[node])
 
     def start(self, node: str) -> None:
         """Start the slurmd of a node, unless it runs."""
         self._start(node, self._nodes[node], "slurmd", "-D", "-N", node)
 
     def kill_controller(self) -> None:
-        self._services.kill(self._pids["slurmctld"])
+        """It is gone at once. What it wrote down is up to five seconds old: when it is back, it may not know the last jobs."""
+        self._end("slurmctld", self._services)
+
+    def stop_controller(self) -> None:
+        """It goes in order: when it is back, it knows every job."""
+        self._end("slurmctld", self._services, signal.SIGTERM)
 
     def start_controller(self) -> None:
         """Start slurmctld, unless it runs; does not wait for it (`wait_until_ready` does)."""
@@ -169,10 +192,12 @@ class Cluster:
 
     def kill_dbd(self) -> None:
         """Accounting is gone; the database behind it stays."""
-        self._services.kill(self._pids["slurmdbd"])
+        self._end("slurmdbd", self._services)
 
     def start_dbd(self) -> None:
         """Start slurmdbd, unless it runs, and wait until it answers and knows the cluster."""
+        if self._runs("slurmdbd"):
+            return
         self._start("slurmdbd", self._services, "slurmdbd", "-D")
         self._await("slurmdbd", self._is_accounted)
 
@@ -181,6 +206,13 @@ class Cluster:
         if known is not None and not known:
             self._ask("sacctmgr", "-n", "-i", "-Q", "add", "cluster", "tests")
         return bool(known)
+
+    def set_grace(self, seconds: int) -> None:
+        """How long a preempted job keeps its place. SLURM looks every five seconds, unless it is 0."""
+        if seconds != self._grace:
+            for partition in ("preempt", "preempt_cancel"):
+                self.run("scontrol", "update", f"partitionname={partition}", f"gracetime={seconds}")
+            self._grace = seconds
 
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
@@ -196,8 +228,12 @@ class Cluster:
         text = self.run("sacct", "-a", "-n", "-P", "-S", "now-1days", *options, "-o", "JobID,State,ExitCode,NodeList")
         return [AccountedJob(*line.split("|")) for line in text.splitlines()]
 
-    def cancel_all(self, deadline: float = _DEADLINE) -> None:
-        """Cancel every job, and wait until none is left."""
+    def cancel_all(self, at_once: bool = False, deadline: float = _DEADLINE) -> None:
+        """Cancel every job, and wait until none is left.
+
+        SLURM gives jobs five seconds to end, and knows nothing of processes that left their job, where there are no cgroups;
+        `at_once` leaves nothing on the nodes but their slurmd.
+        """
         asked = -1.0
         started = time.monotonic()
         while jobs := {job.job_id.partition("_")[0] for job in self.squeue()}:
@@ -206,7 +242,15 @@ class Cluster:
             if time.monotonic() - asked > 2:
                 self._ask("scancel", *sorted(jobs))
                 asked = time.monotonic()
-            time.sleep(0.05)
+            if at_once:
+                self._clear_nodes()
+            time.sleep(0.02)
+        if at_once:
+            self._clear_nodes()
+
+    def _clear_nodes(self) -> None:
+        for node, keeper in self._nodes.items():
+            keeper.kill_all(but=[self._pids[node]] if node in self._pids else [])
 
     def run(self, *command: str) -> str:
         """What a client prints. Raises CalledProcessError where it fails."""
@@ -222,7 +266,9 @@ class Cluster:
             return None
 
     def _answers(self) -> bool:
-        return self._ask("scontrol", "show", "config") is not None
+        """Whether the controller takes connections; a client would wait seconds for one that does not."""
+        with socket.socket() as probe:
+            return probe.connect_ex((self.place.address, self.place.ports[0])) == 0
 
     # -- daemons -------------------------------------------------------------------------------------------------------
 
@@ -245,22 +291,25 @@ class Cluster:
         path.chmod(mode)
 
     def _munged(self) -> list[str]:
-        files = {"key": "munge.key", "seed": "munge.seed", "log": "log/munged.log"}
-        options = [f"--{name}-file={self.folder / file}" for name, file in files.items()]
-        return ["munged", "-F", *options, f"--socket={self.place.munge_socket}", f"--pid-file={self.folder}/munged.pid"]
+        files = {
+            "key-file": "munge.key",
+            "seed-file": "munge.seed",
+            "log-file": "log/munged.log",
+            "pid-file": "munged.pid",
+            "socket": self.place.munge_socket.name,
+        }
+        options = [f"--{option}={self.folder / file}" for option, file in files.items()]
+        return ["munged", "--foreground", "--force", *options]
 
     def _make_database(self) -> None:
+        common = ["--no-defaults", f"--datadir={self.folder}/db", f"--user={self.place.user}"]
         # Nothing of it has to survive, so nothing waits for the disk: it starts seven times as fast.
-        database = [f"--datadir={self.folder}/db", f"--user={self.place.user}", "--debug-no-sync", "--innodb-log-file-size=8M"]
-        own = [*database, f"--socket={self.place.database_socket}", f"--pid-file={self.folder}/mariadb.pid"]
-        self.run(
-            *("mariadb-install-db", "--no-defaults", *database, "--skip-test-db", "--skip-name-resolve"),
-            "--auth-root-authentication-method=normal",
-        )
-        self._start(
-            *("mariadbd", self._services, "mariadbd", "--no-defaults", *own, "--skip-networking", "--skip-log-bin"),
-            *("--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900"),
-        )
+        common += ["--debug-no-sync", "--innodb-log-file-size=8M"]
+        own = [f"--socket={self.place.database_socket}", f"--pid-file={self.folder}/mariadb.pid", "--skip-networking"]
+        own += ["--skip-log-bin", "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900"]
+        only_root = ["--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=normal"]
+        self.run("mariadb-install-db", *common, *only_root)
+        self._start("mariadbd", self._services, "mariadbd", *common, *own)
         make = (
             "create database slurm_acct_db; create user slurm@localhost identified by 'slurm';"
             "grant all on slurm_acct_db.* to slurm@localhost;"
@@ -269,10 +318,15 @@ class Cluster:
         self._await("mariadbd", lambda: self._ask(*client, "select 1") is not None)
         self.run(*client, make)
 
-    def _start(self, name: str, keeper: _Keeper, *command: str) -> None:
+    def _start(self, name: str, keeper: Keeper, *command: str) -> None:
         if not self._runs(name):
             env = {**os.environ, **self.env, "PATH": PATH, "MYSQL_UNIX_PORT": str(self.place.database_socket)}
             self._pids[name] = keeper.start(command, self.folder / "log" / f"{name}.out", env)
+
+    def _end(self, name: str, keeper: Keeper, number: signal.Signals = signal.SIGKILL) -> None:
+        """Nothing happens where it has ended already."""
+        if name in self._pids:
+            keeper.end(self._pids.pop(name), number)
 
     def _runs(self, name: str) -> bool:
         return name in self._pids and psutil.pid_exists(self._pids[name])
@@ -290,46 +344,6 @@ class Cluster:
         logs = sorted(self.folder.glob(f"log/*{name}*"))
         tails = [f"{log.name}:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:]) for log in logs]
         return "its logs end with\n" + "\n".join(tails)
-
-
-class _Keeper:
-    """The process that holds a tree of others (`keeper.py`); it ends with this one."""
-
-    def __init__(self, *folders: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(_KEEPER), *map(str, folders)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            # What interrupts the tests must not stop it before it has stopped the others.
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._orders, self._answers = self._process.stdin, self._process.stdout
-
-    def start(self, command: Sequence[str], log: Path, env: dict[str, str]) -> int:
-        pid = self._order({"start": list(command), "log": str(log), "env": env})
-        assert pid is not None
-        return pid
-
-    def kill(self, pid: int | None) -> None:
-        """Kill one that it started, or all that it holds; over when they are gone."""
-        self._order({"kill": pid})
-
-    def let_go(self) -> None:
-        """It kills what it holds, and ends."""
-        self._orders.close()
-
-    def close(self) -> None:
-        """The same; over when it has ended."""
-        self.let_go()
-        self._process.wait()
-        self._answers.close()
-
-    def _order(self, order: dict[str, object]) -> int | None:
-        print(json.dumps(order), file=self._orders, flush=True)
-        answer: int | None = json.loads(self._answers.readline())
-        return answer
 
 
 def _place(folder: Path, ports: int) -> Place:

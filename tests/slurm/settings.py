@@ -11,13 +11,15 @@ class Timing:
     """How fast things happen, in whole seconds; SLURM's own defaults are for clusters, not for tests."""
 
     slurmd_timeout: int = 6
-    """Without an answer for so long, a node is down (SLURM: 300)."""
-    cred_expire: int = 4
-    """A requeued job waits for so long before it starts again (SLURM: 120)."""
+    """Without an answer for so long a node is down (SLURM: 300), and it takes some seconds more until that is noticed."""
+    message_timeout: int = 5
+    """A node or controller that does not answer is waited for (SLURM: 10)."""
+    cred_expire: int = 5
+    """A requeued job waits for so long before it starts again (SLURM: 120; not below 5)."""
     kill_wait: int = 1
     """Between SIGTERM and SIGKILL (SLURM: 30)."""
-    grace: int = 5
-    """Between the notice of a preemption and its kill."""
+    grace: int = 2
+    """Between the notice of a preemption and its kill, and up to five seconds more (`Cluster.set_grace(0)`: none)."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def slurm_conf(shape: Shape, place: Place) -> str:
         f"SlurmdTimeout={timing.slurmd_timeout}",
         "SlurmctldTimeout=30",
         "BatchStartTimeout=15",
-        "MessageTimeout=10",
+        f"MessageTimeout={timing.message_timeout}",
         "InactiveLimit=0",
         "MinJobAge=3600",
         f"MaxArraySize={shape.max_array_size}",

@@ -64,9 +64,10 @@ def standing_in() -> Iterator[Hub]:
 
 
 class _Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, code: str = "RepoNotFound") -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refused as refused:
             headers = {"X-Error-Message": str(refused)}
             if refused.status == 404:
-                headers["X-Error-Code"] = "RepoNotFound"
+                headers["X-Error-Code"] = refused.code
             self._send(refused.status, {"error": str(refused)}, headers)
 
     def _send(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
@@ -222,10 +223,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, [_entry(name, data, name in repository.large) for name, data in repository.files.items()])
 
     def _resolve(self, match: re.Match[str], body: bytes) -> None:
-        repository = self._repository("model", match["name"])
+        repository = self._repository("space" if match["spaces"] else "model", match["name"])
         data = repository.files.get(match["path"])
         if data is None:
-            raise _Refused(404, "Entry not found")
+            raise _Refused(404, "Entry not found", "EntryNotFound")
         is_large = match["path"] in repository.large
         etag = hashlib.sha256(data).hexdigest() if is_large else _blob_oid(data)
         self._send(200, data, {"ETag": f'"{etag}"', "X-Repo-Commit": repository.sha})
@@ -252,5 +253,5 @@ _ROUTES = [
     ({"PUT"}, r"/objects/(?P<oid>[0-9a-f]{64})", _Handler._object),
     ({"GET"}, rf"{_REPO}/tree/[^/]+", _Handler._tree),
     ({"GET"}, rf"{_REPO}(/revision/[^/]+)?", _Handler._info),
-    ({"GET", "HEAD"}, r"/(?P<name>[^/]+/[^/]+)/resolve/[^/]+/(?P<path>.+)", _Handler._resolve),
+    ({"GET", "HEAD"}, r"/(?P<spaces>spaces/)?(?P<name>[^/]+/[^/]+)/resolve/[^/]+/(?P<path>.+)", _Handler._resolve),
 ]

@@ -93,6 +93,9 @@ def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
         if call.role is not None and call.role.what == "a DatasetBuilder":
             # Its arguments are those of its methods.
             continue
+        if call.config is not None and _by_task(call.config, call.node):
+            # It is never made, and what stands in it is meant for the task.
+            continue
         yield _call_verdict(call, reading)
     for config, use in dataset_uses(recipe):
         verdict = _dataset_verdict(recipe, config, use, reading)
@@ -109,6 +112,15 @@ def _judged(recipe: Recipe, reading: Reader) -> Iterator[Verdict]:
         verdict = _text_builder_verdict(config, reading)
         if verdict is not None:
             yield verdict
+
+
+def _by_task(config: Config, node: CallNode) -> bool:
+    """Whether a call stands where a task wants the settings of its model."""
+    model, task = config.root.get("model"), config.root.get("task")
+    if model is None or task is None or strip(model) is not node:
+        return False
+    value = strip(task)
+    return not (isinstance(value, Scalar) and value.value is None)
 
 
 def calls(recipe: Recipe) -> Iterator[Call]:

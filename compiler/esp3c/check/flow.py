@@ -443,9 +443,25 @@ def plateau_steps(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     return _said(plateau_steps, recipe, world)
 
 
+@needs_whole_file
+@explained("ESP0532", "a schedule that is shorter than its training")
+def cycle_too_short(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """`OneCycleLR` is made for fewer steps than the training surely makes.
+
+        scheduler          = torch.optim.lr_scheduler.OneCycleLR(max_lr = 1e-3, total_steps = 10)
+        scheduler_interval = "epoch"
+        trainer { max_epochs = 20 }
+
+    torch refuses the step behind the last. What is looked at are epochs against `max_epochs`, and batches against
+    `max_steps` where that alone ends the training: how many batches an epoch has is known when it runs.
+    """
+    return _said(cycle_too_short, recipe, world)
+
+
 FLOW_RULES = (
     sample_key, sample_kind, item_is_dict, missing_item_key, called_with, shape_key, batch_lacks, batch_surplus,
     forward_result, input_key, model_input, output_fn_call, output_fn_reads, output_fn_result, output_without_id,
     output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken, logged_metric, artifact_type,
     metric_call, gan_turns, gan_optimizers, gan_system, optimizer_params, plateau_metric, plateau_steps,
+    cycle_too_short,
 )  # fmt: skip

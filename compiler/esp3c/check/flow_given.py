@@ -11,6 +11,7 @@ import ast
 from esp3c.check.flow_base import follow
 from esp3c.check.flow_functions import method_of, plain_function
 from esp3c.check.flow_made import made_by
+from esp3c.check.module_calls import called_otherwise, changes, stored_otherwise
 from esp3c.ir import CallNode, Config, Node
 from esp3c.python.model import Class, Function, Value
 from esp3c.python.reader import Found, Reader
@@ -63,7 +64,10 @@ def _by_type(reader: Reader, found: Found) -> str:
     if not isinstance(bound, Value) or (bound.text or "").partition("(")[0].rpartition(".")[2] != "TypeVar":
         return ""
     same = [each.name for each in function.parameters if each.annotation == function.returns]
-    return same[0] if len(same) == 1 else ""
+    if len(same) != 1 or not module.local:
+        return same[0] if len(same) == 1 else ""
+    node = reader.body(module, function)
+    return same[0] if node is not None and not changes(node, same[0]) else ""
 
 
 def _by_body(reader: Reader, found: Found, names: list[str]) -> str:
@@ -78,7 +82,7 @@ def _by_body(reader: Reader, found: Found, names: list[str]) -> str:
         return ""
     name = returned.pop()
     stored = any(isinstance(each, ast.Name) and each.id == name and not _loads(each) for each in inside)
-    return name if name in names and not stored else ""
+    return name if name in names and not stored and not changes(node, name) else ""
 
 
 def _handed_on(reader: Reader, path: str) -> str:
@@ -88,6 +92,8 @@ def _handed_on(reader: Reader, path: str) -> str:
         return ""
     attribute = _called_with_all(reader, made)
     found = reader.find(made)
+    if attribute and (called_otherwise(reader, made) or stored_otherwise(reader, made)):
+        return ""
     if not attribute or not isinstance(found.definition, Class) or found.module is None or not found.module.local:
         return ""
     if len(reader.bases(made).paths) > 1 and "__init__" not in {each.name for each in found.definition.methods}:

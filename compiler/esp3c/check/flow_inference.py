@@ -24,6 +24,7 @@ from esp3c.check.flow_given import behind
 from esp3c.check.flow_items import Datasets, TestSet
 from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import ORIGIN, Step, class_place, makes_no_dict, missing_read, said
+from esp3c.check.module_calls import called_otherwise
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, PythonNode, Scalar
 from esp3c.python.bodies import Outcome
@@ -195,6 +196,8 @@ def _called(flow: Flow, model: CallNode) -> Target | None:
     if flow.reader.is_a(made, (MODULE,)):
         method = flow.reader.method(made, "__call__")
         if method is None or method.owner == MODULE:
+            if called_otherwise(flow.reader, model.target.path):
+                return None
             return method_of(flow.reader, made, "forward")
     return method_of(flow.reader, made, "__call__")
 

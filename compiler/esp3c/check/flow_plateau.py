@@ -1,21 +1,28 @@
-"""A scheduler that follows a metric needs that metric each time that it steps."""
+"""When schedulers step: one that follows a metric needs that metric each time, one that counts ends after its count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
+from esp3c.check.blocks import set_entry
 from esp3c.check.flow_base import Flow, block_in, configs_of, follow, is_null, runs_in, stock, text_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node, Scalar
 from esp3c.record import record
 
 _PLATEAU = ("torch.optim.lr_scheduler.ReduceLROnPlateau",)
+_ONE_CYCLE = ("torch.optim.lr_scheduler.OneCycleLR",)
 _BY_STEP, _OF_TRAINING, _OF_VALIDATION = "step/", "train/", "valid/"
 _LOSS = "valid/loss"
 """What ESPnet3 lets such a scheduler follow where the recipe says nothing."""
 
 _ONE_BATCH = ("limit_train_batches", "overfit_batches", "val_check_interval")
 """Settings of the Trainer that, being 1, may bring a validation before the first step of a scheduler."""
+
+
+_ENDING = ("max_time", "callbacks", "limit_train_batches", "overfit_batches", "barebones")
+"""Settings of the Trainer by which a training may end before its time, or counts other batches."""
 
 
 @record
@@ -39,6 +46,7 @@ def plateau_flow(flow: Flow) -> None:
             continue
         for scheduler in _schedulers(flow, config):
             _judge(flow, config, trainer, scheduler)
+        _count(flow, config, trainer)
 
 
 def _schedulers(flow: Flow, config: Config) -> Iterator[_Scheduler]:
@@ -97,6 +105,30 @@ def _say_late(flow: Flow, scheduler: _Scheduler, monitor: str, late: tuple[str, 
     )
 
 
+def _count(flow: Flow, config: Config, trainer: MapNode | None) -> None:
+    """A cycle that is shorter than a training of which the number of steps is written, and which nothing else ends."""
+    call = follow(config, config.root.get("scheduler"))
+    if not isinstance(call, CallNode) or trainer is None or not flow.reader.is_a(call.target.path, _ONE_CYCLE):
+        return
+    interval = _text(config, config.root.get("scheduler_interval"), "step")
+    key, other = ("max_epochs", "max_steps") if interval == "epoch" else ("max_steps", "max_epochs")
+    if interval not in {"step", "epoch"} or any(set_entry(trainer, each) for each in (other, *_ENDING)):
+        return
+    written = call.arguments.get("total_steps")
+    parts = [written] if written is not None else [call.arguments.get(each) for each in ("epochs", "steps_per_epoch")]
+    counts = [_number(config, each) for each in parts]
+    steps = prod(each for each in counts if each is not None)
+    length, first = _number(config, trainer.get(key)), parts[0]
+    if first is None or None in counts or length is None or length <= steps:
+        return
+    flow.say(
+        "cycle_too_short",
+        f"`OneCycleLR` ends after {int(steps)} steps, and the training makes {int(length)}",
+        Label(first.span, f"it steps after each {'epoch' if interval == 'epoch' else 'batch'}"),
+        [Label(each.span, f"`{key}`") for each in [trainer.get(key)] if each is not None],
+    )
+
+
 def _text(config: Config, node: Node | None, default: str) -> str | None:
     value = follow(config, node)
     return default if node is None or is_null(value) else text_of(value)
@@ -104,7 +136,10 @@ def _text(config: Config, node: Node | None, default: str) -> str | None:
 
 def _validates_late(config: Config, trainer: MapNode | None) -> tuple[str, Node] | None:
     """The setting by which there is no validation in the first epoch."""
-    for key, wrong in (("check_val_every_n_epoch", lambda count: count > 1), ("limit_val_batches", lambda count: not count)):
+    for key, wrong in (
+        ("check_val_every_n_epoch", lambda count: count > 1),
+        ("limit_val_batches", lambda count: not count),
+    ):
         node = trainer.get(key) if trainer is not None else None
         count = _number(config, node)
         if node is not None and count is not None and wrong(count):

@@ -22,6 +22,7 @@ from esp3c.check.flow_given import trained
 from esp3c.check.flow_items import Datasets
 from esp3c.check.flow_made import made_by
 from esp3c.check.flow_steps import ORIGIN, missing_read, no_dict, said, step_of
+from esp3c.check.module_calls import called_otherwise
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node
 from esp3c.python.bodies import Outcome
@@ -106,7 +107,8 @@ def _train(flow: Flow, config: Config, settings: MapNode | None, name: str, item
     model = trained(flow.reader, config, model)
     target = forward_of(flow, model)
     if target is None:
-        flow.miss(model.head, f"the call of `{model.target.path}`", "its `forward` is not readable")
+        why = called_otherwise(flow.reader, model.target.path) or "its `forward` is not readable"
+        flow.miss(model.head, f"the call of `{model.target.path}`", why)
         return
     if say_wrong_system(flow, model):
         return
@@ -213,7 +215,9 @@ def _taken(flow: Flow, node: CallNode, items: Items, collate: Collate, batch: It
 def forward_of(flow: Flow, model: CallNode) -> Target | None:
     """The `forward` of a model's class."""
     made = made_by(flow.reader, model.target.path)
-    return method_of(flow.reader, made, "forward") if made else None
+    if not made or called_otherwise(flow.reader, model.target.path):
+        return None
+    return method_of(flow.reader, made, "forward")
 
 
 def _call_model(flow: Flow, model: CallNode, target: Target, batch: Items, *, has_collate: bool) -> None:

@@ -20,12 +20,8 @@ from esp3c.diagnostics import Diagnostic, Edit, Fix
 from esp3c.record import record
 from esp3c.source import Source, Span
 from esp3c.suggest import did_you_mean
-from esp3c.syntax.comments import comments
+from esp3c.syntax.comments import DIRECTIVE, directed
 from esp3c.syntax.errors import useless_ignore
-
-_DIRECTIVE = re.compile(
-    r"(?:^|(?<=\s))#+\s*esp:\s*(?P<word>[A-Za-z]+)\b(?P<list>\s*\[(?P<codes>[^\[\]]*)\])?", re.IGNORECASE
-)
 
 _MOST = 100
 """After so many ignores that are written wrong, the rest is not read."""
@@ -81,13 +77,14 @@ def apply_ignores(
     is missing among the diagnostics (syntax errors, overrides), and `doubtful` are places that could not be checked:
     what ignores nothing is not reported there.
     """
-    if "esp:" not in source.text.casefold():
+    directives = directed(source)
+    if not directives:
         return Ignored(tuple(diagnostics), ())
     entries: list[_Entry] = []
     said: list[Diagnostic] = []
     names = known()
-    for comment, line in _about(source):
-        if len(said) < _MOST and _DIRECTIVE.search(comment.text):
+    for comment, line in directives:
+        if len(said) < _MOST:
             found, wrong = _read(comment, line, names)
             entries.extend(found)
             said.extend(wrong)
@@ -122,26 +119,12 @@ def _key(diagnostic: Diagnostic, source: Source) -> tuple[int, str] | None:
     return (source.line_of(span.start), diagnostic.code.id) if span.source is source else None
 
 
-def _about(source: Source) -> Iterable[tuple[Span, int]]:
-    """Each comment with the line that it is about; 0 for a comment with nothing below it."""
-    below: dict[int, int] = {}
-    for each in reversed(comments(source)):
-        line = source.line_of(each.start)
-        if not source.text[source.line_start(line) : each.start].strip():
-            under = line + 1
-            blank = under > source.line_count or not source.line_text(under).strip()
-            below[line] = below.get(under, 0 if blank else under)
-    for each in comments(source):
-        line = source.line_of(each.start)
-        yield each, below.get(line, line)
-
-
 def _read(comment: Span, line: int, known: Collection[str]) -> tuple[list[_Entry], list[Diagnostic]]:
     """The codes of one comment, and what is wrong with how they are written."""
     source, text = comment.source, comment.text
     entries: list[_Entry] = []
     said: list[Diagnostic] = []
-    for match in _DIRECTIVE.finditer(text):
+    for match in DIRECTIVE.finditer(text):
         word = match["word"].casefold()
         whole = Span(source, comment.start + match.start(), comment.start + match.end())
         listed = match["list"] is not None

@@ -22,6 +22,7 @@ from esp3c.ir import (
     Node,
     Recipe,
     Scalar,
+    Undefined,
     strip,
 )  # fmt: skip
 from esp3c.schema import types as t
@@ -59,8 +60,12 @@ def _unknown(entry: Entry, node: MapNode, block: t.Block) -> Diagnostic:
     near = [other] if other else nearest(entry.name, block.names)
     elsewhere = homes().get(entry.name, ())
     word = meant_by(entry.name, homes())
+    inside = strip(entry.value)
+    inner = [each.name for each in inside.entries] if isinstance(inside, MapNode) else []
     if near:
         label = f"did you mean {one_of(near)}?"
+    elif inner and all(block.key(name) is not None for name in inner):
+        label = f"write what is in it here itself: `{inner[0]} = …`"
     elif elsewhere:
         label = f"it belongs into {one_of(elsewhere)}"
     elif {entry.name, meant_by(entry.name, OF_THE_OPTIMIZER)} & OF_THE_OPTIMIZER:
@@ -87,7 +92,10 @@ def _write(span: Span, name: str, near: list[str]) -> Fix | None:
 
 def _keys_of(block: t.Block) -> str:
     names = [name for name in block.names if name not in SCAFFOLD_NAMES] or block.names
-    return f"`{block.name}` has " + ", ".join(names[:14]) + (", …" if len(names) > 14 else "")
+    return f"`{block.name}` has " + ", ".join(names[:_MOST]) + (", …" if len(names) > _MOST else "")
+
+
+_MOST = 30
 
 
 @explained("ESP0302", "the value does not fit the key")
@@ -134,7 +142,7 @@ def misplaced(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     block stands behind a dataset only; `requires`, `runs` and `on` stand once on a stage line.
     """
     for fact in recipe.of(Misplaced):
-        if fact.kind == "positional":
+        if fact.kind == "positional" or (fact.kind == "parallel" and _is_undefined(recipe, fact)):
             continue
         message, label = MISPLACED[fact.kind]
         yield Diagnostic(
@@ -143,6 +151,12 @@ def misplaced(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             Label(fact.span, label.format(fact.detail)),
             fix=_superfluous(fact),
         )
+
+
+def _is_undefined(recipe: Recipe, fact: Misplaced) -> bool:
+    """Whether something stands there under a name that is not defined, which is said by that name."""
+    spans = [each.span for each in recipe.of(Undefined) if each.span.source is fact.span.source]
+    return any(fact.span.start <= each.start and each.end <= fact.span.end for each in spans)
 
 
 def _superfluous(fact: Misplaced) -> Fix | None:

@@ -7,7 +7,7 @@ may do everything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from esp3c.check.machines import built_in
 from esp3c.check.targets_used import objects_of
@@ -44,10 +44,25 @@ def stages_may(recipe: Recipe, world: World, words: str, names: str = "") -> boo
     return _holds(world, paths, words)
 
 
-def code_may(recipe: Recipe, world: World, words: str) -> bool:
+def code_may(recipe: Recipe, world: World, words: str, names: str = "") -> bool:
     """The same of all of the recipe's own Python."""
     local = [path for path in _of_objects(recipe) if _is_local(world, path)]
-    return stages_may(recipe, world, words) or _holds(world, local, words)
+    return stages_may(recipe, world, words, names) or _holds(world, local, words)
+
+
+def modules_behind(world: World, paths: Iterable[str]) -> Iterator[Module]:
+    """The recipe's own modules in which these paths are, and those of its modules that they import."""
+    found = (reader(world).find(path).module for path in paths)
+    left = [module for module in found if module is not None and module.local]
+    seen: set[str] = set()
+    while left and len(seen) <= MOST_MODULES:
+        module = left.pop()
+        if module.name in seen:
+            continue
+        seen.add(module.name)
+        yield module
+        source = world.source(module)
+        left += _imported(world, module, source.text) if source is not None else ()
 
 
 def _of_stages(recipe: Recipe) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from esp3c.check.machines import followed
 from esp3c.ir import CarriedNode, LinkNode, MapNode, Node, Recipe, Scalar, Text, strip
 from esp3c.schema.safety import SYSTEM_FOLDERS
@@ -10,6 +12,8 @@ _DEPTHS = {"recipe_dir": 0, "data_dir": 1, "exp_dir": 2, "stats_dir": 2, "infere
 """How deep ESPnet3's folders lie inside the recipe's own, where the recipe does not say otherwise."""
 
 MOST_FOLDERS = 8
+
+NO_FOLDERS: Mapping[str, str] = {}
 
 
 def leads_out(recipe: Recipe, root: MapNode, node: Node) -> str | None:
@@ -44,13 +48,18 @@ def _clean(text: str) -> str:
     return "/" + "/".join(parts)
 
 
-def written_out(recipe: Recipe, root: MapNode, node: Node | None, deep: int = 0) -> str | None:
-    """The text of a path, with names of folders put in; an unknown part at its end is a plain name."""
+def written_out(
+    recipe: Recipe, root: MapNode, node: Node | None, deep: int = 0, folders: Mapping[str, str] = NO_FOLDERS
+) -> str | None:
+    """The text of a path, with names of folders put in; an unknown part at its end is a plain name.
+
+    `folders` is what names of folders stand for, where that is known better than by what the recipe sets.
+    """
     if deep > MOST_FOLDERS or node is None:
         return None
     value = strip(node)
     if isinstance(value, LinkNode):
-        return _linked(recipe, root, value, deep)
+        return _linked(recipe, root, value, deep, folders)
     if isinstance(value, Scalar):
         # A number inside of a text is written as it stands.
         whole = isinstance(value.value, int) and not isinstance(value.value, bool) and deep > 0
@@ -64,21 +73,23 @@ def written_out(recipe: Recipe, root: MapNode, node: Node | None, deep: int = 0)
             continue
         known = None
         if isinstance(part, LinkNode | CarriedNode):
-            known = written_out(recipe, root, part, deep + 1)
+            known = written_out(recipe, root, part, deep + 1, folders)
         if known is None:
             return None
         out += known
     return out
 
 
-def _linked(recipe: Recipe, root: MapNode, link: LinkNode, deep: int) -> str | None:
+def _linked(recipe: Recipe, root: MapNode, link: LinkNode, deep: int, folders: Mapping[str, str]) -> str | None:
     if not link.scaffold:
         value = followed(root, link)
-        return written_out(recipe, root, value, deep + 1) if not isinstance(value, LinkNode) else None
+        return written_out(recipe, root, value, deep + 1, folders) if not isinstance(value, LinkNode) else None
     key = str(link.place[0])
+    if key in folders:
+        return folders[key]
     own = root.get(key) or recipe.settings.get(key)
     if own is not None:
-        return written_out(recipe, root, own, deep + 1)
+        return written_out(recipe, root, own, deep + 1, folders)
     if key in _DEPTHS:
         return "/".join([*["in"] * (_DEPTHS[key] - 1), key]) if _DEPTHS[key] else "."
     return "name" if key in {"exp_tag", "seed"} else None

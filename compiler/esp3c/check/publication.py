@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from esp3c.check.blocks import all_values, config_value
 from esp3c.check.checkpoints import not_written
+from esp3c.check.flow import flow_of
+from esp3c.check.flow_base import stock
 from esp3c.check.machines import built_in, followed
 from esp3c.check.own_code import code_may, stages_may
 from esp3c.check.paths import written_out
@@ -135,6 +137,9 @@ def not_made_before(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     stage = recipe.stages[order.index("pack_model")]
     config = recipe.configs.get("publication")
     packed = followed(config.root, config.root.get("pack_model")) if config is not None else None
+    if not stock(flow_of(recipe, world), "pack_model"):
+        # Nobody knows what a method of one's own packs.
+        return
     if "train" not in order and not _elsewhere(recipe) and not stages_may(recipe, world, _TRAINING, _TRAINERS):
         label = Label(stage.name_span, "put `train` before it, or set `exp_dir` to a training that is there")
         yield Diagnostic(code_of(not_made_before), "`pack_model` has no trained model to pack", label)

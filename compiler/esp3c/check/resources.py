@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from esp3c.check import trainer
 from esp3c.check.blocks import walk_blocks
+from esp3c.check.flow import flow_of
 from esp3c.check.machines import (
     Amount,
     Machine,
@@ -22,7 +23,7 @@ from esp3c.check.sbatch import counted_twice, not_of_the_value, odd_flags, tiny_
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import MapNode, Recipe, Scalar, Stage
 from esp3c.python.reader import reader
-from esp3c.schema.backends import SLURM
+from esp3c.schema.backends import JOB_QUEUES, SLURM
 from esp3c.schema.lightning import STRATEGIES
 from esp3c.suggest import did_you_mean
 from esp3c.world import World
@@ -197,8 +198,10 @@ def several_optimizers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     parameter belongs to one optimizer, that whose `params` is a part of its name. Several processes train with the strategy
     `ddp`.
     """
+    found = flow_of(recipe, world).findings.values()
+    turns = {(each.primary.span.start, each.primary.span.end) for each in found if each.rule == "gan_optimizers"}
     for training in trainings(recipe):
-        for finding in trainer.not_for_several(training):
+        for finding in trainer.not_for_several(training, turns):
             yield finding.said(code_of(several_optimizers))
 
 
@@ -217,17 +220,22 @@ def trainer_refuses(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             yield finding.said(code_of(trainer_refuses))
 
 
+_JOBS = (SLURM, *JOB_QUEUES.values())
+"""The blocks of what is asked of a queueing system."""
+
+
 @explained("ESP0809", "an amount without a unit, or too small to be meant", Severity.WARNING)
 def tiny_amount(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A SLURM job asks for a time or a memory in which nothing can run.
+    """A job asks for a time, a memory or a disk in which nothing can run.
 
         parallel gpu = slurm(mem = 64, time = 240)
+        parallel many = pbs(cores = 4, memory = 16, walltime = 120)
 
     A plain number counts bytes and seconds here, as everywhere in a recipe; sbatch's own numbers count megabytes and
     minutes. Write the unit: `mem = 64GB, time = 4h`.
     """
     for node, block in walk_blocks(recipe):
-        for finding in tiny_amounts(node) if block is SLURM else ():
+        for finding in tiny_amounts(node, block) if any(block is each for each in _JOBS) else ():
             yield finding.said(code_of(tiny_amount))
 
 

@@ -1,4 +1,4 @@
-"""The settings of a SLURM job: text that stays in its place on a line of the batch script, and amounts that can be meant."""
+"""The settings of a job: text that stays in its place on a line of SLURM's batch script, and amounts that can be meant."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from esp3c.check.finding import Finding
 from esp3c.check.machines import gpu_count, gpus
 from esp3c.diagnostics import Label
 from esp3c.ir import Entry, ListNode, MapNode, Node, Scalar, Text, strip
+from esp3c.schema.types import SIZE, Block
 
 _FREE = frozenset({"comment", "job_name"})
 """Settings with text for people. All that they must not hold is a line break or another character that controls."""
@@ -77,16 +78,19 @@ LEAST_MEMORY = 256_000_000
 """Bytes without which not even torch is imported."""
 
 
-def tiny_amounts(settings: MapNode) -> Iterator[Finding]:
-    """Times and memories in which nothing can run."""
+_LIMITS = ("time", "walltime")
+
+
+def tiny_amounts(settings: MapNode, block: Block) -> Iterator[Finding]:
+    """Times, memories and disks of a job in which nothing can run."""
     for entry in settings.entries:
-        value = strip(entry.value)
-        if not isinstance(value, Scalar) or isinstance(value.value, bool | str | None):
+        value, key = strip(entry.value), block.key(entry.name)
+        if key is None or not isinstance(value, Scalar) or isinstance(value.value, bool | str | None):
             continue
         plain = value.dimension is None
-        if entry.name.startswith("mem") and 0 < value.value < (2**20 if plain else LEAST_MEMORY):
+        if key.type == SIZE and 0 < value.value < (2**20 if plain else LEAST_MEMORY):
             least, unit, example = "importing torch takes", "bytes", "64GB"
-        elif entry.name == "time" and 0 < value.value < (600 if plain else 60):
+        elif entry.name in _LIMITS and 0 < value.value < (600 if plain else 60):
             least, unit, example = "a minute", "seconds", "4h"
         else:
             continue

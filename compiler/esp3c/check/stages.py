@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from esp3c.check.blocks import config_value
+from esp3c.check.checkpoints import read_elsewhere
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
 from esp3c.ir import CallNode, Config, ListNode, MapNode, PythonNode, Recipe, Scalar, Stage, Text, Use, at, strip
@@ -180,7 +181,7 @@ def missing_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if known is None:
             continue
         # `runs train requires training_easy`: the config given stands in the place of the stage's own.
-        stands_for = dict(zip(known.requires, stage.needs, strict=False))
+        stands_for = recipe.stands_for(stage, known)
         lacking: dict[str, list[str]] = {}
         for wanted in known.reads:
             options = [option.partition(".") for option in wanted.split("|")]
@@ -210,7 +211,8 @@ def stage_order(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
         stages { infer  train }
 
-    Nothing infers before it trains, or measures before it infers.
+    Nothing infers before it trains, or measures before it infers. An inference whose model names a checkpoint from elsewhere,
+    to compare with it later, may come first.
     """
     places: dict[str, list[int]] = {}
     for index, stage in enumerate(recipe.stages):
@@ -225,7 +227,7 @@ def stage_order(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             for name in (known.after if known is not None else ())
             if name in places and all(place > index for place in places[name])
         ]
-        if late:
+        if late and not (late == ["train"] and _trained_elsewhere(recipe, stage)):
             other = recipe.stages[places[late[0]][0]]
             yield Diagnostic(
                 code_of(stage_order),
@@ -233,6 +235,15 @@ def stage_order(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 Label(stage.name_span, f"it uses what `{late[0]}` makes"),
                 secondary=(Label(other.name_span, "this comes later"),),
             )
+
+
+def _trained_elsewhere(recipe: Recipe, stage: Stage) -> bool:
+    """Whether what a stage infers with is a model that no stage of the recipe trains: the one to compare with."""
+    known = KNOWN_STAGES.get(_built_in(stage) or "")
+    name = recipe.stands_for(stage, known).get("inference") if known is not None else None
+    config = recipe.configs.get(name) if name is not None else None
+    model = config.root.get("model") if config is not None else None
+    return config is not None and model is not None and read_elsewhere(recipe, config, model)
 
 
 @explained("ESP0607", "the requires clause and the stage disagree")
@@ -249,14 +260,14 @@ def requires_mismatch(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         known = KNOWN_STAGES.get(name) if name else None
         if known is None or not stage.requires or isinstance(stage.runs, PythonNode):
             continue
-        given = [use.name for use in stage.requires]
-        kinds = [recipe.configs[each].kind if each in recipe.configs else each for each in given]
-        if len(given) != len(known.requires) or any(
-            kind and kind != wanted for kind, wanted in zip(kinds, known.requires, strict=True)
-        ):
+        kinds = [recipe.kind_of(use.name) for use in stage.requires]
+        slots = known.slots(kinds)
+        missing = set(known.requires) - set(slots)
+        if missing or any(not slot or (kind and kind != slot) for kind, slot in zip(kinds, slots, strict=True)):
+            also = f", and may be given {all_of(known.also)}" if known.also else ""
             yield Diagnostic(
                 code_of(requires_mismatch),
-                f"`{name}` works with {all_of(known.requires)}",
+                f"`{name}` works with {all_of(known.requires)}{also}",
                 Label(stage.requires[0].span.to(stage.requires[-1].span), "not with these"),
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from esp3c.check.flow import flow_of
-from esp3c.check.flow_base import clean, configs_of, follow, is_null, python_path, runs_in, stock
+from esp3c.check.flow_base import built_in, clean, configs_of, follow, is_null, python_path, runs_in, stock
 from esp3c.check.rule import needs_whole_file
 from esp3c.check.targets import short
 from esp3c.check.targets_objects import definition_label
@@ -112,6 +112,8 @@ def maker_of_model(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 def _trained(recipe: Recipe, world: World) -> Iterator[Config]:
     """The configs that espnet3's own training works with."""
     flow = flow_of(recipe, world)
+    written = {built_in(line) for line in recipe.stages}
+    stages = ("train", *({"collect_stats"} & written))
     for config in configs_of(recipe, "training"):
-        if any(runs_in(recipe, config, stage) and stock(flow, stage) for stage in ("train", "collect_stats")):
+        if any(runs_in(recipe, config, stage) and stock(flow, stage) for stage in stages):
             yield config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from esp3c.check.blocks import set_entry
 from esp3c.check.finding import Finding
@@ -209,8 +209,11 @@ def _processes(number: int) -> str:
     return "one process trains alone" if number == 1 else f"{number} processes train together"
 
 
-def not_for_several(training: Training) -> Iterator[Finding]:
-    """What only one optimizer can have, in a training with several."""
+def not_for_several(training: Training, misspelt: Collection[tuple[int, int]] = ()) -> Iterator[Finding]:
+    """What only one optimizer can have, in a training with several.
+
+    `misspelt` are places of optimizers whose names are not what they are meant to be, which is said elsewhere.
+    """
     root = training.config.root
     entry = set_entry(root, "optimizers")
     optimizers = followed(root, entry.value) if entry is not None else None
@@ -229,7 +232,8 @@ def not_for_several(training: Training) -> Iterator[Finding]:
     yield from _shared_parameters(root, optimizers)
     schedulers = followed(root, root.get("schedulers"))
     names = [each.name for each in optimizers.entries]
-    for each in schedulers.entries if isinstance(schedulers, MapNode) else ():
+    wrong = any((each.key_span.start, each.key_span.end) in misspelt for each in optimizers.entries)
+    for each in schedulers.entries if isinstance(schedulers, MapNode) and not wrong else ():
         if each.name not in names:
             near = did_you_mean(each.name, names) or "the optimizers are " + ", ".join(names)
             yield Finding(
@@ -243,7 +247,10 @@ def _several_processes(
     strategy = set_entry(section, "strategy")
     value = followed(root, strategy.value) if strategy is not None else None
     name = value.value.lower() if isinstance(value, Scalar) and isinstance(value.value, str) else ""
-    if strategy is not None and name.startswith(("fsdp", "deepspeed")) and (training.world_size or 1) > 1:
+    if isinstance(value, CallNode):
+        name = value.target.path.rpartition(".")[2]
+    refused = name.lower().startswith(("fsdp", "deepspeed", "modelparallel"))
+    if strategy is not None and refused and (training.world_size or 1) > 1:
         message = f"the strategy `{name}` does not go with several optimizers"
         yield Finding(message, Label(strategy.value.span, 'only "ddp" does'), because)
 
@@ -256,7 +263,7 @@ def _shared_parameters(root: MapNode, optimizers: MapNode) -> Iterator[Finding]:
         written = set_entry(block, "params") if isinstance(block, MapNode) else None
         value = followed(root, written.value) if written is not None else None
         if isinstance(block, MapNode) and written is None:
-            texts.append((each, "", Label(each.key_span, "without `params` it takes all parameters")))
+            texts.append((each, "", Label(each.key_span, "add `params`: without it, it takes all parameters")))
         elif written is not None and isinstance(value, Scalar) and isinstance(value.value, str):
             texts.append((each, value.value, Label(written.value.span, "a part of the names of its parameters")))
     for number, (each, text, label) in enumerate(texts):
@@ -264,4 +271,6 @@ def _shared_parameters(root: MapNode, optimizers: MapNode) -> Iterator[Finding]:
             if text in longer or longer in text:
                 wide, narrow = (each, other) if text in longer else (other, each)
                 message = f"what `{narrow.name}` trains is trained by `{wide.name}` too"
-                yield Finding(message, place, (label,))
+                # Of the two, the mark stands where something is left out.
+                first, second = (label, place) if not text and longer else (place, label)
+                yield Finding(message, first, (second,))

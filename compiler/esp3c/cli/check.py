@@ -35,7 +35,7 @@ examples:
   esp3c check recipes/*/recipe.esp                      several at once
   esp3c check --set training.trainer.max_epochs=3       with a value changed
   esp3c check --fix                                     make the changes that are certain
-  esp3c check --fix --diff                              only show them
+  esp3c check --fix --diff                              only show them; exit with 1 where there are some
   esp3c check --watch                                   check again whenever something changes
   esp3c check --shapes                                  then try each training with one batch of shapes
   esp3c check --select targets,ESP03 --ignore ESP0205   some codes, by family, beginning or number
@@ -47,8 +47,8 @@ Nothing of the recipe is imported or run, but with --shapes: where nothing else 
 one batch of made-up items (as `sample` declares them) through it, on shapes alone, in a process of its own that has no GPU
 and no network and may write no file. Values are not checked.
 
-Exit code 1 where there is an error; warnings alone give 0, and so does an error that is not selected. A comment
-`# esp: ignore[ESP0301]` on a line of the recipe ignores a code there for good.
+Exit code 1 where there is an error, or where --fix --diff shows a change; warnings alone give 0, and so does an error
+that is not selected. A comment `# esp: ignore[ESP0301]` on a line of the recipe ignores a code there for good.
 """
 
 STDIN = "-"

@@ -19,11 +19,14 @@ examples:
   esp3c fmt                     format recipe.esp
   esp3c fmt recipes             format every .esp file in the folder recipes
   esp3c fmt --check recipes     write nothing; exit with 1 and name the files that would change
-  esp3c fmt --diff recipe.esp   write nothing; show what would change
+  esp3c fmt --diff recipe.esp   write nothing; show what would change; exit with 1 where something would
   esp3c fmt - < recipe.esp      read standard input, write standard output
 
 There are no options of style. Comments are kept, and so is the meaning: the result is read again and compared before it
-is written. A file with syntax errors is left as it is, and the exit code is 1. Line ends are those of a file's first line.
+is written. Line ends are those of a file's first line.
+
+Exit code 1 where --check or --diff finds a file that would change, and where a file has syntax errors, which is left as it
+is; otherwise 0.
 """
 
 _STDIN = "-"
@@ -45,7 +48,7 @@ def add(commands: Any) -> None:
         help="recipes, folders with recipes, or - for standard input (default: recipe.esp)",
     )
     parser.add_argument("--check", action="store_true", help="write nothing, and exit with 1 where a file would change")
-    parser.add_argument("--diff", action="store_true", help="write nothing, and show what would change")
+    parser.add_argument("--diff", action="store_true", help="the same, and show what would change")
     parser.set_defaults(run=run)
 
 
@@ -78,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     ]
     words = ", ".join(f"{count} {'file' if count == 1 else 'files'} {what}" for count, what in counts if count)
     print(words, file=sys.stderr if args.diff else sys.stdout)
-    return max(codes, default=1 if args.check and changed else 0)
+    return max(codes, default=1 if (args.check or args.diff) and changed else 0)
 
 
 # -- which files ------------------------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ def _standard_input(check: bool, diff: bool) -> int:
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8"))
-    return 1 if check and changed else 0
+    return 1 if (check or diff) and changed else 0
 
 
 def _formatted(data: bytes, shown: str) -> str:

@@ -22,6 +22,10 @@ under a minute on two cores. Put your dataset and your model in their place.
 """
 
 
+_GITIGNORE = ("gitignore", ".gitignore")
+"""The name in the template, and the name that it gets: packages leave files out whose names begin with a dot."""
+
+
 def add(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "init",
@@ -60,7 +64,11 @@ def _copy(folder: Path, name: str) -> list[str]:
             for path in template.rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         )
-        there = [path for path in paths if os.path.lexists(folder / path)]
+        if os.path.lexists(folder / _GITIGNORE[1]):
+            # That of a folder that has one already is its owner's.
+            paths.remove(_GITIGNORE[0])
+        named = {path: _GITIGNORE[1] if path == _GITIGNORE[0] else path for path in paths}
+        there = [path for path in named.values() if os.path.lexists(folder / path)]
         if there:
             raise Failure(f"{folder} has {', '.join(there[:3])} already; nothing was written")
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,9 +80,9 @@ def _copy(folder: Path, name: str) -> list[str]:
                     text = text.replace("recipe tones {", f"recipe {name} {{", 1)
                 (stage / path).parent.mkdir(parents=True, exist_ok=True)
                 (stage / path).write_text(text, encoding="utf-8")
-            for path in paths:
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(stage / path, folder / path)
+            for path, name in named.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(stage / path, folder / name)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
-    return paths
+    return list(named.values())

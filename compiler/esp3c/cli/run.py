@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         if not result.ok:
             return 1
         stages = chosen(result.recipe, args.stages)
+        refuse_unsent(result.recipe, stages)
         if refused_by_site(result.recipe, stages):
             return 1
         write_files(folder, result.files)
@@ -78,6 +79,25 @@ def refused_by_site(recipe: Recipe, stages: list[str]) -> bool:
     found = over_site_limits(recipe, stages)
     show(found, sys.stderr)
     return bool(found)
+
+
+def refuse_unsent(recipe: Recipe, stages: list[str]) -> None:
+    """Sees that each of the stages can run where it is to run, before anything is written.
+
+    Raises:
+        Failure: this version cannot send one there.
+    """
+    from esp3c.cli.where import where
+
+    places = {each.name: where(recipe, each) for each in recipe.stages if each.name in stages}
+    unsent: dict[str, list[str]] = {}
+    for name, place in places.items():
+        if place.elsewhere:
+            unsent.setdefault(place.backend, []).append(name)
+    if unsent:
+        listed = "; ".join(f"{', '.join(names)} cannot be sent to {backend}" for backend, names in unsent.items())
+        them = "it" if sum(map(len, unsent.values())) == 1 else "them"
+        raise Failure(f"{listed} by this version, so nothing was built; run {them} on another `parallel`")
 
 
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)

@@ -61,7 +61,7 @@ def absent(recipe: Recipe, stage: Stage, planned: set[str], home: Path) -> Itera
 
 
 def _of_data(recipe: Recipe, stage: Stage, home: Path) -> Trace:
-    place = folder(recipe, configs_of(stage).get("training", "training"), "data_dir")
+    place = folder(recipe, configs_of(recipe, stage).get("training", "training"), "data_dir")
     if not is_known(place):
         return _open(place)
     # A builder may keep its data elsewhere, and it alone knows when it is complete.
@@ -198,7 +198,7 @@ def _last_epoch(path: Path) -> int | None:
 
 
 def _config(recipe: Recipe, stage: Stage, name: str) -> Config | None:
-    return recipe.configs.get(configs_of(stage).get(name, name))
+    return recipe.configs.get(configs_of(recipe, stage).get(name, name))
 
 
 def _scalar(config: Config | None, *place: str) -> Any:

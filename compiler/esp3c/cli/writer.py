@@ -210,6 +210,10 @@ def _write_synced(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8", newline="\n") as handle:
         handle.write(text)
+        if text.startswith("#!"):
+            # Who may read it may run it.
+            mode = os.fstat(handle.fileno()).st_mode
+            os.fchmod(handle.fileno(), mode | (mode & 0o444) >> 2)
         handle.flush()
         os.fsync(handle.fileno())
 

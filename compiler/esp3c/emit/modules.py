@@ -82,7 +82,7 @@ def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
     write()
     write(f"class {class_name(recipe)}({known}{inner}):", at="class", span=recipe.span)
     write(f'    """`{base}{inner}` with the configs and stages of this recipe."""')
-    logs = {stage.name: place for stage in recipe.stages if (place := _log_place(stage)) is not None}
+    logs = {stage.name: place for stage in recipe.stages if (place := _log_place(recipe, stage)) is not None}
     if logs:
         write()
         write("    # Beside what these stages write.")
@@ -110,9 +110,9 @@ def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
         elif isinstance(stage.runs, PythonNode):
             _function_method(write, stage, stage.runs)
         elif isinstance(stage.runs, Use):
-            _stage_method(write, stage, stage.runs.name)
-        elif stage.requires and _replaced(stage, stage.name):
-            _override_method(write, stage)
+            _stage_method(write, stage, stage.runs.name, _replaced(recipe, stage, stage.runs.name))
+        elif stage.requires and (others := _replaced(recipe, stage, stage.name)):
+            _override_method(write, stage, others)
     return EmittedFile("system.py", write.text(), tuple(write.spans))
 
 
@@ -139,34 +139,32 @@ def _workload_method(write: Writer, stage: Stage) -> None:
     write(f"        return run_workload(self.{name(stage.over[0])}_config, {literal(stage.name)})")
 
 
-def _replaced(stage: Stage, runs: str) -> list[tuple[str, str]]:
+def _replaced(recipe: Recipe, stage: Stage, runs: str) -> list[tuple[str, str]]:
     """The system's own configs that others stand in for: (own, other)."""
     known = KNOWN_STAGES.get(runs)
     if known is None:
         return []
-    return [(own, other) for own, other in zip(known.requires, stage.needs, strict=False) if own != other]
+    return [(own, other) for own, other in recipe.stands_for(stage, known).items() if own != other]
 
 
-def _log_place(stage: Stage) -> str | None:
+def _log_place(recipe: Recipe, stage: Stage) -> str | None:
     """Where a stage's log goes, if it works with another config than the stage that it runs."""
     if stage.workload is not None or isinstance(stage.runs, PythonNode):
         return None
-    replaced = _replaced(stage, stage.runs.name if isinstance(stage.runs, Use) else stage.name)
+    replaced = _replaced(recipe, stage, stage.runs.name if isinstance(stage.runs, Use) else stage.name)
     if not replaced:
         return None
     kind, config = replaced[0]
     return f"{config}_config.{'inference_dir' if kind in ('inference', 'metrics') else 'exp_dir'}"
 
 
-def _stage_method(write: Writer, stage: Stage, runs: str) -> None:
-    replaced = _replaced(stage, runs)
+def _stage_method(write: Writer, stage: Stage, runs: str, replaced: list[tuple[str, str]]) -> None:
     with_these = ", ".join(f"`{other}`" for _, other in replaced)
     _begin(write, stage, f"Runs `{runs}` with {with_these}." if replaced else f"Runs `{runs}`.")
     _with_configs(write, f"self.{name(runs)}()", replaced)
 
 
-def _override_method(write: Writer, stage: Stage) -> None:
-    replaced = _replaced(stage, stage.name)
+def _override_method(write: Writer, stage: Stage, replaced: list[tuple[str, str]]) -> None:
     with_these = ", ".join(f"`{other}`" for _, other in replaced)
     _begin(write, stage, f"The system's own stage, with {with_these}.")
     _with_configs(write, f"super().{name(stage.name)}()", replaced)

@@ -14,6 +14,8 @@ The rules:
   set off by empty lines.
 - Comments stay with what they stand beside. At the end of a line they begin in column 58, or two spaces behind longer
   code.
+- What stands on a line that an ignore is about stays on one line together, however long that is. Where that cannot be,
+  the declaration is left as it is written.
 - Line ends are those of the first line. Text, numbers and comments are as they were written.
 """
 
@@ -25,6 +27,7 @@ from itertools import accumulate, islice, takewhile
 
 from esp3c.collector import collector_paused
 from esp3c.diagnostics import Diagnostic, Edit
+from esp3c.format.covered import uncovered
 from esp3c.format.lay import lay_file
 from esp3c.format.read import read
 from esp3c.format.same import same
@@ -62,6 +65,12 @@ def format_source(source: Source) -> Formatted:
         text = _print(source, file)
         printed = Source(source.path, text)
         again, wrong = parse(printed)
+        lost = uncovered((source, file), (printed, again)) if not wrong else frozenset()
+        if lost:
+            # What an ignore is about would be on another line: such declarations are left as they are.
+            text = _print(source, file, lost)
+            printed = Source(source.path, text)
+            again, wrong = parse(printed)
         if wrong or not same((source, file), (printed, again)):
             raise Unfaithful(source.path)
         return Formatted(text, ())
@@ -102,9 +111,9 @@ def lines_of(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def _print(source: Source, file: ast.File) -> str:
+def _print(source: Source, file: ast.File, verbatim: frozenset[int] = frozenset()) -> str:
     first = source.text.find("\n")
     ends = "\r\n" if first > 0 and source.text[first - 1] == "\r" else "\n"
-    lines = [str(line) for line in lay_file(read(source, file))]
+    lines = [str(line) for line in lay_file(read(source, file, verbatim))]
     # A text may hold a `\r` before a line end of its own; that one has its `\r\n` already.
     return "".join(line + ("\n" if line.endswith("\r") and ends == "\r\n" else ends) for line in lines)

@@ -77,7 +77,8 @@ def _entries(entries: Sequence[Comment | Item], indent: str, comma: str) -> list
 
 
 def _item(item: Item, indent: str, width: int, comma: str) -> list[Line]:
-    lines = _parts(item.parts, indent + _head(item, width), indent, comma)
+    before = indent + _head(item, width)
+    lines = [Line(before + _flat(item.parts) + comma)] if item.flat else _parts(item.parts, before, indent, comma)
     if item.behind:
         lines[-1] = Line(lines[-1].code, item.behind)
     return lines

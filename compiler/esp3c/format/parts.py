@@ -66,7 +66,7 @@ class Item:
     """A declaration, an entry, an argument, a stage …: `head` and `parts` on one line, but for the brackets in `parts`.
 
     Heads of one `kind` that stand under each other are padded to one width. `start` and `end` are where the item stands
-    in the source; `behind` is the comment at the end of its last line.
+    in the source; `behind` is the comment at the end of its last line. One that is `flat` stays on one line, however long.
     """
 
     head: str
@@ -76,6 +76,7 @@ class Item:
     end: int
     blank: bool = False
     behind: str = ""
+    flat: bool = False
 
     @property
     def groups(self) -> list[Group]:

@@ -14,17 +14,31 @@ from esp3c.format.parts import BLOCK, CALL, LIST, NUMBERS, Bracket, Comment, For
 from esp3c.format.target import TargetCall, target_call
 from esp3c.source import Source, Span
 from esp3c.syntax import ast
-from esp3c.syntax.comments import comments
+from esp3c.syntax.comments import comments, directed
 
 _EMPTY_LINE = re.compile(r"\n[ \t\r\f\ufeff]*\n")
 # Not `\r\r\n`: the first `\r` there belongs to the text, and must not become part of a line end.
 _OTHER_LINE_END = re.compile(r"(?<!\r)\r\n")
 
 
-def read(source: Source, file: ast.File) -> tuple[Comment | Item, ...]:
-    """What stands in a file without syntax errors, in order."""
+# Space at the ends of lines and empty lines; a text of several lines is passed over whole.
+_LOOSE_END = re.compile(
+    r'"""[^"\\]*(?:(?:\\[\s\S]|"(?!""))[^"\\]*)*"""|[ \t\r\f\ufeff]+(?=\n)|\n(?:[ \t\r\f\ufeff]*\n)+'
+)
+
+
+def _tightened(found: re.Match[str]) -> str:
+    text = found.group()
+    return text if text.startswith('"') else "\n\n" if "\n" in text else ""
+
+
+def read(source: Source, file: ast.File, verbatim: frozenset[int] = frozenset()) -> tuple[Comment | Item, ...]:
+    """What stands in a file without syntax errors, in order. `verbatim`: declarations, by number, that stay as they are."""
     reader = _Reader(source)
-    items = [reader.declaration(each) for each in file.declarations]
+    items = [
+        reader.as_written(each.span) if number in verbatim else reader.declaration(each)
+        for number, each in enumerate(file.declarations)
+    ]
     return reader.arranged(items, 0, len(source.text))[1]
 
 
@@ -34,6 +48,36 @@ class _Reader:
         self.text = source.text
         self.comments = comments(source)
         self.starts = [comment.start for comment in self.comments]
+        # Of what stands on these lines a comment says something to the compiler.
+        self.kept = {line for _, line in directed(source)}
+        self.written: set[int] = set()
+
+    def as_written(self, span: Span) -> Item:
+        text = _LOOSE_END.sub(_tightened, _OTHER_LINE_END.sub("\n", span.text))
+        item = _item("", "", (text,), span)
+        self.written.add(id(item))
+        return item
+
+    def kept_on(self, item: Item) -> int:
+        """The line that an item must not leave, as a comment is about that line; 0 where it may."""
+        line = self.source.line_of(item.start) if self.kept else 0
+        return line if line in self.kept and self.same_line(item.start, item.end) else 0
+
+    def held(self, items: Sequence[Item], between: str) -> list[Item]:
+        """Items of which those that must not leave their line are flat, and one where several stand on it."""
+        held: list[Item] = []
+        for item in items:
+            line = self.kept_on(item)
+            before = held[-1] if held else None
+            if line and before is not None and before.flat and self.kept_on(before) == line:
+                parts = (*_whole(before), between, *_whole(item))
+                item = Item("", "", parts, before.start, item.end)
+            if line:
+                item.flat = True
+                if before is not None and item.start == before.start:
+                    held.pop()
+            held.append(item)
+        return held
 
     # -- places -------------------------------------------------------------------------------------------------------
 
@@ -61,12 +105,14 @@ class _Reader:
     # -- comments -----------------------------------------------------------------------------------------------------
 
     def arranged(
-        self, items: Sequence[Item], start: int, end: int, opened: int | None = None
+        self, items: Sequence[Item], start: int, end: int, opened: int | None = None, between: str = "  "
     ) -> tuple[str, tuple[Comment | Item, ...]]:
         """Items with the comments between `start` and `end` that do not stand inside a bracket of one of them.
 
         The first of the two is the comment behind the opening bracket; `opened` is the end of what counts as one.
+        `between` is what separates items on one line.
         """
+        items = self.held(items, between)
         header = ""
         entries: list[Comment | Item] = []
         before: Item | None = None
@@ -98,6 +144,8 @@ class _Reader:
 
     def loose(self, item: Item) -> Iterable[Span]:
         """The comments inside an item that are in none of its brackets."""
+        if id(item) in self.written:
+            return
         at = item.start
         for group in item.groups:
             yield from self.between(at, group.start)
@@ -114,7 +162,8 @@ class _Reader:
         broken: bool,
         opened: int | None = None,
     ) -> Group:
-        header, entries = self.arranged(items, start, end, start if opened is None else opened)
+        opened = start if opened is None else opened
+        header, entries = self.arranged(items, start, end, opened, bracket.between)
         form = Form.FREE
         if header or any(isinstance(each, Comment) or each.behind for each in entries) or (broken and items):
             form = Form.BROKEN
@@ -249,6 +298,10 @@ class _Reader:
 
 def _item(head: str, kind: str, parts: tuple[Part, ...], span: Span) -> Item:
     return Item(head, kind, parts, span.start, span.end)
+
+
+def _whole(item: Item) -> tuple[Part, ...]:
+    return (f"{item.head} ", *item.parts) if item.head else item.parts
 
 
 def _dotted(path: ast.Path) -> str:

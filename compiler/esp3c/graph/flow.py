@@ -66,16 +66,16 @@ def built_in(stage: Stage) -> schema.Stage | None:
     return KNOWN_STAGES.get(stage.name) if stage.runs is None and stage.workload is None else None
 
 
-def configs_of(stage: Stage) -> dict[str, str]:
+def configs_of(recipe: Recipe, stage: Stage) -> dict[str, str]:
     """For each config of the stage that a line runs, the one that stands in its place: `training` → `training_easy`."""
     known = built_in(stage)
-    return dict(zip(known.requires, stage.needs, strict=False)) if known is not None else {}
+    return recipe.stands_for(stage, known) if known is not None else {}
 
 
 def files_of(recipe: Recipe, stage: Stage, files: schema.Files) -> tuple[str, str]:
     """The folder and the names of files of a built-in stage."""
     config, _, key = files.folder.partition(".")
-    return folder(recipe, configs_of(stage).get(config, config), key), files.names
+    return folder(recipe, configs_of(recipe, stage).get(config, config), key), files.names
 
 
 def products(recipe: Recipe) -> tuple[Product, ...]:
@@ -137,7 +137,7 @@ def _is_set(recipe: Recipe, stage: Stage, dotted: str) -> bool:
 
 def _at(recipe: Recipe, stage: Stage, dotted: str) -> Node | None:
     config, *place = dotted.split(".")
-    found = recipe.configs.get(configs_of(stage).get(config, config))
+    found = recipe.configs.get(configs_of(recipe, stage).get(config, config))
     return at(found.root, tuple(place)) if found is not None else None
 
 

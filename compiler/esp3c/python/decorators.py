@@ -84,12 +84,18 @@ def _gives_back(reader: Reader, module: Module, head: str, called: bool) -> bool
     for each in ast.walk(node):
         if isinstance(each, ast.Attribute) and each.attr in {"__init__", "__new__"}:
             return False
+        if isinstance(each, ast.Attribute) and not isinstance(each.ctx, ast.Load) and _is(each.value, own):
+            return False
         if isinstance(each, ast.Name) and (
             each.id == "setattr" or (each.id == own and isinstance(each.ctx, ast.Store))
         ):
             return False
     returns = [each.value for each in ast.walk(decorating) if isinstance(each, ast.Return)]
     return bool(returns) and all(isinstance(each, ast.Name) and each.id == own for each in returns)
+
+
+def _is(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _written(

@@ -66,7 +66,12 @@ class Elsewhere:
 
 Meaning = Target | Scaffold | Declared | Elsewhere | None
 
-_OF_AN_EXPERIMENT = frozenset({"exp_tag", "exp_dir", "inference_dir"})
+_OF_AN_EXPERIMENT = {
+    "exp_tag": frozenset({"exp_tag"}),
+    "exp_dir": frozenset({"exp_tag", "exp_dir"}),
+    "inference_dir": frozenset({"exp_tag", "exp_dir", "inference_dir"}),
+}
+"""Keys that differ between experiments, each with those that it follows."""
 
 
 @mutable
@@ -121,7 +126,8 @@ class Names:
             found = self._descend(root, (), root.root, rest, None, busy)
             if found is not None or len(rest) != 1 or rest[0] not in self.common():
                 return found
-            same = rest[0] not in _OF_AN_EXPERIMENT or self._experiment(head) == self._experiment(owner.name)
+            own = _OF_AN_EXPERIMENT.get(rest[0], frozenset())
+            same = not own or self._experiment(head, own) == self._experiment(owner.name, own)
             return Scaffold(rest[0]) if same else Elsewhere(head, rest[0])
         if head == "recipe" and self.recipe is not None and rest:
             return self._descend(self.recipe, (), self.recipe.root, rest, None, busy)
@@ -133,14 +139,17 @@ class Names:
             return Declared("parallel", head)
         return None
 
-    def _experiment(self, name: str) -> str:
-        """The config whose experiment a config belongs to: its own, or that of `training`, which ESPnet3 hands on."""
+    def _experiment(self, name: str, keys: frozenset[str]) -> str:
+        """The config whose experiment a config belongs to: its own, or that of `training`, which ESPnet3 hands on.
+
+        `keys` are those by which it would have one of its own.
+        """
         config = self.configs.get(name)
         if config is None or name == "training":
             return "training"
         tagged = self.recipe is not None and "exp_tag" in self.recipe.root.children
         follows = name in CONFIGS or tagged
-        return name if config.root.children.keys() & _OF_AN_EXPERIMENT or not follows else "training"
+        return name if config.root.children.keys() & keys or not follows else "training"
 
     def _descend(
         self,

@@ -15,10 +15,12 @@ from esp3c.ir import (
 )  # fmt: skip
 from esp3c.python.classes import class_facts
 from esp3c.python.find import Status
+from esp3c.python.self_configs import self_configs
 from esp3c.resolve.declarations import Declarations
-from esp3c.resolve.scopes import Owner, walk
+from esp3c.resolve.scopes import Names, Owner, walk
 from esp3c.resolve.shapes import Shape, block_shape
 from esp3c.resolve.values import Values
+from esp3c.schema.blocks import CONFIGS
 from esp3c.schema.stages import KNOWN_STAGES, NOT_STAGES, SYSTEMS
 from esp3c.suggest import nearest
 from esp3c.syntax import ast
@@ -95,6 +97,8 @@ def _stage(declarations: Declarations, values: Values, line: ast.StageLine, syst
         built_in = KNOWN_STAGES.get(runs.name if isinstance(runs, Use) else line.name.text)
         if built_in is not None and not isinstance(runs, PythonNode):
             needs = built_in.requires
+    if system is not None and system.stages is not None and line.block is None and not isinstance(runs, PythonNode):
+        needs = needs or _read_by_method(values, names, runs.name if runs is not None else line.name.text, system)
     workload, over, over_span = None, None, None
     if line.block is not None:
         shape = block_shape(line.block, facts)
@@ -109,6 +113,15 @@ def _stage(declarations: Declarations, values: Values, line: ast.StageLine, syst
         if over is not None and not requires:
             needs = (over[0],)
     return Stage(line.name.text, line.name.span, requires, runs, on, workload, over, needs, line.span, over_span)
+
+
+def _read_by_method(values: Values, names: Names, name: str, system: System) -> tuple[str, ...]:
+    """The configs that a stage of the system's own reads, where its line does not say them."""
+    if name not in (system.stages or ()):
+        return ()
+    read = self_configs(values.world, system.path, name)
+    names.used.update(("config", each) for each in read.named if each in names.configs)
+    return tuple(each for each in read.needed if each in names.configs or each in CONFIGS)
 
 
 def _runs(values: Values, path: ast.Path, system: System | None) -> Use | PythonNode:

@@ -62,6 +62,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "memory": ("mem",),
     "mem": ("memory",),
     "walltime": ("time",),
+    "time": ("walltime",),
     "time_limit": ("time", "walltime"),
     "queue": ("partition",),
     "partition": ("queue",),

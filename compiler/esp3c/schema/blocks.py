@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from esp3c.schema.backends import BACKENDS
 from esp3c.schema.lightning import ITER_FACTORY, LOADER_ARGUMENTS, TRAINER
 from esp3c.schema.types import (
     ANY,
@@ -46,12 +47,14 @@ SCAFFOLD_NAMES = frozenset(key.name for key in SCAFFOLD)
 SCAFFOLD_TEXTS = frozenset(key.name for key in SCAFFOLD if key.type == STR)
 """Those of them that are text in every config."""
 
+_ENV = Form("|".join(BACKENDS), "one of " + ", ".join(f"`{each}`" for each in BACKENDS))
 _SEED = Key("seed", INT, "seed of everything random", numbers=Range(0, 2**32 - 1))
 PARALLEL = Block(
     "parallel",
     (
-        Key("env", STR, "`local`, `slurm`, or another cluster"),
+        Key("env", STR, "`local`, `slurm`, or another cluster", text=_ENV),
         Key("n_workers", INT, "how many workers share the items", "1", numbers=COUNT),
+        Key("n_shards", INT, "how many shards the items are cut into", "a few for each worker", numbers=COUNT),
         Key("options", MapOf(ANY), "what the cluster is asked for"),
     ),
 )
@@ -73,6 +76,13 @@ SAMPLE_TYPES = (
     "uint8", "complex64",
 )  # fmt: skip
 
+_PART = r"[^\W\d]\w*"
+_SOURCE = Form(
+    rf"\s*(?:{_PART}/{_PART}|{_PART}(?:\.{_PART})*)\s*",
+    "a tag such as `mini_an4/asr`, or the dotted path of a dataset module",
+)
+_CLASS = Form(rf"\s*{_PART}(?:\.{_PART})+\s*", "the dotted path of a class")
+
 SOURCE_SETTINGS = Block("create_dataset", (), open=True)
 
 DATASET = Block(
@@ -81,7 +91,12 @@ DATASET = Block(
         Key("class", PythonName("a torch.utils.data.Dataset"), "the dataset's class"),
         Key("builder", either(Target("a DatasetBuilder"), PythonName("a DatasetBuilder")),
             "prepares the data; its arguments are those of the four lifecycle methods"),
-        Key("source", either(STR, PythonName("a dataset module")), "a `recipe/task` tag or a dataset module, instead of `class`"),
+        Key(
+            "source",
+            either(STR, PythonName("a dataset module")),
+            "a `recipe/task` tag or a dataset module, instead of `class`",
+            text=_SOURCE,
+        ),
         Key("create_dataset", Inside(SOURCE_SETTINGS), "arguments of the builder that a `source` brings along"),
         Key("sample", ANY, "what one item holds"),
     ),
@@ -92,7 +107,7 @@ ENTRY = Block(
     (
         Key("transform", either(Target("a transform"), PythonName("a function")), "applied to each item of this entry"),
         Key("name", STR, "the name of a test set"),
-        Key("data_src", STR, "a `recipe/task` tag or a dataset module"),
+        Key("data_src", STR, "a `recipe/task` tag or a dataset module", text=_SOURCE),
         Key("data_src_args", ANY, "arguments of the Dataset"),
         Key("split", STR, "the split, for datasets that know it by this word"),
     ),
@@ -216,7 +231,12 @@ TRAINING = Block(
         _SEED,
         Key("num_device", INT, "devices a machine", numbers=COUNT),
         Key("num_nodes", INT, "machines", numbers=COUNT),
-        Key("task", either(PythonName("an ESPnet2 task class"), STR, NULL), "an ESPnet2 task; `model` then holds its settings"),
+        Key(
+            "task",
+            either(PythonName("an ESPnet2 task class"), STR, NULL),
+            "an ESPnet2 task; `model` then holds its settings",
+            text=_CLASS,
+        ),
         Key("create_dataset", ANY, "keyword arguments of the builder's lifecycle methods"),
         Key("dataset", Inside(TRAINING_DATASET), "what is trained and validated on"),
         Key("tokenizer", Inside(TOKENIZER), "settings of the stage `train_tokenizer`"),
@@ -312,6 +332,7 @@ PACK_MODEL = Block(
         Key("exclude", ListOf(STR), "files, folders and patterns to leave out"),
         Key("files", MapOf(STR), "further files, with the names that `meta.yaml` has for them"),
         Key("yaml_files", MapOf(STR), "further configs, with their names in the bundle's `conf`"),
+        Key("not_secret", ListOf(STR), "files and keys of configs that look secret and are not"),
     ),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from esp3c.record import record
 
 
@@ -22,6 +24,8 @@ class Files:
 class Stage:
     """A stage of a system. `reads` names keys that must be there, `a|b` where either will do.
 
+    `also` are configs that it works with where the recipe has them: a line of one's own names them where they are others.
+
     `makes_data` and `reads_data` are the places of configs whose datasets it builds or goes through. `shares_items`: the
     items are divided among the workers of its machine.
     """
@@ -35,6 +39,18 @@ class Stage:
     reads_files: tuple[Files, ...] = ()
     writes: tuple[Files, ...] = ()
     shares_items: bool = False
+    also: tuple[str, ...] = ()
+
+    def slots(self, kinds: Sequence[str]) -> tuple[str, ...]:
+        """For each config that a line gives, by its kind, the one of the stage's own in whose place it stands.
+
+        Empty for those that are too many. Where a config that may be left out stands among the others is all the same.
+        """
+        found: list[str] = []
+        needed = iter(self.requires)
+        for kind in kinds:
+            found.append(kind if kind in self.also and kind not in found else next(needed, ""))
+        return tuple(found)
 
 
 _BY_LENGTH = tuple(
@@ -112,6 +128,7 @@ PACK_MODEL = Stage(
     after=("train",),
     reads_files=(CHECKPOINTS, TOKENS),
     writes=(BUNDLE,),
+    also=("inference", "metrics"),
 )
 UPLOAD_MODEL = Stage(
     "upload_model",

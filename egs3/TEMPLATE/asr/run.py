@@ -98,7 +98,7 @@ def main(
 
         paths = {name.removesuffix("_config"): path for name, path in vars(args).items() if name.endswith("_config")}
         needed = needed_by(stages_to_run, system_cls, paths, required_configs or {})
-        configs = load_run_configs(paths, stages_to_run, needed)
+        configs = load_run_configs(paths, stages_to_run, needed, system_cls=system_cls)
         log = configure_logging()
         system = make_system(system_cls, configs)
         require_system_configs(system, stages_to_run)

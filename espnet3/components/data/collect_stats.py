@@ -9,7 +9,6 @@ The model is built only where it has `collect_feats(**batch) -> dict`, which giv
 (batch, frames, ...) and its `<feat>_lengths` of shape (batch,).
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from esp3rt.files import replacing, write_text
+from esp3rt.files import replacing
 from espnet3.components.data.lengths import item_shapes
 from espnet3.components.data.probes import mark_of
 from espnet3.components.data.seeding import derive_seed, seeded
 from espnet3.components.data.stats_environment import build_env, build_split, to_config
-from espnet3.parallel.base_runner import BaseRunner
+from espnet3.parallel.base_runner import BaseRunner, concatenate_shard_files
 from espnet3.parallel.env_provider import EnvironmentProvider
 from espnet3.utils.errors import ConfigError
 
@@ -170,7 +169,11 @@ class CollectStatsRunner(BaseRunner):
 
     def options(self) -> dict[str, Any]:
         """Settings that the static hooks take from the environment."""
-        return {"write_collected_feats": self.write_collected_feats}
+        assert self.output_dir is not None
+        return {
+            "write_collected_feats": self.write_collected_feats,
+            "stats_dir": str(self.output_dir / self.mode),
+        }
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -190,15 +193,25 @@ class CollectStatsRunner(BaseRunner):
         )
 
     @staticmethod
-    def open_writers(shard_dir: Path | None, write_collected_feats: bool = False, **env: Any) -> dict[str, Any]:
-        """Begin a shard."""
-        return {"shard_dir": shard_dir, "handles": {}, "stats": {}, "fields": None}
+    def open_writers(
+        shard_dir: Path | None, write_collected_feats: bool = False, stats_dir: str = "", **env: Any
+    ) -> dict[str, Any]:
+        """Begin a shard; `stats_dir` is the folder around the shards as SCP files name it."""
+        shown = stats_dir or (shard_dir.parent if shard_dir is not None else "")
+        return {
+            "shard_dir": shard_dir,
+            "shown_dir": str(shown),
+            "handles": {},
+            "stats": {},
+            "fields": None,
+            "outputs": [],
+        }
 
     @staticmethod
     def write_record(writers: dict[str, Any], result: Any, state: dict[str, Any], **env: Any) -> None:
         """Write the shapes of a few items and add their statistics up."""
         handles, folder = writers["handles"], writers["shard_dir"]
-        for index, uid, shapes in result["items"]:
+        for _, uid, shapes in result["items"]:
             if writers["fields"] is None:
                 writers["fields"] = set(shapes)
             elif set(shapes) != writers["fields"]:
@@ -209,21 +222,22 @@ class CollectStatsRunner(BaseRunner):
             for key, shape in shapes.items():
                 if key not in handles:
                     handles[key] = (folder / f"{key}_shape").open("w", encoding="utf-8")
-                # The number keeps the order of the dataset, whatever shard an item was in.
-                handles[key].write(f"{index}\t{uid} {','.join(map(str, shape))}\n")
+                handles[key].write(f"{uid} {','.join(map(str, shape))}\n")
         for name, (count, total, square) in result["stats"].items():
             # A row a batch. Added up is at the end, in the order of the batches: a sum of floats depends on its order,
             # and where a shard ends must not be seen in it.
             writers["stats"].setdefault(name, []).append(np.concatenate([[count], total, square]))
         for name, arrays in result["feats"].items():
-            out = folder / _FEATS / name
+            # Beside the shards: where a file stands must not tell how the work was cut.
+            out = folder.parent / _FEATS / name
             out.mkdir(parents=True, exist_ok=True)
             for (index, uid, _), (_, array) in zip(result["items"], arrays, strict=True):
                 np.save(out / f"{index}.npy", array)
+                writers["outputs"].append(out / f"{index}.npy")
                 scp = f"{_FEATS}/{name}"
                 if scp not in handles:
                     handles[scp] = (folder / f"{name}.scp").open("w", encoding="utf-8")
-                handles[scp].write(f"{index}\t{uid} {index}.npy\n")
+                handles[scp].write(f"{uid} {Path(writers['shown_dir'], _FEATS, name)}/{index}.npy\n")
 
     @staticmethod
     def close_writers(writers: dict[str, Any]) -> dict[str, Any] | None:
@@ -232,7 +246,7 @@ class CollectStatsRunner(BaseRunner):
             handle.close()
         for name, rows in writers["stats"].items():
             np.save(writers["shard_dir"] / f"{name}{_ROWS}", np.stack(rows), allow_pickle=False)
-        return {"stats": sorted(writers["stats"])}
+        return {"stats": sorted(writers["stats"]), "outputs": writers["outputs"]}
 
     def merge(self, shard_dirs: list[Path]) -> dict[str, Any]:
         """Join the shards into the files of the split.
@@ -242,31 +256,21 @@ class CollectStatsRunner(BaseRunner):
         """
         assert self.output_dir is not None
         folder = self.output_dir / self.mode
-        keys = sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*_shape")})
-        for key in keys:
-            write_text(folder / key, _in_order(shard_dirs, key))
-        feats = sorted(
-            {path.name.removesuffix(_ROWS) for shard in shard_dirs for path in Path(shard).glob(f"*{_ROWS}")}
-        )
+        keys = _names(shard_dirs, "*_shape")
+        feats = [name.removesuffix(_ROWS) for name in _names(shard_dirs, f"*{_ROWS}")]
+        scps = _names(shard_dirs, "*.scp")
+        for stale in {path.name for pattern in ("*_shape", "*_stats.npz", "*.scp") for path in folder.glob(pattern)} - {
+            *keys,
+            *(f"{feat}_stats.npz" for feat in feats),
+            *scps,
+        }:
+            (folder / stale).unlink()
+        for name in (*keys, *scps):
+            concatenate_shard_files(shard_dirs, name, folder / name)
         for feat in feats:
             _merge_stats(shard_dirs, f"{feat}{_ROWS}", folder / f"{feat}_stats.npz")
-        for scp in sorted({path.name for shard in shard_dirs for path in Path(shard).glob("*.scp")}):
-            self._merge_feats(shard_dirs, scp.removesuffix(".scp"), folder)
-        return {
-            "shapes": [key.removesuffix("_shape") for key in keys],
-            "stats": feats,
-        }
-
-    @staticmethod
-    def _merge_feats(shard_dirs: list[Path], feat: str, folder: Path) -> None:
-        out = folder / _FEATS / feat
-        out.mkdir(parents=True, exist_ok=True)
-        for shard in shard_dirs:
-            for path in (Path(shard) / _FEATS / feat).glob("*.npy"):
-                shutil.copyfile(path, out / path.name)
-        lines = _in_order(shard_dirs, f"{feat}.scp").split("\n")[:-1]
-        pairs = [line.rpartition(" ") for line in lines]
-        write_text(folder / f"{feat}.scp", "".join(f"{uid} {out / name}\n" for uid, _, name in pairs))
+        _sweep(folder, scps)
+        return {"shapes": [key.removesuffix("_shape") for key in keys], "stats": feats}
 
 
 def collect_stats(
@@ -351,16 +355,20 @@ def _unpadded(feats: Any, model: str) -> dict[str, list[np.ndarray[Any, Any]]]:
     return parts
 
 
-def _in_order(shard_dirs: list[Path], name: str) -> str:
-    """Join numbered lines of the shards in the order of their numbers, and take the numbers away."""
-    numbered = []
-    for shard in shard_dirs:
-        path = Path(shard) / name
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
-                number, _, rest = line.partition("\t")
-                numbered.append((int(number), rest))
-    return "".join(f"{rest}\n" for _, rest in sorted(numbered))
+def _names(shard_dirs: list[Path], pattern: str) -> list[str]:
+    return sorted({path.name for shard in shard_dirs for path in Path(shard).glob(pattern)})
+
+
+def _sweep(folder: Path, scps: list[str]) -> None:
+    """Take away the features of items and fields that are there no more."""
+    named = {
+        line.rpartition("/")[2] + "/" + scp
+        for scp in scps
+        for line in (folder / scp).read_text(encoding="utf-8").split("\n")[:-1]
+    }
+    for path in (folder / _FEATS).glob("*/*.npy"):
+        if f"{path.name}/{path.parent.name}.scp" not in named:
+            path.unlink()
 
 
 def _merge_stats(shard_dirs: list[Path], name: str, out: Path) -> None:

@@ -78,6 +78,8 @@ class DataLoaderBuilder:
 
     Attributes:
         announce: Whether the line about the batches also goes to the console.
+        known_sizes: The items' sizes by split and shard, as far as they are known: a shard that comes round again is
+            not read again for them.
 
     `dataloader.<mode>` takes either plain arguments of torch's DataLoader with `batch_size` or
     `batch_bins`, or an `iter_factory` with `batches: {type, batch_size, batch_bins, shape_files}`. In all
@@ -94,6 +96,8 @@ class DataLoaderBuilder:
         self.num_device = num_device
         self.epoch = epoch
         self.announce = True
+        self.known_sizes: dict[tuple[str, int], Sizes] = {}
+        self._shard_number = 0
 
     def build(self, mode: str) -> DataLoader[Any]:
         """Build the loader for `train` or `valid`.
@@ -176,13 +180,17 @@ class DataLoaderBuilder:
             raise DataLoaderError(
                 f"{where}.total_shards needs a dataset with a method shard(idx); {type(self.dataset).__name__} has none"
             )
-        number = self.epoch % int(total_shards)
+        number = self._shard_number = self.epoch % int(total_shards)
         _LOG.info("epoch %d takes shard %d of %d", self.epoch, number, int(total_shards))
         return shard(number)
 
     def _sizes(self, dataset: Any, mode: str, rule: BatchRule, options: Mapping[str, Any]) -> Sizes:
+        place = (mode, self._shard_number)
+        known = self.known_sizes.get(place)
+        if known is not None and len(known) == len(dataset):
+            return known
         key = options.get("shape_key")
-        return find_sizes(
+        self.known_sizes[place] = find_sizes(
             dataset,
             mode=mode,
             stats_dir=self.config.get("stats_dir"),
@@ -190,6 +198,7 @@ class DataLoaderBuilder:
             shape_files=[Path(path) for path in options.get("shape_files") or ()],
             first_dimension=bool(options.get("first_dimension")),
         )
+        return self.known_sizes[place]
 
 
 def log_dataloader(logger: logging.Logger, loader: Any, label: str) -> None:

@@ -122,24 +122,26 @@ class CombinedDataset:
         Raises:
             TypeError: A dataset has no shards.
         """
-        shards = CombinedDataset(shards_of(self.datasets, shard_idx), self.transforms, self.use_espnet_preprocessor)
-        shards.use_espnet_collator = self.use_espnet_collator
+        shards: CombinedDataset = shard_of(self, shard_idx)
         return shards
 
 
-def shards_of(datasets: list[Any], shard_idx: int) -> list[Any]:
-    """Give shard `shard_idx` of every dataset.
+def shard_of(split: Any, shard_idx: int) -> Any:
+    """Give a split of several datasets, made of shard `shard_idx` of each.
 
     Raises:
         TypeError: A dataset has no shards.
     """
-    for dataset in datasets:
+    for dataset in split.datasets:
         if not callable(getattr(dataset, "shard", None)):
             raise TypeError(
                 f"total_shards needs datasets with a method shard(idx); {type(dataset).__name__} has none "
                 "(derive it from espnet3.components.data.dataset.ShardedDataset)"
             )
-    return [dataset.shard(shard_idx) for dataset in datasets]
+    datasets = [dataset.shard(shard_idx) for dataset in split.datasets]
+    shards = type(split)(datasets, split.transforms, split.use_espnet_preprocessor)
+    shards.use_espnet_collator = split.use_espnet_collator
+    return shards
 
 
 def with_uid(sample: Any, fallback: str) -> Any:

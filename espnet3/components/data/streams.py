@@ -16,7 +16,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from espnet3.components.data.dataset import passed_through, shards_of, with_uid
+from espnet3.components.data.dataset import passed_through, shard_of, with_uid
 from espnet3.components.data.seeding import derive_seed, seeded
 
 _Sample = tuple[int, Any]
@@ -69,8 +69,7 @@ class CombinedStream(IterableDataset[Any]):
         Raises:
             TypeError: A dataset has no shards.
         """
-        shards = CombinedStream(shards_of(self.datasets, shard_idx), self.transforms, self.use_espnet_preprocessor)
-        shards.use_espnet_collator = self.use_espnet_collator
+        shards: CombinedStream = shard_of(self, shard_idx)
         return shards
 
     def __iter__(self) -> Iterator[Any]:

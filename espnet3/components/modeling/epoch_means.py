@@ -1,6 +1,6 @@
 """Weighted means over an epoch that can be put aside and taken up again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +16,7 @@ class EpochMeans:
     def add(self, stats: Mapping[str, torch.Tensor], weight: torch.Tensor | float) -> None:
         """Add one batch. A number that is not finite is left out."""
         for name, value in stats.items():
-            # Apple's devices have no double precision.
-            dtype = torch.float32 if value.device.type == "mps" else torch.float64
+            dtype = _precision(value.device)
             number = value.detach().to(dtype)
             factor = torch.as_tensor(weight, dtype=dtype, device=number.device)
             pair = torch.stack([number * factor, factor])
@@ -28,14 +27,11 @@ class EpochMeans:
         """Give the means.
 
         Args:
-            reduce: Adds a tensor up over all processes.
+            reduce: Adds a tensor up over all processes. Each of them must call this, whatever it has added.
         """
-        table = self._table(reduce)
-        if table is None:
-            return {}
         return {
             name: (total / weight if weight > 0 else float("nan"))
-            for name, (total, weight) in zip(sorted(self._sums), table.tolist(), strict=True)
+            for name, (total, weight) in self.state_dict(reduce).items()
         }
 
     def reset(self) -> None:
@@ -46,21 +42,34 @@ class EpochMeans:
         """Give the sums as plain numbers.
 
         Args:
-            reduce: Adds a tensor up over all processes.
+            reduce: As for `compute`.
         """
-        table = self._table(reduce)
-        return {} if table is None else dict(zip(sorted(self._sums), table.tolist(), strict=True))
+        # Processes may have met different names: their batches differ, and so may what the model gives of them.
+        names = sorted(self._sums) if reduce is None else _of_all_processes(self._sums)
+        if not names:
+            return {}
+        device = next((pair.device for pair in self._sums.values()), torch.device("cpu"))
+        table = torch.zeros(len(names), 2, dtype=_precision(device), device=device)
+        for row, name in zip(table, names, strict=True):
+            if name in self._sums:
+                row.copy_(self._sums[name])
+        return dict(zip(names, (table if reduce is None else reduce(table)).tolist(), strict=True))
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Take the sums up again."""
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = {name: torch.tensor(pair, dtype=dtype, device=device) for name, pair in state.items()}
+        self._sums = {name: torch.tensor(pair, dtype=_precision(device), device=device) for name, pair in state.items()}
 
-    def _table(self, reduce: Callable[[torch.Tensor], torch.Tensor] | None) -> torch.Tensor | None:
-        """Give the sums, a row a name in alphabetical order."""
-        if not self._sums:
-            return None
-        names = sorted(self._sums)
-        device = self._sums[names[0]].device
-        table = torch.stack([self._sums[name].to(device) for name in names])
-        return table if reduce is None else reduce(table)
+
+def _of_all_processes(names: Iterable[str]) -> list[str]:
+    """Give the names that any process has, in the same order everywhere."""
+    own = sorted(names)
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return own
+    gathered: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(gathered, own)
+    return sorted(set().union(*gathered))
+
+
+def _precision(device: torch.device) -> torch.dtype:
+    # Apple's devices have no double precision.
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -15,11 +15,13 @@ import lightning
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from espnet3.components.data.batching import Sizes
 from espnet3.components.data.callables import make_callable
 from espnet3.components.data.data_organizer import DataOrganizer
 from espnet3.components.data.dataloader import DataLoaderBuilder, log_dataloader
+from espnet3.components.modeling.batch_call import call_of, check_call
 from espnet3.components.modeling.epoch_means import EpochMeans
-from espnet3.components.modeling.forward_result import ForwardResult, read_forward_result
+from espnet3.components.modeling.forward_result import ForwardResult, ForwardResultError, read_forward_result
 from espnet3.components.modeling.multi_optimization import MultiOptimization
 from espnet3.components.modeling.optimizers import build_several, build_single, check_optimizer_keys
 from espnet3.components.modeling.shared_gradients import check_strategy
@@ -59,6 +61,7 @@ class ESPnetLightningModule(lightning.LightningModule):
         self._organizer: DataOrganizer | None = None
         self._nan_steps = 0
         self._announced: set[str] = set()
+        self._sizes: dict[tuple[str, int], Sizes] = {}
         self._call_checked = False
         self._taken_up: dict[str, Any] | None = None
 
@@ -112,6 +115,8 @@ class ESPnetLightningModule(lightning.LightningModule):
         result = self._call_model(batch)
         if not self._is_finite(result.total):
             self._count_nan(f"the loss of batch {batch_idx} is {float(result.total)}")
+            if self._multi is not None:
+                self._multi.end_iteration()
             return None
         self.last_loss = result.total.detach()
         self.means["train"].add(result.stats, result.weight)
@@ -281,6 +286,7 @@ class ESPnetLightningModule(lightning.LightningModule):
             epoch=trainer.current_epoch if trainer is not None else 0,
         )
         builder.announce = mode not in self._announced
+        builder.known_sizes = self._sizes
         loader = builder.build(mode)
         if builder.announce:
             log_dataloader(_LOG, loader, mode)
@@ -289,23 +295,19 @@ class ESPnetLightningModule(lightning.LightningModule):
 
     def _call_model(self, batch: Any, **more: Any) -> ForwardResult:
         """Call the model with a batch, and with `more` that the batch does not hold."""
-        args: tuple[Any, ...] = ()
-        fields: Mapping[str, Any] = {}
-        if isinstance(batch, Mapping):
-            fields = batch
-        elif isinstance(batch, tuple | list):
-            if len(batch) == 2 and isinstance(batch[1], Mapping) and not isinstance(batch[0], torch.Tensor):
-                fields = batch[1]
-            else:
-                args = tuple(batch)
-        else:
-            args = (batch,)
+        call = call_of(batch)
         if not self._call_checked:
-            _check_call(self.model, args, {**fields, **more})
+            check_call(self.model, call, more)
             self._call_checked = True
-        return self._read_result(self.model(*args, **fields, **more), _batch_size(args, fields), **more)
+        return self._read_result(self.model(*call.args, **call.fields, **more), call.batch_size, **more)
 
     def _read_result(self, value: Any, batch_size: int, **more: Any) -> ForwardResult:
+        if isinstance(value, Mapping) and "optim_idx" in value:
+            name = f"{type(self.model).__module__}.{type(self.model).__qualname__}"
+            raise ForwardResultError(
+                f"{name}.forward returned optim_idx, as a GAN model does, and is not trained in turns here. Train it by "
+                "a TTSSystem (espnet3.systems.tts.system), and derive it from espnet3.systems.tts.gan_model.AbsGANModel"
+            )
         return read_forward_result(value, self.model, batch_size)
 
     def _is_finite(self, value: torch.Tensor) -> bool:
@@ -360,33 +362,6 @@ def _as_config(config: Any) -> DictConfig:
     made = OmegaConf.create(dict(config) if isinstance(config, Mapping) else dict(vars(config)))
     assert isinstance(made, DictConfig)
     return made
-
-
-def _batch_size(args: tuple[Any, ...], fields: Mapping[str, Any]) -> int:
-    for value in (*fields.values(), *args):
-        if isinstance(value, torch.Tensor) and value.dim() > 0:
-            return int(value.shape[0])
-    return 1
-
-
-def _check_call(model: torch.nn.Module, args: tuple[Any, ...], fields: Mapping[str, Any]) -> None:
-    """Say in the data's words what Python would say in those of the call."""
-    try:
-        signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(*args, **fields)
-    except TypeError as error:
-        name = f"{type(model).__module__}.{type(model).__qualname__}"
-        given = ", ".join(fields) if fields else f"{len(args)} values"
-        unknown = next((key for key in fields if key not in signature.parameters), None)
-        hint = "" if unknown is None else did_you_mean(unknown, signature.parameters)
-        raise ConfigError(
-            f"the batch does not fit {name}.forward{signature}: {error}{hint}. The batch has "
-            f"{given}; name what "
-            "the model needs and add **batch for the rest"
-        ) from error
 
 
 def exp_dir_of(config: Any) -> Path:

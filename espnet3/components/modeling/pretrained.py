@@ -11,7 +11,10 @@ model:
 ```
 
 Parts are named as the model names them: `encoder` is the weight of that name or all weights whose names begin with
-`encoder.`. A file is read with `weights_only`, so that nothing in it is run.
+`encoder.`. A weight that the model knows by several names (an embedding that is also the output layer's matrix) is one
+weight: it is chosen by any of its names, left out by any of them, and found under any of them.
+
+A file is read with `weights_only`, so that nothing in it is run.
 """
 
 import logging
@@ -20,14 +23,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from multiprocessing import parent_process
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch.nn.parameter import is_lazy
 
 from esp3rt.progress import console_line
-from espnet3.components.modeling.weight_files import read_weights
+from espnet3.components.modeling.tied_weights import names_of_each
+from espnet3.components.modeling.weight_files import is_extra_state, read_state
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.pretrained_weights import are_wanted
 
@@ -72,18 +76,11 @@ def load_pretrained(
         return model
     own = model.state_dict(keep_vars=True)
     chosen = _Parts(own, "the model", only, skip)
-    found = _renamed(read_weights(checkpoint), rename)
+    found = _renamed(read_state(checkpoint), rename)
     fit = _Fit()
-    for name in own:
-        if not chosen.has(name):
-            fit.left.append(name)
-        elif name not in found:
-            fit.missing.append(name)
-        elif not is_lazy(own[name]) and own[name].shape != found[name].shape:
-            fit.reshaped[name] = f"{name} {_shape(found[name])} → {_shape(own[name])}"
-        else:
-            fit.loaded.append(name)
-    fit.unexpected = [name for name in found if name not in own and chosen.has(name)]
+    for names in names_of_each(own):
+        _put(names, own[names[0]], found, chosen, fit)
+    fit.unexpected = [name for name in found if name not in own and chosen.have([name])]
     if not fit.loaded:
         raise ConfigError(f"`checkpoint` {checkpoint} has nothing for {_name(model)}: {_why_nothing(own, found, fit)}")
     if strict and fit.faults:
@@ -91,10 +88,11 @@ def load_pretrained(
             f"`checkpoint` {checkpoint} does not fit {_name(model)}: {'; '.join(fit.faults)}{_renaming(own, found, fit)}. "
             "Name the parts to load in only or those to leave in skip, or set strict to false to load what fits"
         )
-    model.load_state_dict({name: found[name] for name in fit.loaded}, strict=False)
+    model.load_state_dict(fit.values, strict=False)
     for name in fit.loaded:
-        setattr(own[name], _LOADED_MARK, True)
-    numbers = sum(found[name].numel() for name in fit.loaded)
+        if isinstance(own[name], torch.Tensor):
+            setattr(own[name], _LOADED_MARK, True)
+    numbers = sum(value.numel() for value in fit.values.values() if isinstance(value, torch.Tensor))
     _say(
         f"pretrained: {len(fit.loaded)} of {len(own)} weights of {_name(model)} ({numbers:,} numbers) from {checkpoint}"
     )
@@ -119,16 +117,19 @@ def freeze(model: M, only: Sequence[str] | None = None, skip: Sequence[str] | No
     Raises:
         ConfigError: A part is named that the model does not have, or no parameter is left to be frozen.
     """
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     chosen = _Parts(parameters, "the model", only, skip)
-    frozen = [name for name in parameters if chosen.has(name)]
+    groups = names_of_each(parameters)
+    taken = [names for names in groups if chosen.have(names)]
+    frozen = [names[0] for names in taken]
     if not frozen:
         raise ConfigError(f"`skip` takes out all that only names, so nothing of {_name(model)} is frozen")
-    for name in frozen:
-        parameters[name].requires_grad_(False)
-    left = [name for name in parameters if parameters[name].requires_grad]
+    for names in taken:
+        for name in names:
+            parameters[name].requires_grad_(False)
+    left = [names[0] for names in groups if parameters[names[0]].requires_grad]
     _say(
-        f"frozen: {len(frozen)} of {len(parameters)} parameters of {_name(model)} ({_grouped(frozen)}); "
+        f"frozen: {len(frozen)} of {len(groups)} parameters of {_name(model)} ({_grouped(frozen)}); "
         f"trained: {_grouped(left) or 'none'}"
     )
     return model
@@ -143,11 +144,15 @@ def was_loaded(parameter: torch.Tensor) -> bool:
 class _Fit:
     """The names of a model's weights and of a checkpoint's, by what becomes of them."""
 
+    values: dict[str, Any] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     reshaped: dict[str, str] = field(default_factory=dict)
+    # Of weights with several names: what one name has led to for the others, and where the checkpoint has several values.
+    along: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
@@ -157,6 +162,11 @@ class _Fit:
         parts = (
             (self.missing, f"{len(self.missing)} not in it ({_grouped(self.missing)})"),
             (self.unexpected, f"{len(self.unexpected)} unknown to the model ({_grouped(self.unexpected)})"),
+            (
+                self.torn,
+                f"{len(self.torn)} that the model has once and the checkpoint several times, with other numbers "
+                f"({', '.join(self.torn[:_SHAPES_SHOWN])})",
+            ),
             (shapes, f"{len(shapes)} of another shape ({', '.join(shapes[:_SHAPES_SHOWN])}{more})"),
         )
         return [text for names, text in parts if names]
@@ -165,7 +175,8 @@ class _Fit:
     def report(self) -> list[str]:
         """What is said of a loading behind its first line."""
         left = [f"{len(self.left)} left as made, not asked for ({_grouped(self.left)})"] if self.left else []
-        return [f"loaded {_grouped(self.loaded)}", *left, *self.faults]
+        along = [f"skip leaves out what is one weight: {', '.join(self.along)}"] if self.along else []
+        return [f"loaded {_grouped(self.loaded)}", *left, *along, *self.faults]
 
 
 class _Parts:
@@ -182,10 +193,45 @@ class _Parts:
                 if not any(_is_in(name, part) for name in known):
                     raise ConfigError(_no_part(f"`{key}` names {part!r}", part, whose, known))
 
-    def has(self, name: str) -> bool:
-        """Whether a name is chosen."""
-        chosen = self._only is None or any(_is_in(name, part) for part in self._only)
-        return chosen and not any(_is_in(name, part) for part in self._skip)
+    def have(self, names: Iterable[str]) -> bool:
+        """Whether a weight with these names is chosen."""
+        names = list(names)
+        return any(map(self.asks, names)) and not any(map(self.skips, names))
+
+    def asks(self, name: str) -> bool:
+        """Whether `only` has a name."""
+        return self._only is None or any(_is_in(name, part) for part in self._only)
+
+    def skips(self, name: str) -> bool:
+        """Whether `skip` has a name."""
+        return any(_is_in(name, part) for part in self._skip)
+
+
+def _put(names: list[str], own: Any, found: Mapping[str, Any], chosen: _Parts, fit: _Fit) -> None:
+    """Put the names of one weight where they belong, and with them the value that it gets."""
+    if not chosen.have(names):
+        fit.left.extend(names)
+        if any(map(chosen.skips, names)) and not all(map(chosen.skips, names)):
+            fit.along.append(" = ".join(names))
+        return
+    there = [name for name in names if name in found and chosen.asks(name)]
+    if not there:
+        fit.missing.extend(names)
+    elif is_extra_state(names[0]):
+        fit.loaded.extend(names)
+        fit.values[names[0]] = found[names[0]]
+    elif wrong := [name for name in there if not is_lazy(own) and own.shape != found[name].shape]:
+        fit.reshaped.update({name: f"{name} {_shape(found[name])} → {_shape(own)}" for name in wrong})
+    elif not all(_same(found[there[0]], found[name], own.dtype) for name in there[1:]):
+        fit.torn.append(" = ".join(there))
+    else:
+        fit.loaded.extend(names)
+        fit.values[names[0]] = found[there[0]]
+
+
+def _same(one: torch.Tensor, other: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Whether a weight of a type gets the same numbers of both."""
+    return torch.equal(*(torch.nan_to_num(each.to(dtype)) for each in (one, other)))
 
 
 def _listed(key: str, parts: Sequence[str]) -> list[str]:
@@ -197,9 +243,7 @@ def _listed(key: str, parts: Sequence[str]) -> list[str]:
     return listed
 
 
-def _renamed(
-    weights: dict[str, torch.Tensor], rename: Mapping[str, str] | Sequence[Sequence[str]] | None
-) -> dict[str, torch.Tensor]:
+def _renamed(weights: dict[str, Any], rename: Mapping[str, str] | Sequence[Sequence[str]] | None) -> dict[str, Any]:
     """The weights under their names in the model; of several beginnings that fit a name, the longest counts."""
     if not rename:
         return weights
@@ -210,7 +254,7 @@ def _renamed(
     for part in names:
         if part and not any(_is_in(name, part) for name in weights):
             raise ConfigError(_no_part(f"`rename` names {part!r}", part, "the checkpoint", list(weights)))
-    renamed: dict[str, torch.Tensor] = {}
+    renamed: dict[str, Any] = {}
     for name, value in weights.items():
         fitting = [part for part in names if not part or _is_in(name, part)]
         old = max(fitting, key=len, default=None)
@@ -243,14 +287,14 @@ def _beginnings(name: str) -> Iterator[str]:
         yield ".".join(parts[:length])
 
 
-def _why_nothing(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], fit: _Fit) -> str:
+def _why_nothing(own: Mapping[str, Any], found: Mapping[str, Any], fit: _Fit) -> str:
     if fit.reshaped:
         return "; ".join(fit.faults)
     asked = fit.missing or list(own)
     return f"it has {_grouped(list(found))}, the model {_grouped(asked)}{_renaming(own, found, fit)}"
 
 
-def _renaming(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], fit: _Fit) -> str:
+def _renaming(own: Mapping[str, Any], found: Mapping[str, Any], fit: _Fit) -> str:
     """A `rename` with which more would fit, where one is near."""
     missing = set(fit.missing)
     if not missing or not fit.unexpected:

@@ -20,10 +20,16 @@ _OWN_PREFIX = "model."
 
 
 def read_weights(checkpoint: str | Path) -> dict[str, torch.Tensor]:
-    """Read the weights of a model; nothing in the file is run.
+    """Read the weights of a model: `read_state` without extra states that are no tensors."""
+    return {name: value for name, value in read_state(checkpoint).items() if isinstance(value, torch.Tensor)}
+
+
+def read_state(checkpoint: str | Path) -> dict[str, Any]:
+    """Read the state dict of a model; nothing in the file is run.
 
     Returns:
-        The tensors by their names in the model, on the CPU. Those of a file that torch has written are mapped, not read.
+        The tensors by their names in the model, on the CPU, and the extra states of modules that have one, which are
+        plain values. The tensors of a file that torch has written are mapped, not read.
 
     Raises:
         ConfigError: The file is not there, cannot be read, or holds no weights or more than weights.
@@ -32,7 +38,7 @@ def read_weights(checkpoint: str | Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise ConfigError(f"`checkpoint` {path} is not there{_near(path)}; train it first, or correct the path")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+        return dict(_read_safetensors(path))
     loaded = _read_torch(path)
     inside = next(
         (key for key in _INSIDE if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping)), None
@@ -40,7 +46,11 @@ def read_weights(checkpoint: str | Path) -> dict[str, torch.Tensor]:
     state = loaded if inside is None else loaded[inside]
     if not isinstance(state, Mapping):
         raise ConfigError(f"`checkpoint` {path} holds a {type(state).__name__} and no weights by their names")
-    weights = {str(name): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    weights = {
+        str(name): value
+        for name, value in state.items()
+        if isinstance(value, torch.Tensor) or is_extra_state(str(name))
+    }
     if not weights:
         keys = ", ".join(map(str, list(state)[:4])) or "nothing"
         raise ConfigError(f"`checkpoint` {path} holds no weights by their names; it has {keys}")
@@ -48,6 +58,11 @@ def read_weights(checkpoint: str | Path) -> dict[str, torch.Tensor]:
         # What trains the model holds it under this name.
         return {name.removeprefix(_OWN_PREFIX): value for name, value in weights.items()}
     return weights
+
+
+def is_extra_state(name: str) -> bool:
+    """Whether a name of a state dict is that of a module's extra state, which need not be a tensor."""
+    return name.rpartition(".")[2] == "_extra_state"
 
 
 def _read_torch(path: Path) -> Any:

@@ -7,7 +7,7 @@ tokenizer) must hold what they held, as long as they are there.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from esp3rt.files import state_of
 from espnet3.components.callbacks.checkpoints import LAST, set_to_epoch_boundary
+from espnet3.utils.config_utils import load_default_config
 from espnet3.utils.errors import ConfigError
 
 # What a checkpoint cannot be taken up without.
@@ -42,8 +43,10 @@ _DATA = (
     "dataloader.train",
     "trainer.accumulate_grad_batches",
 )
+_PARTS = {"fixed": _FIXED, "data": _DATA}
 # Keys under which files may be named that decide what the weights or the numbers of the data mean.
 _WITH_FILES = ("model", "dataset.preprocessor")
+_DEFAULTS = ("training.yaml", "espnet3.systems.base")
 _SHOWN = 4
 
 
@@ -71,9 +74,12 @@ class ResumePlan:
 
 
 def training_identity(config: Any) -> dict[str, dict[str, Any]]:
-    """Give what `last.ckpt` keeps of a config: dotted keys and plain values."""
-    fixed = {key: value for name in _FIXED for key, value in _flat(name, _select(config, name))}
-    data = {key: value for name in _DATA for key, value in _flat(name, _select(config, name))}
+    """Give what `last.ckpt` keeps of a config: dotted keys and plain values.
+
+    What the config leaves out has the value of the defaults that training configs are merged over.
+    """
+    usual = _usual(config)
+    fixed, data = ({**usual[part], **_flat_of(config, names)} for part, names in _PARTS.items())
     named = [value for key, value in {**fixed, **data}.items() if key.startswith(_WITH_FILES)]
     paths = sorted({path for path in named if isinstance(path, str) and _is_file(path)})
     return {"fixed": fixed, "data": data, "files": {path: state_of(path) for path in paths}}
@@ -105,6 +111,7 @@ def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
     now = training_identity(config)
     before = _identity_in(checkpoint)
     if before:
+        before.update({part: {**values, **before[part]} for part, values in _usual(config).items()})
         _check_fixed(path, before["fixed"], now["fixed"])
         _check_files(path, before.get("files", {}), now["files"])
     changed = tuple(_differences(before["data"], now["data"])) if before else ()
@@ -202,6 +209,18 @@ def _select(config: Any, name: str) -> Any:
     for part in name.split("."):
         value = value.get(part) if hasattr(value, "get") else None
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _usual(config: Any) -> dict[str, dict[str, Any]]:
+    """What the defaults of a training config say, which a config need not have been merged over."""
+    usual = load_default_config(*_DEFAULTS)
+    if config.get("recipe_dir") is not None:
+        usual.recipe_dir = config.get("recipe_dir")
+    return {part: _flat_of(usual, names) for part, names in _PARTS.items()}
+
+
+def _flat_of(config: Any, names: Iterable[str]) -> dict[str, Any]:
+    return {key: value for name in names for key, value in _flat(name, _select(config, name))}
 
 
 def _flat(name: str, value: Any) -> list[tuple[str, Any]]:

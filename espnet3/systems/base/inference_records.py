@@ -194,7 +194,7 @@ def source_of(output_fn: Callable[..., Any] | None, model: Any) -> str:
     return f"output_fn {getattr(function, '__module__', '')}.{name}"
 
 
-def input_of(sample: Any, key: str, idx: int, model: Any) -> Any:
+def input_of(sample: Any, key: str, idx: Any, model: Any) -> Any:
     try:
         value = sample[key]
     except (KeyError, TypeError, IndexError):
@@ -280,14 +280,15 @@ def _scp_value(value: Any, field: str, utt_id: str, writers: dict[str, Any]) -> 
                     f"line of {field}.scp: {text[:60]!r}"
                 )
             return text
-    name = utt_id.replace("%", "%25").replace("/", "%2F")
+    name, base = utt_id.replace("%", "%25").replace("/", "%2F"), writers["shard_dir"].parent
     try:
         # Beside the shards: where a file stands must not tell how the work was cut.
-        path = write_artifact(value, writers["shard_dir"].parent / field / name, settings)
+        path = write_artifact(value, base / field / name, settings)
     except OutputError as error:
         raise OutputError(f"field {field!r} of utterance {utt_id!r}: {error}") from error
-    writers["outputs"].append(os.path.relpath(path, writers["shard_dir"].parent))
-    return str(path)
+    inside = os.path.relpath(path, base)
+    writers["outputs"].append(inside)
+    return os.path.join(writers["artifact_dir"] or base, inside)
 
 
 def with_writers(artifacts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -78,6 +78,7 @@ class InferenceRunner(BaseRunner):
             "output_keys": self.output_keys,
             "hyp_key": None if self.hyp_key == "hyp" else self.hyp_key,
             "ref_key": None if self.ref_key == "ref" else self.ref_key,
+            "artifact_dir": "" if self.output_dir is None else str(self.output_dir / self.shard_subdir),
         }
 
     @classmethod
@@ -116,7 +117,7 @@ class InferenceRunner(BaseRunner):
         Raises:
             OutputError: A sample lacks an input, or what comes back are no dicts, or not as many as items.
         """
-        if isinstance(idx, int):
+        if not isinstance(idx, list | tuple | range):
             sample = dataset[idx]
             inputs = {key: input_of(sample, key, idx, model) for key in keys_of(input_key)}
             output = model(**inputs)
@@ -140,7 +141,7 @@ class InferenceRunner(BaseRunner):
                     f"a list of as many dicts, not {got}"
                 )
         outputs = _with_ids(output, samples, output_fn, model, idx_key)
-        return outputs[0] if isinstance(idx, int) and isinstance(output, Mapping) else outputs
+        return outputs[0] if isinstance(output, Mapping) and not isinstance(idx, list | tuple | range) else outputs
 
     @classmethod
     def steps(cls, state: dict[str, Any], env: dict[str, Any], shard_id: int, batched: bool) -> Steps:
@@ -169,10 +170,20 @@ class InferenceRunner(BaseRunner):
 
     @staticmethod
     def open_writers(
-        shard_dir: Path | None, output_artifacts: dict[str, dict[str, Any]] | None = None, **env: Any
+        shard_dir: Path | None,
+        output_artifacts: dict[str, dict[str, Any]] | None = None,
+        artifact_dir: str = "",
+        **env: Any,
     ) -> dict[str, Any]:
-        """Prepare to write a shard's SCP files; each is opened with the first value of its field."""
+        """Prepare to write a shard's SCP files; each is opened with the first value of its field.
+
+        Args:
+            shard_dir: The shard's folder.
+            output_artifacts: How fields are written that are files of their own.
+            artifact_dir: The folder of these files as SCP files name it; by default the one around the shards.
+        """
         return {
+            "artifact_dir": artifact_dir,
             "shard_dir": shard_dir,
             "artifact_configs": with_writers(output_artifacts or {}),
             "scp_handles": {},

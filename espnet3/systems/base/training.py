@@ -77,14 +77,18 @@ def train(config: "DictConfig", *, trainer_of: "Callable[[DictConfig, Any], Any]
 
 
 def build_trainer(config: "DictConfig", model: Any) -> Any:
-    """Build the `ESPnet3LightningTrainer` of a training config and its model.
+    """Build the `ESPnet3LightningTrainer` of a training config and its model; for a GAN model that which takes turns.
 
     Raises:
         ConfigError: A key does not fit.
     """
     from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+    from espnet3.components.trainers.own_trainers import builder_for
     from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
 
+    own = builder_for(model)
+    if own is not None:
+        return own(config, model)
     return ESPnet3LightningTrainer(ESPnetLightningModule(model, config), exp_dir_of(config), config)
 
 
@@ -153,8 +157,14 @@ def _write_config(config: "DictConfig", exp_dir: Any) -> None:
 
         save_espnet_config(config.task, config, str(exp_dir))
         return
+    from copy import deepcopy
+
     from omegaconf import OmegaConf
 
     from esp3rt.files import write_text
+    from espnet3.utils.config_utils import resolve_config
 
-    write_text(exp_dir / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+    # `to_yaml(resolve=True)` would write a text that only looks like an interpolation as if it were one.
+    resolved = deepcopy(config)
+    resolve_config(resolved)
+    write_text(exp_dir / "config.yaml", OmegaConf.to_yaml(resolved))

@@ -53,9 +53,9 @@ class GANLightningModule(ESPnetLightningModule):
             if sound:
                 step = OptimizationStep(result.total, turn)
                 learnt = self._multi.learn(self, [step]) and learnt
+        self._multi.end_iteration()
         if not sound:
             return
-        self._multi.end_iteration()
         if learnt:
             self._nan_steps = 0
         both = _joined(results)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class TTSSystem(BaseSystem):
     """The base system, whose stage `train` trains GAN models in turns; see `BaseSystem` for its arguments.
 
-    Names and configs of the stages stay as they are. A model that is no GAN is trained as by every other system.
+    Names and configs of the stages stay as they are. A model that is no GAN is trained as by every other system. The
+    stage `collect_stats` needs nothing of its own here: it has no trainer, and asks a GAN model for its features
+    (`collect_feats`) as it asks any other.
     """
 
     def _build_trainer(self, config: DictConfig, model: torch.nn.Module) -> Any:

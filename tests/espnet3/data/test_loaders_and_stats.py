@@ -3,6 +3,7 @@
 import logging
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from espnet3.components.data.collate import CommonCollateFn
 from espnet3.components.data.collect_stats import CollectStatsInferenceProvider, CollectStatsRunner, collect_stats
 from espnet3.components.data.dataloader import DataLoaderBuilder, DataLoaderError, log_dataloader
+from espnet3.components.data.dataset import ShardedDataset
 from espnet3.components.data.lengths import ShapeFileError, find_sizes, read_shape_file
+from espnet3.components.modeling.lightning_module import ESPnetLightningModule
 
 
 class Noise(torch.utils.data.Dataset[Any]):
@@ -44,8 +47,37 @@ def build(dataset: Any, epoch: int = 0, mode: str = "train", **options: Any) -> 
     return DataLoaderBuilder(dataset, config, CommonCollateFn(), num_device=1, epoch=epoch).build(mode)
 
 
+class Sharded(ShardedDataset):
+    """Two shards of noise, of differing sizes."""
+
+    def __init__(self) -> None:
+        self.shards = [Noise(20), Noise(30)]
+
+    def shard(self, idx: int) -> Noise:
+        return self.shards[idx]
+
+
 def contents(loader: Any) -> list[tuple[list[str], list[float]]]:
     return [(names, batch["speech"].max(dim=1).values.tolist()) for names, batch in loader]
+
+
+def test_a_shard_is_measured_once() -> None:
+    """When it comes round again, its lengths are known, and its batches are cut as before."""
+    data = Sharded()
+    module = ESPnetLightningModule(
+        torch.nn.Linear(1, 1),
+        {"dataloader": {"train": {"batch_bins": 300, "total_shards": 2}, "collate_fn": None}, "trainer": {}},
+    )
+    module._organizer = SimpleNamespace(train=data)  # type: ignore[assignment]
+    batches, reads = [], []
+    for epoch in range(4):
+        module._trainer = SimpleNamespace(world_size=1, current_epoch=epoch)  # type: ignore[assignment]
+        batches.append([list(batch) for batch in module.train_dataloader().batch_sampler])
+        reads.append([shard.reads for shard in data.shards])
+
+    assert batches[2:] == batches[:2]
+    assert sorted(place for batch in batches[1] for place in batch) == list(range(30))
+    assert reads[2:] == [reads[1], reads[1]]
 
 
 def test_workers_do_not_change_what_is_drawn() -> None:

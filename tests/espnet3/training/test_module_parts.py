@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from two_processes import means_of_what_differs, places
 
 from espnet3.components.modeling.epoch_means import EpochMeans
 from espnet3.components.modeling.forward_result import ForwardResultError, read_forward_result
@@ -111,6 +112,21 @@ def test_means_are_weighted_and_can_be_put_aside() -> None:
     assert other.compute() == {"loss": 3.0, "acc": 3.0}
     assert other.compute(lambda table: 2 * table) == {"loss": 3.0, "acc": 3.0}
     assert EpochMeans().compute() == {}
+
+
+def test_means_of_processes_that_name_different_numbers(tmp_path: Path, in_processes: Any) -> None:
+    """All processes get the same means, each over those who have the number; one that has none takes part."""
+    codes = in_processes(*((means_of_what_differs, place, str(tmp_path)) for place in places()))
+    found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+    assert codes == [0, 0]
+    assert found[0] == found[1]
+    assert found[0] == [
+        {"clean": 5.0, "loss": pytest.approx(5 / 3), "noisy": 5.0},
+        {"loss": 3.0},
+        {},
+        {"loss": [6.0, 2.0]},
+    ]
 
 
 def test_a_checkpoint_holds_only_what_may_be_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -73,6 +73,26 @@ def test_steps_are_those_of_a_loop_by_hand(tmp_path: Path) -> None:
     assert (states["outer"].update_step, states["outer"].accum_counter) == (3, 0)
 
 
+def test_a_batch_without_a_loss_counts_as_a_batch(tmp_path: Path) -> None:
+    """The optimizer that learns from every second batch does so from the first and the third, and not from the fourth."""
+    torch.manual_seed(0)
+    model = TwoPartModel(dropout=0.0)
+    config = toy_config(tmp_path, **TWO_OPTIMIZERS, trainer__max_epochs=1, dataset={})
+    config.schedulers = None
+    config.best_model_criterion = [["train/loss", 1, "min"]]
+    module = ESPnetLightningModule(model, config)
+    data = batches(4)
+    data[1]["target"] += float("nan")
+    trainer = ESPnet3LightningTrainer(module, tmp_path, config)
+    trainer.trainer.limit_val_batches = 0
+    trainer.fit(torch.utils.data.DataLoader(data, batch_size=None))  # type: ignore[arg-type]
+
+    assert module._multi is not None
+    assert module._multi.iteration == 4
+    assert module._multi.states["outer"].update_step == 2
+    assert (module._multi.states["inner"].update_step, module._multi.states["inner"].accum_counter) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

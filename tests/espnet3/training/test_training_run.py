@@ -14,9 +14,10 @@ from toy_training import toy_config
 
 from esp3rt.lease import Lease, take
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, TrainingDiverged
-from espnet3.components.trainers.resume import ResumeError
+from espnet3.components.trainers.resume import ResumeError, plan_resume, training_identity
 from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
 from espnet3.systems.base.training import build_model, collect_stats, train
+from espnet3.utils.config_utils import load_default_config
 from espnet3.utils.errors import ConfigError, StageError
 
 
@@ -108,6 +109,44 @@ def test_a_complete_training_does_nothing(tmp_path: Path, capfd: pytest.CaptureF
     assert untouched
     for name, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][name])
+
+
+def test_defaults_need_not_be_written(tmp_path: Path) -> None:
+    """A config that was not merged over the defaults is taken up by one that was, and the other way round."""
+    plain = toy_config(tmp_path)
+    del plain["seed"]
+    whole = OmegaConf.merge(load_default_config("training.yaml", "espnet3.systems.base"), plain)
+    before, now = training_identity(plain), training_identity(whole)
+
+    assert before == now
+    assert (before["fixed"]["seed"], before["fixed"]["scheduler_interval"]) == (0, "step")
+    assert before["data"]["create_dataset.recipe_dir"] == "."
+
+
+def test_a_checkpoint_that_knows_no_defaults_is_taken_up(tmp_path: Path) -> None:
+    """One that was written without them, by a config that has them now."""
+    config = toy_config(tmp_path, seed=0, scheduler_interval="step", trainer__max_epochs=1)
+    train(config)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    for key in ("seed", "scheduler_interval"):
+        del checkpoint["espnet3"]["identity"]["fixed"][key]
+    del checkpoint["espnet3"]["identity"]["data"]["create_dataset.recipe_dir"]
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+
+    assert plan_resume(tmp_path, config).complete.startswith("1 epochs are done")
+
+
+def test_the_kept_config_says_what_the_config_said(tmp_path: Path) -> None:
+    """A text that looks like an interpolation and is none stays one when the file is read."""
+    texts = {"a": "\\${x}", "b": "\\${oc.env:HOME} and $", "c": "${seed}", "d": "\\\\${seed}", "e": "C:\\${x}\\"}
+    config = toy_config(tmp_path, notes=texts, trainer__max_epochs=1)
+    train(config)
+    kept = OmegaConf.load(tmp_path / "config.yaml")
+
+    assert OmegaConf.to_container(kept.notes, resolve=True) == {
+        "a": "${x}", "b": "${oc.env:HOME} and $", "c": 7, "d": "\\7", "e": "C:${x}\\"
+    }  # fmt: skip
+    assert OmegaConf.to_container(kept, resolve=True) == OmegaConf.to_container(config, resolve=True)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """GAN models: turns, optimizers, numbers, and taking up."""
 
 import copy
-import socket
 import sys
 import types
 from collections.abc import Callable
@@ -14,12 +13,14 @@ from omegaconf import OmegaConf
 from same_state import assert_same
 from toy_gan import Counting, Diverging, ToyGAN, fit_batches, gan_config, toy_batches, train_gan
 from toy_training import ToyModel, toy_config
+from two_processes import places
 
 from espnet3.components.modeling.forward_result import ForwardResultError
-from espnet3.components.modeling.lightning_module import TrainingDiverged
+from espnet3.components.modeling.lightning_module import ESPnetLightningModule, TrainingDiverged
 from espnet3.components.modeling.shared_gradients import check_strategy
 from espnet3.components.trainers.resume import ResumeError
 from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
+from espnet3.systems.base.training import train
 from espnet3.systems.tts.gan_model import is_gan_model
 from espnet3.systems.tts.gan_module import GANLightningModule
 from espnet3.systems.tts.gan_trainer import GANTTSLightningTrainer, build_gan_trainer
@@ -178,6 +179,45 @@ def test_a_loss_that_is_no_number_stops_the_batch(tmp_path: Path) -> None:
         assert torch.equal(model.state_dict()[name], value), name
 
 
+def test_a_batch_without_a_loss_counts_as_a_batch(tmp_path: Path) -> None:
+    """The optimizer that learns from every second batch does so from the first and the third."""
+    model = Diverging(bad=(2,))
+    config = gan_config(tmp_path, dataset={}, trainer__max_epochs=1, schedulers=None)
+    config.best_model_criterion = [["train/generator_loss", 1, "min"]]
+    trainer = build_gan_trainer(config, model)
+    trainer.trainer.limit_val_batches = 0
+    trainer.fit(torch.utils.data.DataLoader(toy_batches(4), batch_size=None))  # type: ignore[arg-type]
+    multi = trainer.model._multi
+
+    assert multi is not None
+    assert multi.iteration == 4
+    assert multi.states["discriminator"].update_step == 2
+    assert (multi.states["generator"].update_step, multi.states["generator"].accum_counter) == (1, 1)
+
+
+class OwnStage(TTSSystem):
+    """Trains in a stage of its own, as a curriculum does."""
+
+    def train_easy(self) -> None:
+        train(self.training_config)
+
+
+def test_a_gan_is_trained_in_turns_wherever_its_training_is_started(tmp_path: Path) -> None:
+    """Also by the function `train`, which knows no system: the kind of the model decides."""
+    OwnStage(training_config=gan_config(tmp_path, trainer__max_epochs=1)).train_easy()
+    row = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]["EpochHistory"]["rows"][0]
+
+    assert {"train/generator_loss", "train/discriminator_loss"} <= set(row)
+
+
+def test_a_gan_in_the_usual_module_is_refused() -> None:
+    """Its generator's loss would move all weights."""
+    module = ESPnetLightningModule(ToyGAN(), {})
+
+    with pytest.raises(ForwardResultError, match=r"ToyGAN\.forward returned optim_idx.*Train it by a TTSSystem"):
+        module._call_model(toy_batches(1)[0])
+
+
 def final_state(exp_dir: Path) -> dict[str, Any]:
     checkpoint = torch.load(exp_dir / "last.ckpt", weights_only=True)
     rows = checkpoint["callbacks"]["EpochHistory"]["rows"]
@@ -211,18 +251,6 @@ def test_killed_in_a_turn(
     assert in_processes((train_gan, config, ("call", call))) == [-9]
     assert in_processes((train_gan, config)) == [0]
     assert_same(undisturbed, final_state(tmp_path))
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def places() -> list[dict[str, str]]:
-    """The variables by which two processes find each other over the loopback."""
-    meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
-    return [{**meet, "NODE_RANK": "0", "LOCAL_RANK": str(rank)} for rank in range(2)]
 
 
 TOGETHER = {"trainer__devices": 2, "trainer__strategy": "ddp"}
