@@ -15,11 +15,10 @@ say (`espnet3.parallel.parallel`, `executions`); what comes out is the same ever
 from __future__ import annotations
 
 import inspect
-import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +28,7 @@ from esp3rt.work import Execution, Job
 from espnet3.parallel import _shards
 from espnet3.parallel._injection import injected
 from espnet3.parallel._inputs import changes, inputs
+from espnet3.parallel._places import Elsewhere, WorkerEnvironment, back_here
 from espnet3.parallel._shard_work import (
     RECORDS,
     Busy,
@@ -41,7 +41,6 @@ from espnet3.parallel._shard_work import (
 )
 from espnet3.parallel.env_provider import checked_env, worker_setup
 from espnet3.parallel.executions import execution_in_force, shards_wanted
-from espnet3.utils.config_errors import keep_origin
 from espnet3.utils.errors import RunnerError
 from espnet3.utils.targets import allowed_elsewhere
 
@@ -225,7 +224,7 @@ class BaseRunner(ABC):
         n_batches = -(-len(items) // (self.batch_size or 1))
         shards = _shards.cut(len(items), shards_wanted(execution, n_batches), self.batch_size)
         if self.output_dir is None:
-            with _back_here():
+            with back_here():
                 return self._run_in_memory(items, shards, execution)
         return self._run_to_files(items, shards, execution, (self.output_dir / self.shard_subdir).absolute())
 
@@ -278,7 +277,7 @@ class BaseRunner(ABC):
                 mark=plan.mark,
             )
             numbers = range(len(plan.shards))
-            with _back_here():
+            with back_here():
                 self._do_shards(work, base, execution)
             with _shards.wait_for(base, "merge", self.label):
                 folders = [_shards.current_dir(base, number) for number in numbers]
@@ -342,8 +341,8 @@ class BaseRunner(ABC):
         if execution.in_process:
             return Job(setup=self.environment, work=work)
         return Job(
-            setup=_WorkerEnvironment(worker_setup(self.provider), self.options()),
-            work=_Elsewhere(work, getattr(self.provider, "config", None)),
+            setup=WorkerEnvironment(worker_setup(self.provider), self.options()),
+            work=Elsewhere(work, getattr(self.provider, "config", None)),
             prepare=allowed_elsewhere(),
             name_of="shard {}".format,
         )
@@ -352,43 +351,6 @@ class BaseRunner(ABC):
 def _told(thing: object, without: Sequence[str]) -> dict[str, Any]:
     """The attributes of a provider or runner by which its results can be told."""
     return {name: value for name, value in vars(thing).items() if not name.startswith("_") and name not in without}
-
-
-@contextmanager
-def _back_here() -> Iterator[None]:
-    """Come back to this folder: `forward` may go somewhere else."""
-    here = os.getcwd()
-    try:
-        yield
-    finally:
-        os.chdir(here)
-
-
-class _WorkerEnvironment:
-    """Builds the environment in a worker: what the provider's function gives, and the runner's options."""
-
-    def __init__(self, setup: Callable[[], dict[str, Any]], options: dict[str, Any]) -> None:
-        self._setup = setup
-        self._options = options
-
-    def __call__(self) -> dict[str, Any]:
-        return {**self._setup(), **self._options}
-
-
-class _Elsewhere:
-    """Does shards where no error is seen with its frames but here."""
-
-    def __init__(self, work: ShardWork, config: Any) -> None:
-        self._work = work
-        self._config = config
-
-    def __call__(self, env: dict[str, Any], number: int, moved: Callable[[int], None]) -> Any:
-        try:
-            return self._work(env, number, moved)
-        except Exception as error:
-            if self._config is not None:
-                keep_origin(error, self._config)
-            raise
 
 
 def _check_forward(cls: type[BaseRunner]) -> None:
