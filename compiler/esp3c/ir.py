@@ -314,9 +314,14 @@ class Recipe:
     """Where `recipe` declarations begin: one, in a recipe that is whole."""
 
     def stands_for(self, line: Stage, stage: BuiltIn) -> dict[str, str]:
-        """The configs that a line gives to a stage of the system, by the ones in whose place they stand."""
-        slots = stage.slots([self.kind_of(name) for name in line.needs])
-        return {slot: name for slot, name in zip(slots, line.needs, strict=True) if slot}
+        """The configs that a line gives to a stage of the system, by the ones in whose place they stand.
+
+        Empty where they do not fit.
+        """
+        kinds = [self.kind_of(name) for name in line.needs]
+        slots = stage.slots(kinds)
+        fits = all(slot and kind in ("", slot) for slot, kind in zip(slots, kinds, strict=True))
+        return dict(zip(slots, line.needs, strict=True)) if fits else {}
 
     def kind_of(self, config: str) -> str:
         """What a config is, by its own declaration; its name where there is none."""

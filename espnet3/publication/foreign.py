@@ -68,6 +68,17 @@ def read_yaml(path: Path, largest: int) -> Any:
     return content
 
 
+def yaml_text(content: Mapping[str, Any]) -> str:
+    """YAML that `read_yaml` reads: what stands in two places is written twice."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return str(yaml.dump(dict(content), Dumper=Dumper, sort_keys=False, allow_unicode=True))
+
+
 def settled(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A bundle's config with its references replaced: `${recipe_dir}`, and the keys of single values of the same config.
 

@@ -70,6 +70,8 @@ def upload(folder: Path, repo: str, *, private: bool, kind: str, stage: str) -> 
         done = api.create_commit(repo, operations, commit_message=f"{stage} by espnet3", repo_type=kind)
     except hub.errors.HfHubHTTPError as error:
         raise ConfigError(f"{stage}: {_refusal(error, repo)}") from error
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"{stage}: {repo}: {error}") from error
     except _connection_errors() as error:

@@ -20,6 +20,7 @@ from espnet3.publication.bundled_code import reserved, root_of
 from espnet3.publication.configs import HERE, Rewriter, dotted_names, plain, sample_rate_of
 from espnet3.publication.containers import leaves
 from espnet3.publication.contents import Contents, copy, size_in_words
+from espnet3.publication.foreign import yaml_text
 from espnet3.publication.inference_keys import with_transform
 from espnet3.publication.model_card import model_card
 from espnet3.publication.sealed_folder import FORMAT, building, out_dir_of, put_in_place, seal
@@ -230,11 +231,8 @@ def _scores(path: Path | None) -> dict[str, Any]:
 
 
 def _write_configs(configs: Mapping[str, Any], folder: Path) -> None:
-    import yaml
-
     for name, config in configs.items():
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        write_text(folder / "conf" / f"{name}.yaml", text)
+        write_text(folder / "conf" / f"{name}.yaml", yaml_text(config))
 
 
 def _write_readme(

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from esp3rt.files import is_alive, sha256_of, sync_folder, write_text
-from espnet3.publication.foreign import LARGEST_META, BundleError, read_yaml, stays_inside
+from espnet3.publication.foreign import LARGEST_META, BundleError, read_yaml, stays_inside, yaml_text
 from espnet3.utils.errors import ConfigError, listed
 
 __all__ = [
@@ -76,13 +76,10 @@ def building(out_dir: Path) -> Iterator[Path]:
 
 def seal(folder: Path, meta: Mapping[str, Any]) -> None:
     """Write `meta.yaml` with what `meta` says and the size and hash of every file."""
-    import yaml
-
     files = {
         name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in _names(folder)
     }
-    text = yaml.safe_dump({**meta, "sha256": files}, sort_keys=False, allow_unicode=True)
-    write_text(folder / META, text)
+    write_text(folder / META, yaml_text({**meta, "sha256": files}))
 
 
 def put_in_place(folder: Path, out_dir: Path, *, allow_overwrite: bool, key: str) -> bool:

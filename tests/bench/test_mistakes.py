@@ -58,8 +58,9 @@ def test_a_correct_recipe_has_no_diagnostic(base: str) -> None:
 
 
 def test_mistakes_are_found_at_their_line_with_their_cause() -> None:
+    """Every third of them, which takes a third of the time; `make bench` goes through all."""
     bench = RUN.Bench()
-    results = [bench.check(each) for each in MISTAKES if each.possible]
+    results = [bench.check(each) for each in MISTAKES[::3] if each.possible]
 
     right = sum(each.right_cause for each in results)
 

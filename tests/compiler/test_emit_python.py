@@ -394,3 +394,38 @@ def test_the_command_line_of_the_generated_entry_point() -> None:
     assert arguments.training_easy_config == Path("e.yaml")
     assert arguments.training_config is None
     assert arguments.dry_run
+
+
+def test_a_bundle_of_a_variant_is_packed_with_the_configs_of_the_variant() -> None:
+    """`pack_model` works with four configs, of which two may be left out; each stands in the place of its own kind."""
+    text = """
+recipe r { system = espnet3.systems.asr.system.ASRSystem  exp_tag = "whole" }
+dataset digits { source = "mini_an4/asr" }
+training {
+  dataset { train = [digits(split = "a")]  valid = [digits(split = "b")] }
+  model     = src.model.CTCRecognizer()
+  optimizer = torch.optim.AdamW()
+}
+config small extends training { new exp_tag = "small" }
+inference { input_key = "speech"
+  dataset { test { seen = digits(split = "c") } }
+  model = src.inference.Recognizer(checkpoint = "${exp_dir}/last.ckpt")
+}
+config inference_small extends inference { model.checkpoint = "${recipe_dir}/exp/small/last.ckpt" }
+metrics { metrics = [espnet3.systems.asr.metrics.wer.WER()] }
+config metrics_small extends metrics { new inference_dir = "${recipe_dir}/exp/small/inference" }
+publication { pack_model { out_dir = "${recipe_dir}/packs/small" } }
+stages {
+  train
+  train_small requires small runs train
+  pack_small  requires small, LINE publication runs pack_model
+}
+"""
+    whole = emitted(text.replace("LINE", "metrics_small, inference_small,"))["system.py"]
+    part = emitted(text.replace("LINE", "inference_small,"))["system.py"]
+    swapped = [f"        self.{name}_config = self.{name}_small_config" for name in ("inference", "metrics")]
+
+    assert "        self.training_config = self.small_config" in whole.splitlines()
+    assert set(swapped) <= set(whole.splitlines())
+    assert swapped[0] in part.splitlines()
+    assert swapped[1] not in part.splitlines()

@@ -54,3 +54,12 @@ def test_other_numbers_are_not(metric: str, near: str) -> None:
 def test_a_system_with_a_trainer_of_its_own_may_do_anything() -> None:
     """Its `_build_trainer` decides what the model is called with."""
     assert said(system="flow.gan.OwnTurns", model="TurnBlind", metric="anything") == []
+
+
+def test_a_turn_under_a_wrong_name_is_said_once() -> None:
+    """Not again of the scheduler that has the right one."""
+    schedulers = "schedulers { generator { scheduler = torch.optim.lr_scheduler.OneCycleLR() } }\n  best_model"
+    text = RECIPE.format(system=TTS, model="Vocoder", metric="loss").replace("best_model", schedulers)
+
+    assert check_text(text) == []
+    assert [each.code.id for each in check_text(text.replace("generator {", "genrator {", 1))] == ["ESP0527"]

@@ -279,3 +279,42 @@ def test_a_folder_that_is_fine(setting: str) -> None:
 )  # fmt: skip
 def test_a_folder_that_is_not(setting: str) -> None:
     assert codes(f"{HEAD}  {setting}\n}}\nstages {{ train }}\n") == ["ESP1004"]
+
+
+def test_a_backend_that_is_none_is_said_once() -> None:
+    text = "recipe r { system = espnet3.systems.asr.system.ASRSystem }\nparallel here = lcal(n_workers = 2)\n"
+    found = [each.code.id for each in check_text(text + "training { parallel = here }\n")]
+
+    assert found == ["ESP0202"]
+
+
+def test_the_form_of_yaml_has_shards_too() -> None:
+    text = "recipe r { system = espnet3.systems.asr.system.ASRSystem }\n"
+    parallel = 'training { parallel { env = "local"  n_workers = 2  n_shards = 8 } }\n'
+
+    assert [each.code.id for each in check_text(text + parallel)] == []
+    assert [each.code.id for each in check_text(text + parallel.replace('"local"', '"daks"'))] == ["ESP0302"]
+
+
+def test_an_option_of_a_cluster_with_a_slip_is_found_and_an_unknown_one_is_left_to_its_library() -> None:
+    text = "recipe r { system = espnet3.systems.asr.system.ASRSystem }\n"
+    parallel = 'training { parallel { env = "pbs"  n_workers = 2  options { cores = 2  memory_limit = "4GB" } } }\n'
+
+    assert [each.code.id for each in check_text(text + parallel)] == []
+    assert [each.code.id for each in check_text(text + parallel.replace("cores", "coers"))] == ["ESP0301"]
+
+
+@pytest.mark.parametrize(
+    ("written", "label"),
+    [
+        ("mem = 4GB", "did you mean `memory`?"),
+        ("time = 2h", "did you mean `walltime`?"),
+        ('partition = "x"', "did you mean `queue`?"),
+        ("options = { cores = 1 }", "write what is in it here itself: `cores = …`"),
+    ],
+)
+def test_a_word_of_another_queue_leads_to_that_of_this_one(written: str, label: str) -> None:
+    text = f"recipe r {{ system = espnet3.systems.asr.system.ASRSystem }}\nparallel grid = pbs(cores = 2, {written})\n"
+    (found,) = check_text(text + "training { parallel = grid }\n")
+
+    assert (found.code.id, found.primary.text) == ("ESP0301", label)

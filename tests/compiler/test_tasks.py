@@ -109,3 +109,10 @@ def test_every_piece_of_the_guide_is_of_the_language() -> None:
         text = piece if piece.startswith(("training", "inference")) else f"training {{\n{piece}}}\n"
         _, wrong = parse(Source("piece.esp", text))
         assert list(wrong) == []
+
+
+def test_a_class_beside_a_task_is_said_once() -> None:
+    """The settings in the class's call are meant for the task: that the class does not take them is no second mistake."""
+    text = RECIPE.replace("  model {", "  model {\n    _target_ = torch.nn.LayerNorm", 1)
+
+    assert [each.code.id for each in checked(text, installed=True).diagnostics] == ["ESP0421"]

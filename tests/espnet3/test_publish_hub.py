@@ -94,7 +94,9 @@ def test_what_is_private_does_not_go_into_a_public_repository(hub: Hub, recipe: 
     there = hub.repositories["team/levels"] = Repository("model", False)
     before = dict(there.files)
     pack_model(*recipe.configs())
-    with pytest.raises(ConfigError, match=r"team/levels is there and public, but upload_model\.private is true"):
+    with pytest.raises(
+        ConfigError, match=r"^upload_model: team/levels is there and public, but upload_model\.private is true"
+    ):
         system_of(recipe).upload_model()
     assert (there.files, there.commits) == (before, [])
 

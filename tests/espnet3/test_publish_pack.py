@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 
 import espnet3.publication.pack as packing
-from espnet3.publication.sealed_folder import META, building, read_meta, verify
+from espnet3.publication.sealed_folder import META, building, read_meta, seal, verify
 from espnet3.utils.errors import ConfigError
 from espnet3.utils.publish_utils import pack_model
 from support.packable import SCORES, Packable, packable
@@ -208,6 +208,13 @@ def test_a_text_that_could_be_read_as_a_reference_is_not_packed(recipe: Packable
     recipe.inference.note = r"costs \${5}"
     with pytest.raises(ConfigError, match=r"note of the inference config is a text with `\$\{` in it"):
         pack_model(*recipe.configs())
+
+
+def test_what_stands_in_a_bundle_twice_is_written_twice(tmp_path: Path) -> None:
+    """A bundle's own YAML has none of the aliases that are refused when it is read."""
+    shared = [1, 2]
+    seal(tmp_path, {"format": 1, "input_key": shared, "again": shared})
+    assert read_meta(tmp_path)["again"] == [1, 2]
 
 
 def test_a_transform_that_a_bundle_does_not_apply_is_said(recipe: Packable, capsys: pytest.CaptureFixture[str]) -> None:

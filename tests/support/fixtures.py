@@ -69,6 +69,10 @@ MODULES = {
     ),
     "torch.utils.data.dataset": "class Dataset: ...\nclass IterableDataset(Dataset): ...\n",
     "lightning.pytorch.callbacks.callback": "class Callback: ...\n",
+    "lightning.pytorch.strategies": (
+        "from lightning.pytorch.strategies.strategy import Strategy\nclass FSDPStrategy(Strategy): ...\n"
+    ),
+    "lightning.pytorch.strategies.strategy": "class Strategy: ...\n",
     "src.callbacks": "from lightning.pytorch.callbacks.callback import Callback\nclass Own(Callback): ...\n",
     "src.model": (
         "from torch.nn import Module\nclass CTCRecognizer(Module):\n    def __init__(self, **kwargs): ...\n"

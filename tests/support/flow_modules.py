@@ -109,6 +109,16 @@ class Parts(Module):
     def forward(self, speech, speech_lengths, text, text_lengths):
         return self.head(speech)
 
+class Nested(Module):
+    def __init__(self, given=None):
+        super().__init__()
+        self.inner = Parts(hidden=4)
+        self.given = given
+        self.free = Parts()
+        self.free.anything = Module()
+    def forward(self, **batch):
+        return self.inner(**batch)
+
 class Open(Parts):
     def grow(self):
         self.add_module("later", Module())

@@ -20,7 +20,11 @@ _ENDING = r"\.(?:ckpt|pth|pt|safetensors)"
 _NAME = re.compile(rf"/+([^/]+{_ENDING})")
 _EXPERIMENT = re.compile(rf"(?:\./+)?/*exp/+([^/]+)/+([^/]+{_ENDING})")
 _BEST = re.compile(r"epoch.*\.ckpt|last(-v\d+)?\.ckpt")
-_SAVING = r"torch\.save|save_checkpoint|save_file|save_pretrained|save_model|(?<![.\w])save\("
+_SAVING = (
+    r"torch\.save|save_checkpoint|save_file|save_pretrained|save_model|(?<![.\w])save\("
+    r"|shutil\.(?:copy(?:file|2)?|move)\b|from shutil import|symlink|hardlink|urlretrieve|hf_hub_download|snapshot_download"
+)
+"""Python that writes weights, or puts files somewhere under the names that they have."""
 _FOLDERS = frozenset({"exp_dir", "stats_dir", "inference_dir"})
 _AVERAGE = re.compile(r".*\.ave_\d+best\.pth")
 
@@ -29,13 +33,14 @@ def not_written(recipe: Recipe, world: World) -> Iterator[Finding]:
     """Texts that name a checkpoint in `exp_dir` under a name that nothing gives."""
     if not any(built_in(stage) == "train" for stage in recipe.stages):
         return
-    averages, own = _averages(recipe), _in_own_settings(recipe)
+    of_all, own = _averages(recipe), _in_own_settings(recipe)
     tags = experiments(recipe)
     for root, node in placed(recipe):
         folder, name = in_folder(node) if isinstance(node, Text) else ("", "")
         tag, left = in_experiment(recipe, root, node)
         if tag and tags and name != left:
             yield from _no_training(recipe, world, tags, tag, left, node)
+        averages = of_all
         if tag in tags:
             # The folder of a training is its `exp_dir`, whoever names it.
             folder, name = "exp_dir", left
@@ -64,6 +69,11 @@ def _no_training(recipe: Recipe, world: World, tags: set[str], tag: str, name: s
     if only_known_stages(recipe) is False and code_may(recipe, world, rf"\b{re.escape(tag)}\b|{_SAVING}"):
         return
     here = f"no stage trains into `exp/{tag}`"
+    if tag in tags and not any(
+        ("config", each.name) in recipe.used for each in trained if experiment_of(recipe, each) == tag
+    ):
+        # That nothing uses the config is said where it stands.
+        return
     if tag in tags:
         idle = next(config for config in trained if experiment_of(recipe, config) == tag)
         because = (Label(idle.name_span, "no stage trains this"),)
@@ -71,9 +81,19 @@ def _no_training(recipe: Recipe, world: World, tags: set[str], tag: str, name: s
         return
     named = recipe.configs.get(tag)
     own = experiment_of(recipe, named) if named is not None and named.kind == "training" else None
-    text = f"`exp_tag` of `{tag}` is `{own}`" if own in tags else did_you_mean(tag, tags)
+    text = f"`exp_tag` of `{tag}` is `{own}`" if own in tags else did_you_mean(tag, _like(tag, tags))
     if text:
         yield Finding(here, Label(node.span, text))
+
+
+def _like(tag: str, tags: set[str]) -> list[str]:
+    """Tags of which another one may be a slip: those of another number or with more words are other experiments."""
+    bare = re.sub(r"\d+", "", tag)
+    return [
+        each
+        for each in sorted(tags)
+        if re.sub(r"\d+", "", each) != bare and not each.startswith(tag) and not tag.startswith(each)
+    ]
 
 
 def may_save(recipe: Recipe, world: World, name: str) -> bool:
@@ -102,11 +122,12 @@ def placed(recipe: Recipe) -> Iterator[tuple[MapNode, Node]]:
 
 
 def read_elsewhere(recipe: Recipe, config: Config, model: Node) -> bool:
-    """Whether a model names the checkpoints that it reads, and none of them is in the folder of one of the trainings."""
+    """Whether a model names the checkpoints that it reads, and no training of the stages has its folder around one."""
     texts = [each for each in all_values(model) if isinstance(each, Text | Scalar)]
     paths = [written_out(recipe, config.root, each, folders=folders_of(recipe)) for each in texts]
     named = [each for each in zip(texts, paths, strict=True) if each[1] is not None and is_checkpoint(each[1])]
-    tags = experiments(recipe)
+    run = {name for stage in recipe.stages if built_in(stage) == "train" for name in stage.needs}
+    tags = {experiment_of(recipe, each) for each in recipe.configs.values() if each.name in run}
     return bool(named) and all(
         not (isinstance(each, Text) and in_folder(each)[1]) and in_experiment(recipe, config.root, each)[0] not in tags
         for each, _ in named
@@ -204,7 +225,7 @@ def _averages(recipe: Recipe, tag: str = "") -> list[str] | None:
             if len(values) < 2 or not isinstance(values[0], str) or not isinstance(values[1], int):
                 return None
             names.append(f"{values[0].replace('/', '.')}.ave_{values[1]}best.pth")
-    return names
+    return list(dict.fromkeys(names))
 
 
 def _is_word(stem: str, text: str) -> bool:

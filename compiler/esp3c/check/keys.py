@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from esp3c.check.blocks import all_values, homes, rooted_blocks, set_entry, walk_blocks
 from esp3c.check.criteria import wrong_part
@@ -27,7 +27,8 @@ from esp3c.ir import (
 )  # fmt: skip
 from esp3c.schema import types as t
 from esp3c.schema.aliases import OF_THE_OPTIMIZER, SAME, meant_by
-from esp3c.schema.blocks import SAMPLE_TYPES, SCAFFOLD_NAMES
+from esp3c.schema.backends import BACKENDS
+from esp3c.schema.blocks import PARALLEL, SAMPLE_TYPES, SCAFFOLD_NAMES
 from esp3c.source import Span
 from esp3c.suggest import certain, nearest, one_of
 from esp3c.world import World
@@ -52,6 +53,20 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             # A stage of one's own has its settings under its name in the config that it works with.
             if block.key(entry.name) is None and not (id(node) in configs and entry.name in own_stages):
                 yield _unknown(entry, node, block)
+        if block is PARALLEL:
+            yield from _misspelt_options(node)
+
+
+def _misspelt_options(setting: MapNode) -> Iterator[Diagnostic]:
+    """Options of a cluster, in the form of YAML, that are a slip away from those that it has; others may be of its library."""
+    env, options = (strip(each) if each is not None else None for each in map(setting.get, ("env", "options")))
+    backend = BACKENDS.get(str(env.value)) if isinstance(env, Scalar) else None
+    if backend is None or not isinstance(options, MapNode):
+        return
+    for entry in options.entries:
+        near = nearest(entry.name, backend.names)
+        if backend.key(entry.name) is None and certain(entry.name, near) is not None:
+            yield _unknown(entry, options, backend)
 
 
 def _unknown(entry: Entry, node: MapNode, block: t.Block) -> Diagnostic:

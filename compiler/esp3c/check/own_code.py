@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from esp3c.check.machines import built_in
 from esp3c.check.targets_used import objects_of
 from esp3c.ir import PythonNode, Recipe
+from esp3c.python.model import Imported
 from esp3c.python.reader import reader
 from esp3c.schema.stages import KNOWN_STAGES, SYSTEMS
-from esp3c.world import Module, World
+from esp3c.world import Module, ModuleKind, World
 
 MOST_MODULES = 60
 
@@ -51,8 +52,9 @@ def code_may(recipe: Recipe, world: World, words: str, names: str = "") -> bool:
 
 
 def modules_behind(world: World, paths: Iterable[str]) -> Iterator[Module]:
-    """The recipe's own modules in which these paths are, and those of its modules that they import."""
-    found = (reader(world).find(path).module for path in paths)
+    """The recipe's own modules in which these paths are, and those without which they cannot be imported."""
+    reading = reader(world)
+    found = (reading.find(path).module for path in paths)
     left = [module for module in found if module is not None and module.local]
     seen: set[str] = set()
     while left and len(seen) <= MOST_MODULES:
@@ -61,8 +63,20 @@ def modules_behind(world: World, paths: Iterable[str]) -> Iterator[Module]:
             continue
         seen.add(module.name)
         yield module
-        source = world.source(module)
-        left += _imported(world, module, source.text) if source is not None else ()
+        contents = reading.contents(module)
+        for each in contents.definitions if contents is not None else ():
+            if isinstance(each, Imported) and not each.guarded:
+                left += _own_module(world, each.path)
+
+
+def _own_module(world: World, path: str) -> list[Module]:
+    """The recipe's module in which a path is: the longest beginning that is one."""
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        module = world.module(".".join(parts[:length]))
+        if module is not None:
+            return [module] if module.local and module.kind is ModuleKind.SOURCE else []
+    return []
 
 
 def _of_stages(recipe: Recipe) -> Iterator[str]:

@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 
 from esp3c.check.blocks import all_values, config_value
 from esp3c.check.checkpoints import experiment_of, experiments, folders_of, in_experiment, in_folder, is_checkpoint
+from esp3c.check.flow import flow_of
+from esp3c.check.flow_base import stock
 from esp3c.check.machines import built_in, followed
 from esp3c.check.own_code import modules_behind
 from esp3c.check.paths import written_out
@@ -51,7 +53,7 @@ def needed_and_left_out(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     config = recipe.configs.get("publication")
     excluded = config_value(config, "pack_model.exclude") if config is not None else None
     patterns = followed(config.root, excluded) if config is not None and excluded is not None else None
-    if config is None or not isinstance(patterns, ListNode):
+    if config is None or not isinstance(patterns, ListNode) or not stock(flow_of(recipe, world), "pack_model"):
         return
     needed = dict(_needed(recipe, world))
     folders = folders_of(recipe)
@@ -125,7 +127,7 @@ def other_model(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     What the inference config names is what is packed. A stage that packs a variant is given the variant's own:
     `requires lora, inference_lora, publication`, with `metrics_lora` where the scores are to be its own, too.
     """
-    tags = experiments(recipe)
+    tags = experiments(recipe) if stock(flow_of(recipe, world), "pack_model") else set()
     for stage in recipe.stages:
         inference = _inference(recipe, stage)
         training = recipe.configs.get(recipe.stands_for(stage, PACK_MODEL).get("training", "training"))

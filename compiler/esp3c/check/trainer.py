@@ -10,7 +10,7 @@ from esp3c.check.machines import Training, amount, followed, place_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Entry, ListNode, MapNode, Scalar
 from esp3c.python.reader import Reader
-from esp3c.suggest import did_you_mean
+from esp3c.suggest import all_of, did_you_mean
 
 _BY_OPTIMIZER = {
     "gradient_clip_val": "gradient_clip_val",
@@ -266,11 +266,17 @@ def _shared_parameters(root: MapNode, optimizers: MapNode) -> Iterator[Finding]:
             texts.append((each, "", Label(each.key_span, "add `params`: without it, it takes all parameters")))
         elif written is not None and isinstance(value, Scalar) and isinstance(value.value, str):
             texts.append((each, value.value, Label(written.value.span, "a part of the names of its parameters")))
-    for number, (each, text, label) in enumerate(texts):
-        for other, longer, place in texts[number + 1 :]:
+    for each, text, label in texts:
+        others = [other for other in texts if other[0] is not each]
+        if not text and others:
+            names = all_of([other.name for other, _, _ in others])
+            verb = "trains" if len(others) == 1 else "train"
+            places = tuple(place for _, _, place in others)
+            yield Finding(f"what {names} {verb} is trained by `{each.name}` too", label, places)
+    named = [each for each in texts if each[1]]
+    for number, (each, text, label) in enumerate(named):
+        for other, longer, place in named[number + 1 :]:
             if text in longer or longer in text:
                 wide, narrow = (each, other) if text in longer else (other, each)
                 message = f"what `{narrow.name}` trains is trained by `{wide.name}` too"
-                # Of the two, the mark stands where something is left out.
-                first, second = (label, place) if not text and longer else (place, label)
-                yield Finding(message, first, (second,))
+                yield Finding(message, place, (label,))

@@ -47,12 +47,11 @@ SCAFFOLD_NAMES = frozenset(key.name for key in SCAFFOLD)
 SCAFFOLD_TEXTS = frozenset(key.name for key in SCAFFOLD if key.type == STR)
 """Those of them that are text in every config."""
 
-_ENV = Form("|".join(BACKENDS), "one of " + ", ".join(f"`{each}`" for each in BACKENDS))
 _SEED = Key("seed", INT, "seed of everything random", numbers=Range(0, 2**32 - 1))
 PARALLEL = Block(
     "parallel",
     (
-        Key("env", STR, "`local`, `slurm`, or another cluster", text=_ENV),
+        Key("env", OneOf(tuple(BACKENDS)), "`local`, `slurm`, or another cluster"),
         Key("n_workers", INT, "how many workers share the items", "1", numbers=COUNT),
         Key("n_shards", INT, "how many shards the items are cut into", "a few for each worker", numbers=COUNT),
         Key("options", MapOf(ANY), "what the cluster is asked for"),

@@ -83,7 +83,7 @@ INFERENCE_ENV = frozenset({"dataset", "model"})
 INFER_PARAMS = frozenset({"input_key", "output_fn", "output_artifacts"})
 """What the stage `infer` adds to the environment of its provider."""
 
-INFERENCE_OPTIONS = frozenset({"idx_key", "output_keys", "hyp_key", "ref_key"})
+INFERENCE_OPTIONS = frozenset({"artifact_dir", "idx_key", "output_keys", "hyp_key", "ref_key"})
 """What espnet3's inference runner adds to the environment itself."""
 
 ARTIFACTS = ("wav", "npy", "json", "pickle")
