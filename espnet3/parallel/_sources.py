@@ -29,6 +29,11 @@ def sources_of(name: str, roots: Sequence[Path] = (Path(),)) -> set[str]:
     return _with_imports(_files_of(name, roots), roots)
 
 
+def files_named(name: str) -> set[str]:
+    """The file of the module that `name` begins with, and those of the packages around it, without what they import."""
+    return {path.as_posix() for path in _files_of(name, (Path(),))}
+
+
 def sources_of_class(cls: type) -> set[str]:
     """The files that a class is made of, its bases' too, where they are neither of the framework nor installed.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from esp3rt.files import write_text
 from esp3rt.progress import console_line
 from espnet3 import __version__
-from espnet3.parallel._sources import sources_of
+from espnet3.parallel._sources import files_named, sources_of
 from espnet3.publication.bundled_code import reserved, root_of
 from espnet3.publication.configs import HERE, Rewriter, dotted_names, plain, sample_rate_of
 from espnet3.publication.containers import leaves
@@ -185,7 +185,9 @@ def _add_code(configs: Mapping[str, Any], contents: Contents) -> list[str]:
             found |= sources_of(name)
         if any(_uses_own_dataset(config) for config in configs.values()):
             found |= sources_of("dataset")
-    packed = {contents.add(Path(path), f"the code {path}", needed=False) for path in found}
+        # What these import may be imported for the training only; they themselves are what a bundle is loaded with.
+        needed = {path for name in dotted_names(configs.get("inference", {})) for path in files_named(name)}
+    packed = {contents.add(Path(path), f"the code {path}", needed=path in needed) for path in found}
     return sorted(packed & set(contents.names))
 
 

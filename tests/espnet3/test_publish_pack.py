@@ -290,6 +290,7 @@ def test_what_is_needed_and_missing_is_said(recipe: Packable) -> None:
             {"exclude": ["exp/ctc/*.ckpt"]},
             r"exclude leaves out exp/ctc/last\.ckpt, but inference config, model\.checkpoint",
         ),
+        ({"exclude": ["src/inference.py"]}, r"exclude leaves out src/inference\.py, but the code src/inference\.py"),
         ({"include": ["src/modle.py"]}, r"there is no src/modle\.py; did you mean 'model\.py'"),
         ({"include": ["src/*.txt"]}, r"nothing in .* matches src/\*\.txt"),
         ({"inference_dir": "./elsewhere"}, r"run the stage measure before"),
