@@ -39,7 +39,11 @@ def inputs(items: Sequence[Any], config: object, parts: Mapping[str, object]) ->
     """
     plain = _plain(config)
     if isinstance(plain, dict):
-        settings = {f"the setting {key}": value for key, value in plain.items() if key not in _PLACE_KEYS}
+        settings = {
+            f"the setting {key}": value
+            for key, value in plain.items()
+            if key not in _PLACE_KEYS and not _is_workload(value)
+        }
     else:
         settings = {"the config": plain}
     classes = [value for value in parts.values() if isinstance(value, type)]
@@ -51,6 +55,11 @@ def inputs(items: Sequence[Any], config: object, parts: Mapping[str, object]) ->
     files = {f"the file {path}": state_of(path) for path in sorted(named)}
     told = {name: _hash(value) for name, value in {**settings, **files, **parts}.items()}
     return {_ITEMS: hash_of_items(items), **told, "the version of espnet3": espnet3.__version__}
+
+
+def _is_workload(value: object) -> bool:
+    """Whether it describes a stage that is a runner: what matters of it, its runner and provider were given."""
+    return isinstance(value, dict) and {"runner", "provider", "over"} == set(value)
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:

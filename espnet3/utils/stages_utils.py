@@ -318,12 +318,19 @@ def _refuse_parameters(method: Any, label: str, stage: str) -> None:
 
 
 def _setting_of(system: Any, stage: str) -> Any:
-    """The machine setting that the configs have for `stage` by name, or None."""
-    for config in _configs_of(system).values():
-        by_stage = config.get("stage_parallel") if config is not None and hasattr(config, "get") else None
+    """The machine setting that the configs have for `stage`: by its name, else for all that a config is for; or None.
+
+    A stage of the recipe's own may read any config; that of the training comes first.
+    """
+    configs = [config for config in _configs_of(system).values() if config is not None and hasattr(config, "get")]
+    for config in configs:
+        by_stage = config.get("stage_parallel")
         if by_stage is not None and by_stage.get(stage) is not None:
             return by_stage.get(stage)
-    return None
+    if stage in STAGE_CONFIGS:
+        # It asks its own configs.
+        return None
+    return next((setting for config in configs if (setting := config.get("parallel")) is not None), None)
 
 
 def _configs_of(system: Any) -> dict[str, Any]:

@@ -366,3 +366,26 @@ def test_git_metadata(tmp_path: Path) -> None:
 
     assert (clean["branch"], clean["state"], len(clean["commit"])) == ("main", "clean", 40)
     assert get_git_metadata(tmp_path)["state"] == "dirty"
+
+
+def test_a_setting_for_all_holds_for_a_stage_of_the_recipes_own(tmp_path: Path) -> None:
+    """Where no setting is for this stage by name; and it ends with the stage."""
+    from omegaconf import OmegaConf
+
+    from espnet3.utils.machine_setting import get_parallel_config
+
+    seen: list[Any] = []
+
+    class Own(System):
+        def extract(self) -> None:
+            seen.append(get_parallel_config())
+
+    system = Own(tmp_path)
+    system.training_config = OmegaConf.create({"parallel": {"env": "local", "n_workers": 3}})  # type: ignore[attr-defined]
+    run_stages(system, ["extract"])
+    own = {"parallel": {"n_workers": 3}, "stage_parallel": {"extract": {"env": "local", "n_workers": 2}}}
+    system.training_config = OmegaConf.create(own)  # type: ignore[attr-defined]
+    run_stages(system, ["extract"])
+
+    assert [setting.n_workers for setting in seen] == [3, 2]
+    assert get_parallel_config() is None

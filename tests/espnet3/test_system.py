@@ -99,6 +99,27 @@ def test_a_dataset_goes_through_its_lifecycle_once(recipe: Path, capsys: pytest.
     ]
 
 
+def test_data_of_other_settings_are_pointed_out(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the stages that go through them; who makes data by other means hears nothing, nor does a builder that fails."""
+    from espnet3.systems.base.dataset_creation import warn_of_other_data
+
+    def said(config: DictConfig | None) -> list[str]:
+        warn_of_other_data(config, None, "DatasetBuilder")
+        return capsys.readouterr().out.splitlines()
+
+    config = training({"utterances": 3}, "sys_digits", "sys_plain")
+    assert [line.partition(" are not")[0] for line in said(config)] == ["warning: the data of sys_digits"]
+    BaseSystem(training_config=config).create_dataset()
+    capsys.readouterr()
+    assert said(config) == []
+    (recipe / "data" / "train.tsv").unlink()
+    assert len(said(config)) == 1
+    del config["create_dataset"]
+    assert said(config) == []
+    assert said(training({"sped": 1}, "sys_strict")) == []
+    assert said(None) == []
+
+
 def test_settings_of_one_dataset_alone(recipe: Path) -> None:
     """A key that is a dataset's name is for it; the framework's own settings are not forced on a builder."""
     config = training({"sys_digits": {"utterances": 2}, "sys_strict": {}}, "sys_digits", parallel={"env": "local"})

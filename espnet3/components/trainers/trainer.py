@@ -117,6 +117,11 @@ class ESPnet3LightningTrainer:
             # Lightning would leave with the code of a success, and the next stage would begin.
             _say(f"train: stopped by SIGTERM after {self.trainer.global_step} steps; run it again to go on")
             raise SystemExit(_CODE_OF_SIGTERM) from None
+        except SystemExit as error:
+            # Lightning makes an exit of Ctrl-C, and so of an interruption a failure.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
         self._announce_end()
 
     def validate(self, *args: Any, **kwargs: Any) -> Any:

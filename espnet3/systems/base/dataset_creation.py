@@ -65,6 +65,39 @@ def create_datasets(training_config: DictConfig, inference_config: DictConfig | 
         console_line(f"create_dataset {label}: {done}")
 
 
+def warn_of_other_data(
+    training_config: DictConfig | None, inference_config: DictConfig | None, builder_name: str
+) -> None:
+    """Say which datasets are not built as `create_dataset` of the training config would build them now.
+
+    Only builders are asked, which look at files; who has no `create_dataset` has made the data by other means.
+    """
+    from esp3rt.progress import console_line
+    from espnet3.components.data.dataset_module import load_dataset_module
+
+    if training_config is None or training_config.get("create_dataset") is None:
+        return
+    sources = _sources(training_config, inference_config)
+    for label, source in sources.items():
+        try:
+            builder_class = getattr(load_dataset_module(source, training_config.get("recipe_dir")), builder_name, None)
+            if builder_class is None:
+                continue
+            settings, keys = _settings(training_config, label, sources)
+            is_built = _bound(
+                builder_class().is_built, settings, keys, f"{label}: {builder_class.__qualname__}.is_built()"
+            )
+            current = is_built()
+        except Exception:  # noqa: BLE001 - what is wrong with it is create_dataset's to say, not this stage's to fail of
+            _LOG.info("whether %s is built as create_dataset would build it cannot be told", label, exc_info=True)
+            continue
+        if not current:
+            console_line(
+                f"warning: the data of {label} are not those that create_dataset would make with its settings now; run "
+                "the stage create_dataset, or take it for what is there"
+            )
+
+
 def _sources(*configs: DictConfig | None) -> dict[str, str | None]:
     """Each `data_src` of the configs, once, in order, by its key in `create_dataset`."""
     from espnet3.components.data.dataset_module import parse_dataset_reference_config

@@ -75,7 +75,8 @@ def fused_steps(writers: dict[str, Any], env: dict[str, Any], general: Callable[
     def run_few(chunk: Sequence[Any]) -> None:
         nonlocal item
         fields = writers["field_keys"] or ()
-        width, get = len(fields) + 1, itemgetter(idx_key, *fields)
+        # Until the first output has shown its fields, none is plain.
+        width, get = len(fields) + 1 if fields else -1, itemgetter(idx_key, *fields)
         for item in chunk:
             sample = dataset[item]
             try:
@@ -83,7 +84,7 @@ def fused_steps(writers: dict[str, Any], env: dict[str, Any], general: Callable[
             except (KeyError, TypeError, IndexError):
                 inputs = {key: input_of(sample, key, item, model) for key in keys}
             output = output_fn(data=sample, model_output=model(**inputs), idx=item)
-            if fields and type(output) is dict and len(output) == width:
+            if type(output) is dict and len(output) == width:
                 try:
                     keep(get(output))
                     continue
@@ -108,7 +109,9 @@ def _write_together(writers: dict[str, Any], rows: list[tuple[Any, ...]]) -> boo
     """Write the lines of many outputs at once; False, and nothing written, where one of them is not plain."""
     ids, *columns = zip(*rows, strict=True)
     seen, new = writers["utt_ids"], set(ids)
-    if len(new) != len(ids) or not seen.isdisjoint(new) or "" in new:
+    # Of a large shard the later ids are compared when all are there; these are found at once.
+    remembered = len(seen) < _REMEMBERED
+    if len(new) != len(ids) or "" in new or (remembered and not seen.isdisjoint(new)):
         return False
     try:
         joined = " ".join(ids)
@@ -124,7 +127,8 @@ def _write_together(writers: dict[str, Any], rows: list[tuple[Any, ...]]) -> boo
             texts.append(values)
     except TypeError:
         return False
-    seen |= new
+    if remembered:
+        seen |= new
     for field, values in zip(writers["field_keys"], texts, strict=True):
         lines: Iterable[str] = map(" ".join, zip(ids, values))  # noqa: B905
         _handle(writers, field).write("\n".join(lines) + "\n")
@@ -162,13 +166,16 @@ def check_ids_across(files: Sequence[Path], idx_key: str) -> None:
 def _ids(files: Sequence[Path]) -> Iterator[list[bytes]]:
     for path in files:
         if path.is_file():
-            with path.open("rb") as lines:
-                while block := lines.readlines(1 << 20):
-                    yield _ID.findall(b"".join(block))
+            with path.open("rb") as handle:
+                rest = b""
+                while block := handle.read(1 << 20):
+                    whole, newline, rest = (rest + block).rpartition(b"\n")
+                    yield _ID.findall(whole + newline)
 
 
-_ID = re.compile(rb"^[^ ]+", re.MULTILINE)
+_ID = re.compile(rb"([^ \n]+) [^\n]*\n")
 _TOGETHER = 512
+_REMEMBERED = 10_000
 _PLAIN = frozenset({str, int, float, bool})
 
 

@@ -113,6 +113,7 @@ class BaseSystem:
         from espnet3.systems.base.training import collect_stats
 
         refuse_arguments("collect_stats", args, kwargs)
+        self._warn_of_other_data()
         return collect_stats(self._needed("collect_stats", "training_config"))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -120,6 +121,7 @@ class BaseSystem:
         from espnet3.systems.base.training import train
 
         refuse_arguments("train", args, kwargs)
+        self._warn_of_other_data()
         return train(self._needed("train", "training_config"), trainer_of=self._build_trainer)
 
     def infer(self, *args: Any, **kwargs: Any) -> Any:
@@ -127,6 +129,7 @@ class BaseSystem:
         from espnet3.systems.base.inference import infer
 
         refuse_arguments("infer", args, kwargs)
+        self._warn_of_other_data()
         return infer(self._needed("infer", "inference_config"))
 
     def measure(self, *args: Any, **kwargs: Any) -> Any:
@@ -221,6 +224,11 @@ class BaseSystem:
         from espnet3.systems.base.training import build_trainer
 
         return build_trainer(config, model)
+
+    def _warn_of_other_data(self) -> None:
+        from espnet3.systems.base.dataset_creation import warn_of_other_data
+
+        warn_of_other_data(self.training_config, self.inference_config, self.DATASET_BUILDER_CLASS_NAME)
 
     def _needed(self, stage: str, slot: str) -> Any:
         config = getattr(self, slot)
