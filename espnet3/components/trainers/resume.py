@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from esp3rt.files import state_of
 from espnet3.components.callbacks.checkpoints import LAST, set_to_epoch_boundary
+from espnet3.parallel._sources import sources_of
 from espnet3.utils.config_utils import load_default_config
 from espnet3.utils.errors import ConfigError
 
@@ -64,6 +65,8 @@ class ResumePlan:
         restart_epoch: Whether an epoch that was begun must be begun again.
         epochs: How many epochs the checkpoint has behind it.
         changed: Keys of the data that differ from the checkpoint's.
+        code: Files of the recipe's Python that differ from those of the last checkpoint. A training goes on with
+            them all the same: who changes a line of a model may know what it does.
     """
 
     checkpoint: Path | None = None
@@ -71,6 +74,15 @@ class ResumePlan:
     restart_epoch: bool = False
     epochs: int = 0
     changed: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """What to say of code that is not what it was, or nothing."""
+        if not self.code:
+            return ""
+        shown = ", ".join(self.code[:_SHOWN]) + (" and others" if len(self.code) > _SHOWN else "")
+        return f"{shown} {'has' if len(self.code) == 1 else 'have'} changed since its last checkpoint"
 
 
 def training_identity(config: Any) -> dict[str, dict[str, Any]]:
@@ -80,9 +92,15 @@ def training_identity(config: Any) -> dict[str, dict[str, Any]]:
     """
     usual = _usual(config)
     fixed, data = ({**usual[part], **_flat_of(config, names)} for part, names in _PARTS.items())
-    named = [value for key, value in {**fixed, **data}.items() if key.startswith(_WITH_FILES)]
-    paths = sorted({path for path in named if isinstance(path, str) and _is_file(path)})
-    return {"fixed": fixed, "data": data, "files": {path: state_of(path) for path in paths}}
+    texts = {key: value for key, value in {**fixed, **data}.items() if isinstance(value, str)}
+    paths = sorted({path for key, path in texts.items() if key.startswith(_WITH_FILES) and _is_file(path)})
+    code = sorted({path for text in texts.values() if "." in text for path in sources_of(text)})
+    return {
+        "fixed": fixed,
+        "data": data,
+        "files": {path: state_of(path) for path in paths},
+        "code": {path: state_of(path) for path in code},
+    }
 
 
 def keep_files(identity: dict[str, dict[str, Any]], exp_dir: str | Path) -> None:
@@ -129,7 +147,13 @@ def plan_resume(exp_dir: str | Path, config: Any) -> ResumePlan:
         restart_epoch=bool(changed) and bool(state["inside_epoch"]),
         epochs=epochs,
         changed=changed,
+        code=tuple(_differences(before["code"], now["code"])) if "code" in before else (),
     )
+
+
+def nothing_to_do(plan: ResumePlan, exp_dir: str | Path) -> str:
+    """What to say of a training that is complete."""
+    return f"train: nothing to do, {plan.complete} ({exp_dir})" + (f"; but {plan.remark}" if plan.remark else "")
 
 
 def restart_epoch(checkpoint: dict[str, Any]) -> None:

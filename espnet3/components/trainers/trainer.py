@@ -33,7 +33,14 @@ from espnet3.components.callbacks.default_callbacks import get_default_callbacks
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.quiet import quiet_console
-from espnet3.components.trainers.resume import ResumePlan, keep_files, plan_resume, restart_epoch, training_identity
+from espnet3.components.trainers.resume import (
+    ResumePlan,
+    keep_files,
+    nothing_to_do,
+    plan_resume,
+    restart_epoch,
+    training_identity,
+)
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
@@ -99,7 +106,7 @@ class ESPnet3LightningTrainer:
         options: dict[str, Any] = {**{str(key): value for key, value in given.items()}, **kwargs}
         self._plan = plan_resume(self.exp_dir, self.config)
         if self._plan.complete:
-            _say(f"train: nothing to do, {self._plan.complete} ({self.exp_dir})")
+            _say(nothing_to_do(self._plan, self.exp_dir))
             return
         keep_files(self.identity, self.exp_dir)
         self.exp_dir.mkdir(parents=True, exist_ok=True)
@@ -249,6 +256,8 @@ class ESPnet3LightningTrainer:
         if plan.changed:
             again = "; the epoch that was begun is begun again" if plan.restart_epoch else ""
             _say(f"train: the data of the config have changed since ({', '.join(plan.changed[:4])}){again}")
+        if plan.remark:
+            _say(f"warning: train: {plan.remark}")
 
     def _announce_end(self) -> None:
         best = [

@@ -53,14 +53,14 @@ def train(config: "DictConfig", *, trainer_of: "Callable[[DictConfig, Any], Any]
 
     from esp3rt.progress import console_line
     from espnet3.components.modeling.lightning_module import exp_dir_of
-    from espnet3.components.trainers.resume import plan_resume
+    from espnet3.components.trainers.resume import nothing_to_do, plan_resume
     from espnet3.utils.pretrained_weights import without_loading
 
     _set_threads(config)
     exp_dir = exp_dir_of(config)
     plan = plan_resume(exp_dir, config)
     if plan.complete:
-        console_line(f"train: nothing to do, {plan.complete} ({exp_dir})")
+        console_line(nothing_to_do(plan, exp_dir))
         return
     lightning.seed_everything(int(config.get("seed") or 0), workers=False, verbose=False)
     # A training that is taken up has its weights in last.ckpt: the pretrained ones need not be there any more.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from omegaconf import OmegaConf
 from toy_training import toy_config
 
@@ -163,6 +164,42 @@ def test_a_config_that_cannot_be_taken_up(changes: dict[str, Any], message: str,
 
     with pytest.raises(ResumeError, match=message):
         train(toy_config(tmp_path, trainer__max_epochs=2, **changes))
+
+
+class Interrupts(Callback):
+    """Ctrl-C, as Python sees it, in the third batch."""
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 2:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_is_an_interruption_and_no_failure(tmp_path: Path) -> None:
+    """Lightning would end the process with the code of a failure."""
+    callbacks = [{"_target_": "run_recipe.Interrupts"}]
+
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_config(tmp_path, trainer__max_epochs=1, trainer__callbacks=callbacks))
+
+
+def test_code_that_has_changed_is_pointed_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A training goes on with it all the same, and says so; also where there is nothing more to do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_model.py").write_text("from toy_training import ToyModel\n\nclass Own(ToyModel):\n    pass\n")
+
+    def said(epochs: int) -> str:
+        train(toy_config("exp", trainer__max_epochs=epochs, model={"_target_": "own_model.Own"}))
+        return capfd.readouterr().out
+
+    said(1)
+    assert "changed since" not in said(2)
+    (tmp_path / "own_model.py").write_text("from toy_training import ToyModel as Base\n\nclass Own(Base):\n    pass\n")
+    assert "warning: train: own_model.py has changed since its last checkpoint" in said(3)
+    (tmp_path / "own_model.py").write_text("from toy_training import ToyModel\n\nclass Own(ToyModel):\n    pass\n")
+    assert "3 epochs are done and trainer.max_epochs is 3 (exp); but own_model.py has changed since" in said(3)
 
 
 def test_two_cannot_train_in_one_folder(tmp_path: Path) -> None:
