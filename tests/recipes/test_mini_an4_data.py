@@ -77,7 +77,7 @@ def pack(path: Path, files: dict[str, bytes], root: str = "an4/") -> Path:
 
 
 def rows_of(folder: Path, split: str) -> list[dict[str, str]]:
-    with (folder / "data" / split / "manifest.tsv").open(encoding="utf-8", newline="") as handle:
+    with (folder / "data" / "an4" / split / "manifest.tsv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle, delimiter="\t"))
 
 
@@ -108,7 +108,7 @@ def test_the_whole_layout_is_built_from_both_kinds_of_audio(
     assert len(set(names)) == 46
     for row in [row for split in rows for row in rows[split]]:
         number = int(row["utt_id"].split("-")[0].removeprefix("an"))
-        audio, rate = soundfile.read(tmp_path / "recipe" / "data" / row["wav"], dtype="int16")
+        audio, rate = soundfile.read(tmp_path / "recipe" / "data" / "an4" / row["wav"], dtype="int16")
         assert rate == 16_000
         assert np.array_equal(audio, samples_of(number))
         assert int(row["samples"]) == len(audio)
@@ -164,7 +164,7 @@ def test_another_archive_is_unpacked_and_built_again(builder: Any, tmp_path: Pat
 
     make(builder, recipe_dir=recipe, archive=small)
 
-    assert len(list((recipe / "data" / "wav").iterdir())) == 5
+    assert len(list((recipe / "data" / "an4" / "wav").iterdir())) == 5
     assert len(rows_of(recipe, "train")) == 3
 
 
@@ -236,7 +236,7 @@ def test_truncated_audio_is_made_again(builder: Any, read_tree: Tree, tmp_path: 
     settings = {"recipe_dir": tmp_path / "recipe", "archive": pack(tmp_path / "a.tgz", an4_files(4, 1, ".sph"))}
     make(builder, **settings)
     whole = read_tree(tmp_path / "recipe")
-    victim = tmp_path / "recipe" / "data" / rows_of(tmp_path / "recipe", "train")[0]["wav"]
+    victim = tmp_path / "recipe" / "data" / "an4" / rows_of(tmp_path / "recipe", "train")[0]["wav"]
     victim.write_bytes(victim.read_bytes()[:-2])
 
     assert not builder.is_built(**settings)
@@ -300,7 +300,7 @@ def test_the_real_archive(load: Load, builder: Any, tmp_path: Path) -> None:
     dataset = load("dataset.dataset").MiniAn4
     splits = {split: dataset(split=split, recipe_dir=tmp_path) for split in ("train", "valid", "test")}
 
-    assert json.loads((tmp_path / "data" / "build.json").read_text())["archive"] == ARCHIVE.name
+    assert json.loads((tmp_path / "data" / "an4" / "build.json").read_text())["archive"] == ARCHIVE.name
     listed = (tmp_path / "source" / "an4" / "etc" / "an4_train.fileids").read_text().split()
     assert len(splits["train"]) + len(splits["valid"]) == len(listed)
     items = [data[index] for data in splits.values() for index in range(len(data))]

@@ -105,7 +105,7 @@ def test_transcripts_are_those_of_the_training_set(load: Load, tmp_path: Path) -
     transcripts = load("src.text").transcripts
     with pytest.raises(FileNotFoundError, match="create_dataset"):
         list(transcripts(tmp_path))
-    manifest = tmp_path / "data" / "train" / "manifest.tsv"
+    manifest = tmp_path / "data" / "an4" / "train" / "manifest.tsv"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("utt_id\ttext\twav\tsamples\na\tYES\tw\t1\nb\tGO ON\tw\t1\n")
 

@@ -2,10 +2,10 @@
 
 Under `<recipe_dir>`:
 
-    source/an4/...              what was unpacked; source/prepared.json is written last
-    data/wav/<utt_id>.wav
-    data/<split>/manifest.tsv   utt_id, text, wav, samples
-    data/build.json             which archive it was built from, written last
+    source/an4/...                  what was unpacked; source/prepared.json is written last
+    data/an4/wav/<utt_id>.wav
+    data/an4/<split>/manifest.tsv   utt_id, text, wav, samples
+    data/an4/build.json             which archive it was built from, written last
 
 Every file appears whole or not at all, and a killed build goes on where it stopped.
 """
@@ -66,7 +66,7 @@ class MiniAn4Builder(DatasetBuilder):
         self, *, recipe_dir: str | Path = ".", archive: str | Path | None = None
     ) -> bool:
         """Whether a build of what is unpacked was finished and its audio still has its size."""
-        data = Path(recipe_dir) / "data"
+        data = Path(recipe_dir) / "data" / "an4"
         built = _read_json(data / "build.json")
         prepared: object = _read_json(Path(recipe_dir) / "source" / "prepared.json")
         if built is None or (prepared is not None and built != prepared):
@@ -83,7 +83,7 @@ class MiniAn4Builder(DatasetBuilder):
             TranscriptError: A list of AN4 cannot be read.
             SoundError: A recording is missing or cannot be read.
         """
-        source, data = Path(recipe_dir) / "source", Path(recipe_dir) / "data"
+        source, data = Path(recipe_dir) / "source", Path(recipe_dir) / "data" / "an4"
         if not self.is_source_prepared(recipe_dir=recipe_dir, archive=archive):
             self.prepare_source(recipe_dir=recipe_dir, archive=archive)
         splits = _split(source / "an4")

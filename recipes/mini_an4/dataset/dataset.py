@@ -34,7 +34,7 @@ class MiniAn4(Dataset[dict[str, Any]]):
             raise ValueError(f"MiniAn4 has no split {split!r}; it has {', '.join(_SPLITS)}")
         if repeats < 1:
             raise ValueError(f"repeats = {repeats}: each utterance comes at least once in an epoch")
-        self._data = Path(recipe_dir) / "data"
+        self._data = Path(recipe_dir) / "data" / "an4"
         manifest = self._data / split / "manifest.tsv"
         if not manifest.is_file():
             raise FileNotFoundError(f"{manifest} is not there: run the stage create_dataset first")

@@ -18,7 +18,7 @@ def transcripts(recipe_dir: str | Path = ".") -> Iterator[str]:
     Raises:
         FileNotFoundError: The data has not been built.
     """
-    manifest = Path(recipe_dir) / "data" / "train" / "manifest.tsv"
+    manifest = Path(recipe_dir) / "data" / "an4" / "train" / "manifest.tsv"
     if not manifest.is_file():
         raise FileNotFoundError(f"{manifest} is not there: run the stage create_dataset first")
     with manifest.open(encoding="utf-8", newline="") as handle:
