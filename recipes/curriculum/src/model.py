@@ -46,12 +46,18 @@ class CTCReader(nn.Module):
         Args:
             speech: float32[B, S], padded.
             speech_lengths: int64[B], in samples.
-            text: int64[B, L], symbols from 1 to V - 1, padded with any numbers.
+            text: int64[B, L], symbols from 1 to V - 1, padded with any number below V.
             text_lengths: int64[B].
 
         Returns:
             The loss per utterance (a scalar), what to log of it, and the number of utterances.
+
+        Raises:
+            ValueError: A symbol is not among the V.
         """
+        if int(text.max()) >= self.head.out_features:
+            # CTC would read beyond the end of its scores, and go on with what is there.
+            raise ValueError(f"a symbol has number {int(text.max())}, but vocab_size is {self.head.out_features}")
         log_probs, lengths = self.encode(speech, speech_lengths)
         batch = len(speech)
         loss = self.ctc(log_probs.transpose(0, 1), text.clamp(min=BLANK), lengths, text_lengths) / batch

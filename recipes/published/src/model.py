@@ -42,6 +42,9 @@ class DigitReader(nn.Module):
         self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """The CTC loss of a batch: waves (batch, time), digits (batch, digits), and how long each is."""
+        if int(text.max()) >= self.head.out_features:
+            # CTC would read beyond the end of its scores, and go on with what is there.
+            raise ValueError(f"a symbol has number {int(text.max())}, but there are {self.head.out_features} scores")
         scores, frames = self.scores(speech, speech_lengths)
         loss = nn.functional.ctc_loss(
             scores.transpose(0, 1), text.clamp(min=0), frames, text_lengths, zero_infinity=True
