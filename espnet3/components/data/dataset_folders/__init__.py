@@ -1,6 +1,6 @@
 """Folders of datasets as modules, each under a name that says where the folder is.
 
-The folder `/work/digits/dataset` is the module `espnet3.components.data.dataset_folders.digits_2f77…`, whose last part is
+The folder `/data/digits/dataset` is the module `espnet3.components.data.dataset_folders.digits_2f64…`, whose last part is
 its path in hexadecimal. So a `dataset` folder stands beside another one without a clash, and since the name is all that
 the import needs, an object of such a folder can be unpickled in a process that has never seen the recipe: a spawned
 worker of a DataLoader, or one on another machine with the same file system.
