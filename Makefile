@@ -41,6 +41,7 @@ slurm: $(VENV)/dev.stamp ## install the SLURM of the tests (Debian, as root)
 bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in the same run
 	$(BIN)/python tests/bench/check_speed.py
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/shards.py
 	$(BIN)/python tests/bench/mistakes/run.py
 
 docs: $(VENV)/dev.stamp ## write the pages that are made from the code

@@ -4,7 +4,7 @@
 
 - overhead: a runner with all its hooks, in one process, against a loop that calls the same function;
 - infer: two output fields, against a loop that calls the same dataset, model and `output_fn` and writes the same lines;
-- workers: items that only compute, with two local worker processes against one process.
+- workers: items that only compute, with two local worker processes against one process, beside what two bare processes reach.
 
 Medians of several, and the best beside them: on a busy machine the best says more.
 """
@@ -12,9 +12,13 @@ Medians of several, and the best beside them: on a busy machine the best says mo
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -151,21 +155,36 @@ def infer(n: int, runs: int) -> list[tuple[float, float]]:
     return times
 
 
-def workers(rounds: int, runs: int) -> list[float]:
-    """How many times as fast two workers are as one process, the start of the workers included."""
+def workers(rounds: int, runs: int) -> list[tuple[float, float]]:
+    """How many times as fast as one process two workers are, their start included, and two processes by hand."""
     gains = []
     provider = Provider({"rounds": rounds})
     items = range(64)
     for _ in range(runs):
+        begun = time.perf_counter()
+        by_hand([list(items)], rounds)
+        alone_by_hand = time.perf_counter() - begun
+        begun = time.perf_counter()
+        by_hand([list(items)[:32], list(items)[32:]], rounds)
+        machine = alone_by_hand / (time.perf_counter() - begun)
         begun = time.perf_counter()
         alone = Computes(provider)(items)
         one = time.perf_counter() - begun
         begun = time.perf_counter()
         with parallel_in_force(OmegaConf.create({"env": "local", "n_workers": 2})):
             together = Computes(provider)(items)
-        gains.append(one / (time.perf_counter() - begun))
+        gains.append((one / (time.perf_counter() - begun), machine))
         assert together == alone
     return gains
+
+
+def by_hand(shares: list[list[int]], rounds: int) -> None:
+    """The same work in bare processes, one for each share: what the machine can do."""
+    body = textwrap.dedent(inspect.getsource(Computes.forward)).replace("@staticmethod\n", "")
+    code = f"from typing import Any\n{body}\nfor idx in {{}}: forward(idx, {rounds})"
+    processes = [subprocess.Popen([sys.executable, "-c", code.format(share)]) for share in shares]
+    for process in processes:
+        assert process.wait() == 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -192,8 +211,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     gains = workers(2_000_000 // scale, 1 if quick else 3)
     print(
-        f"2 workers  {statistics.median(gains):.2f} x one process (best {max(gains):.2f}; goal: {GOAL_TWO_WORKERS:g}), "
-        f"on {len(os.sched_getaffinity(0))} cores"
+        f"2 workers  {statistics.median(gain for gain, _ in gains):.2f} x one process (best "
+        f"{max(gain for gain, _ in gains):.2f}; goal: {GOAL_TWO_WORKERS:g}); two bare processes: "
+        f"{statistics.median(machine for _, machine in gains):.2f} x, on {len(os.sched_getaffinity(0))} cores"
     )
     return 0
 
