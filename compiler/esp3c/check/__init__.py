@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from esp3c.check import (
     flow,
+    flow_learning,
     flow_paths,
     keys,
     keys_needed,
@@ -90,6 +91,7 @@ RULES: tuple[Rule, ...] = (
     targets.wrong_dimension,
     targets.hydra_option,
     *flow.FLOW_RULES,
+    *flow_learning.LEARNING_RULES,
     *flow_paths.PATH_RULES,
     stages.unknown_stage,
     stages.stage_name,

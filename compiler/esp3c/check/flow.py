@@ -57,7 +57,8 @@ def proved_links(recipe: Recipe, world: World) -> int:
     return flow_of(recipe, world).proved
 
 
-def _said(rule: Callable[..., object], recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+def said(rule: Callable[..., object], recipe: Recipe, world: World) -> Iterable[Diagnostic]:
+    """What was found on the way of the data for a rule, by the name of its function."""
     for each in flow_of(recipe, world).findings.values():
         if each.rule == rule.__name__:
             yield Diagnostic(code_of(rule), each.message, each.primary, each.secondary, each.help)
@@ -76,7 +77,7 @@ def sample_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     All other checks believe `sample`, and so do people. Give the field the name that the class returns, or return it. A field
     that only some items hold is declared with `?` behind its name.
     """
-    return _said(sample_key, recipe, world)
+    return said(sample_key, recipe, world)
 
 
 @needs_whole_file
@@ -88,7 +89,7 @@ def sample_kind(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     Only what is plain to see is compared: texts, numbers, and arrays that are made on the spot.
     """
-    return _said(sample_kind, recipe, world)
+    return said(sample_kind, recipe, world)
 
 
 @needs_whole_file
@@ -102,7 +103,7 @@ def item_is_dict(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     ESPnet3 hands an item from step to step as a dict of names and values, and stops where it gets anything else. Return the
     item at the end of the function; return names and values instead of a tuple.
     """
-    return _said(item_is_dict, recipe, world)
+    return said(item_is_dict, recipe, world)
 
 
 @needs_whole_file
@@ -115,7 +116,7 @@ def missing_item_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     where `RandomGain.__call__` reads `sample["audio"]` and the items of `digits` hold `speech`. Only a field that is read
     under no condition counts. Correct the name, or return the field in the dataset.
     """
-    return _said(missing_item_key, recipe, world)
+    return said(missing_item_key, recipe, world)
 
 
 @needs_whole_file
@@ -129,7 +130,7 @@ def called_with(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     A transform is called with the item; a preprocessor with the item, or with its name and the item; a collate function with
     the list of items. Further arguments of a function are given here, by name: `src.transforms.gain(max_db = 6)`.
     """
-    return _said(called_with, recipe, world)
+    return said(called_with, recipe, world)
 
 
 @needs_whole_file
@@ -141,7 +142,7 @@ def shape_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     Batches are cut by the length of this field, as it is behind the preprocessor.
     """
-    return _said(shape_key, recipe, world)
+    return said(shape_key, recipe, world)
 
 
 @needs_whole_file
@@ -155,7 +156,7 @@ def batch_lacks(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     array and leaves texts out. Rename the parameter or the field, add what is missing in the dataset or the preprocessor, or
     give the parameter a default.
     """
-    return _said(batch_lacks, recipe, world)
+    return said(batch_lacks, recipe, world)
 
 
 @needs_whole_file
@@ -168,7 +169,7 @@ def batch_surplus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     ESPnet3 calls `model(**batch)`, and Python refuses an unknown name. Add the parameter, or `**batch` for what the model
     does not need.
     """
-    return _said(batch_surplus, recipe, world)
+    return said(batch_surplus, recipe, world)
 
 
 @needs_whole_file
@@ -181,7 +182,7 @@ def forward_result(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     A training takes a scalar loss, `(loss, stats, weight)`, or a dict with `loss`; with several optimizers the loss is a list
     of `OptimizationStep`.
     """
-    return _said(forward_result, recipe, world)
+    return said(forward_result, recipe, world)
 
 
 @needs_whole_file
@@ -193,7 +194,7 @@ def input_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     The stage `infer` would stop at the first item.
     """
-    return _said(input_key, recipe, world)
+    return said(input_key, recipe, world)
 
 
 @needs_whole_file
@@ -206,7 +207,7 @@ def model_input(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     The fields of `input_key` are handed to the model by name: `model(speech = …)`. A torch module is called through
     its `forward`.
     """
-    return _said(model_input, recipe, world)
+    return said(model_input, recipe, world)
 
 
 @needs_whole_file
@@ -219,7 +220,7 @@ def output_fn_call(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     Write a function `def build_output(data, model_output, idx)`: the item, what the model returned for it, and its
     number.
     """
-    return _said(output_fn_call, recipe, world)
+    return said(output_fn_call, recipe, world)
 
 
 @needs_whole_file
@@ -232,7 +233,7 @@ def output_fn_reads(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     The stage `infer` would stop at the first item, after the model has been loaded. Correct the name.
     """
-    return _said(output_fn_reads, recipe, world)
+    return said(output_fn_reads, recipe, world)
 
 
 @needs_whole_file
@@ -246,7 +247,7 @@ def output_fn_result(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     It returns a dict with the name of the utterance and the fields to write. With a `batch_size` it gets a list of items, a
     batch's model output and a list of numbers, and returns a list of as many dicts.
     """
-    return _said(output_fn_result, recipe, world)
+    return said(output_fn_result, recipe, world)
 
 
 @needs_whole_file
@@ -259,7 +260,7 @@ def output_without_id(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     Each line of an SCP file begins with the name of the utterance. Return it, or say `idx_key = "…"`
     if it stands in another field.
     """
-    return _said(output_without_id, recipe, world)
+    return said(output_without_id, recipe, world)
 
 
 @needs_whole_file
@@ -271,7 +272,7 @@ def output_keys(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     The stage `infer` would stop at the first item.
     """
-    return _said(output_keys, recipe, world)
+    return said(output_keys, recipe, world)
 
 
 @needs_whole_file
@@ -283,7 +284,7 @@ def output_artifacts(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     The setting has no effect, and the field that was meant is written in its usual form.
     """
-    return _said(output_artifacts, recipe, world)
+    return said(output_artifacts, recipe, world)
 
 
 @needs_whole_file
@@ -296,7 +297,7 @@ def metric_field(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     where `build_output` returns `utt_id`, `hyp` and `text`. The stage `measure` would stop, after all items
     were decoded. Name a field that is returned, or return the field that is named.
     """
-    return _said(metric_field, recipe, world)
+    return said(metric_field, recipe, world)
 
 
 @needs_whole_file
@@ -308,7 +309,7 @@ def unknown_test_set(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     Metrics read the folder of that name, which nothing writes. Without a `dataset`, all test sets are measured.
     """
-    return _said(unknown_test_set, recipe, world)
+    return said(unknown_test_set, recipe, world)
 
 
 @needs_whole_file
@@ -321,7 +322,7 @@ def lengths_taken(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     `CommonCollateFn` puts the lengths of each array there and stops where an item has such a field already. Leave
     it out of the items.
     """
-    return _said(lengths_taken, recipe, world)
+    return said(lengths_taken, recipe, world)
 
 
 @needs_whole_file
@@ -334,7 +335,7 @@ def logged_metric(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     A training logs `train/NAME` and `valid/NAME`, where NAME is `loss` or a name from the `stats` that the model's
     `forward` returns. Lightning stops after the first epoch where it is asked for another.
     """
-    return _said(logged_metric, recipe, world)
+    return said(logged_metric, recipe, world)
 
 
 @needs_whole_file
@@ -346,7 +347,7 @@ def artifact_type(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
     There are `wav` (with `sample_rate`), `npy`, `json` and `pickle`, or a `writer` of your own.
     """
-    return _said(artifact_type, recipe, world)
+    return said(artifact_type, recipe, world)
 
 
 @needs_whole_file
@@ -361,107 +362,12 @@ def metric_call(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     `data` is a dict of a field's name and its file. Return a dict of numbers: `{"distance": 0.5}`. Which fields a metric reads
     is said by its attributes that end in `_key`, or by `inputs` beside it in the recipe.
     """
-    return _said(metric_call, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0526", "a GAN model that cannot take turns")
-def gan_turns(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """The `forward` of a GAN model does not say whose turn it is, or cannot be told.
-
-        def forward(self, speech, **batch):
-            return {"loss": loss, "stats": stats, "weight": len(speech)}
-
-    `TTSSystem` calls it twice a batch, `model(forward_generator=…, **batch)`, and takes a dict with `loss`, `stats`, `weight`
-    and `optim_idx`, which is 0 for the generator and 1 for the discriminator.
-    """
-    return _said(gan_turns, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0527", "optimizers that a GAN model cannot be trained with")
-def gan_optimizers(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A GAN model is trained with something else than the optimizers `generator` and `discriminator`.
-
-        model     = src.model.Vocoder()          # extends AbsGANModel
-        optimizer = torch.optim.AdamW(lr = 2e-4)
-
-    Each turn has an optimizer of its own: `optimizers { generator { … }  discriminator { … } }`, where `params` is a part of
-    the names of its parameters.
-    """
-    return _said(gan_optimizers, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0528", "a GAN model in a system that takes no turns")
-def gan_system(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A GAN model is trained by a system that calls it once a batch, as one with a single loss.
-
-        recipe vocoder { system = espnet3.systems.asr.system.ASRSystem }
-
-    Write `espnet3.systems.tts.system.TTSSystem`, or extend that one. Its stages have the same names.
-    """
-    return _said(gan_system, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0529", "parameters that the model does not have", Severity.WARNING)
-def optimizer_params(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`params` of an optimizer looks like a slip for a part of the model, and is a part of no name in the model's class.
-
-        optimizers { generator { optimizer = torch.optim.AdamW()  params = "generater" } }     # self.generator = …
-
-    An optimizer gets the parameters whose names contain this text. The training stops where there are none.
-    """
-    return _said(optimizer_params, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0530", "a scheduler without its metric")
-def plateau_metric(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`ReduceLROnPlateau` takes a step when there never is the metric that it follows.
-
-        scheduler         = torch.optim.lr_scheduler.ReduceLROnPlateau(patience = 2)
-        scheduler_monitor = "train/loss"
-
-    Without `scheduler_interval = "epoch"` schedulers step after each batch, and the means of an epoch are known at its end.
-    The training ends with the first batch. The same happens after the first epoch where a metric of the validation is
-    followed and there is none in that epoch (`check_val_every_n_epoch`, `limit_val_batches = 0`).
-    """
-    return _said(plateau_metric, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0531", "a scheduler that steps before its metric is there", Severity.WARNING)
-def plateau_steps(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`ReduceLROnPlateau` steps after each batch, and follows a metric of the validation.
-
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(patience = 2)      # follows `valid/loss`
-
-    The training ends with the first batch, unless that is the whole epoch. Write `scheduler_interval = "epoch"`.
-    """
-    return _said(plateau_steps, recipe, world)
-
-
-@needs_whole_file
-@explained("ESP0532", "a schedule that is shorter than its training")
-def cycle_too_short(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`OneCycleLR` is made for fewer steps than the training surely makes.
-
-        scheduler          = torch.optim.lr_scheduler.OneCycleLR(max_lr = 1e-3, total_steps = 10)
-        scheduler_interval = "epoch"
-        trainer { max_epochs = 20 }
-
-    torch refuses the step behind the last. What is looked at are epochs against `max_epochs`, and batches against
-    `max_steps` where that alone ends the training: how many batches an epoch has is known when it runs.
-    """
-    return _said(cycle_too_short, recipe, world)
+    return said(metric_call, recipe, world)
 
 
 FLOW_RULES = (
     sample_key, sample_kind, item_is_dict, missing_item_key, called_with, shape_key, batch_lacks, batch_surplus,
     forward_result, input_key, model_input, output_fn_call, output_fn_reads, output_fn_result, output_without_id,
     output_keys, output_artifacts, metric_field, unknown_test_set, lengths_taken, logged_metric, artifact_type,
-    metric_call, gan_turns, gan_optimizers, gan_system, optimizer_params, plateau_metric, plateau_steps,
-    cycle_too_short,
+    metric_call,
 )  # fmt: skip
