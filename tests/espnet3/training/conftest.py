@@ -54,6 +54,8 @@ def _exit_code(process: Any, deadline: float) -> int | None:
         process.join(0.05)
         # A data worker that outlives its killed parent for a moment would keep `join` waiting.
         if not Path(f"/proc/{process.pid}").exists():
+            # The fork server takes the process away first and says with which code it ended a moment later.
+            process.join(10)
             return -9 if process.exitcode is None else process.exitcode
     code: int | None = process.exitcode
     return code
