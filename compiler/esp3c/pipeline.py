@@ -19,6 +19,7 @@ from esp3c.emit.files import EmittedFile, Layout
 from esp3c.ir import Recipe
 from esp3c.record import record
 from esp3c.resolve import resolve
+from esp3c.resolve.moved import Move, moved
 from esp3c.source import Source
 from esp3c.syntax import ast, errors
 from esp3c.syntax.parse import parse, parse_override
@@ -42,15 +43,25 @@ class Result:
         return not any(each.severity is Severity.ERROR for each in self.diagnostics)
 
 
-def compile(source: Source, world: World, overrides: Sequence[Source] = (), layout: Layout | None = None) -> Result:
-    """Compiles a recipe. `overrides` are texts like `training.optimizer.lr=3e-4`; without a layout nothing is emitted."""
+def compile(
+    source: Source,
+    world: World,
+    overrides: Sequence[Source] = (),
+    layout: Layout | None = None,
+    move: Move | None = None,
+) -> Result:
+    """Compiles a recipe. `overrides` are texts like `training.optimizer.lr=3e-4`; without a layout nothing is emitted.
+
+    `move` takes stages to another `parallel` of the recipe than their lines say.
+    """
     with collector_paused():
         file, syntactic = parse(source)
         settings, misspelt = _overrides(overrides)
         recipe = resolve(file, world, settings)
+        recipe = moved(recipe, move) if move is not None else recipe
         # With a bracket missing, what stands in what is a guess: nothing built on it would help.
         found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
-        whole = not (syntactic or overrides)
+        whole = not (syntactic or overrides or move)
         wrong = [each.primary.span for each in found if each.severity is Severity.ERROR]
         counted = account(recipe, world, wrong) if errors.structure_known(syntactic) else Account()
         unsure = [each.span for each in counted.unchecked]

@@ -298,7 +298,8 @@ class BaseRunner(ABC):
             self.report_kept(n_kept)
         if not left:
             return
-        with Progress(self.label, sum(work.shards) - n_kept, unit=self.unit) as progress:
+        total = sum(work.shards) - n_kept
+        with Progress(self.label, total, unit=self.unit, shown=not execution.shows_progress) as progress:
             while left:
                 busy = {}
                 for outcome in execution.run(self._job(work, execution), left, progress.advance):
@@ -345,6 +346,8 @@ class BaseRunner(ABC):
             work=Elsewhere(work, getattr(self.provider, "config", None)),
             prepare=allowed_elsewhere(),
             name_of="shard {}".format,
+            mark=work.mark,
+            items=sum(work.shards),
         )
 
 

@@ -42,6 +42,7 @@ class DaskWorkers:
     """
 
     in_process = False
+    shows_progress = False
 
     def __init__(self, setting: DictConfig | Mapping[str, Any], workers: int, keep: bool = False) -> None:
         self.workers = workers

@@ -5,6 +5,8 @@
 | none, `local` with one worker | this process |
 | `local` with `n_workers` above 1 | so many processes of this machine |
 | `local_gpu` | the same, and each has a GPU of its own, in turn |
+| `slurm` with one worker | this process: the stage itself is a job (`espnet3.utils.stage_jobs`) |
+| `slurm` with more | the jobs of an array |
 | `dask`, and the clusters of dask_jobqueue | the workers of a Dask cluster |
 """
 
@@ -15,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from esp3rt.work import Execution, InProcess
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
-from espnet3.utils.machine_setting import get_parallel_config, made_for_setting, n_workers
+from espnet3.utils.machine_setting import get_parallel_config, made_for_setting, n_workers, settings_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 LOCAL = ("local", "local_gpu")
+SLURM = "slurm"
 DASK = ("dask", "htcondor", "lsf", "moab", "oar", "pbs", "sge")
 # With so many, a run that is killed loses little; where there are fewer items in one than this, there is little to lose.
 # Up to ten, their names sort as text as they do as numbers.
@@ -61,7 +64,13 @@ def execution_of(setting: DictConfig | Mapping[str, Any] | None, keep: bool = Fa
 
         assert setting is not None
         return DaskWorkers(setting, workers, keep)
-    known = (*LOCAL, *DASK)
+    if env == SLURM:
+        from esp3rt.slurm.execution import SlurmJobs
+
+        assert setting is not None
+        settings = settings_of(setting)
+        return InProcess() if settings.workers == 1 else SlurmJobs(settings)
+    known = (*LOCAL, SLURM, *DASK)
     raise ConfigError(f"parallel.env: there is no {env!r}; there are {listed(known)}{did_you_mean(str(env), known)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from espnet3.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from esp3rt.slurm.settings import Settings
 
 
 class _Closes(Protocol):
@@ -30,6 +33,55 @@ class _InForce:
 
 
 _now = _InForce()
+# Where everything is to run instead of where settings say: "here", "debug", or "job" inside of one. None: where they say.
+_instead: str | None = None
+
+
+@contextmanager
+def run_instead(place: str | None) -> Iterator[None]:
+    """For a while, let settings that ask for other machines mean this one.
+
+    Args:
+        place: `here`: as many workers, as far as this machine has cores or GPUs for them; `debug`: this process, whatever
+            they say; `job`: this process, where they ask for jobs; None: where they say.
+    """
+    global _instead
+    before, _instead = _instead, place
+    try:
+        yield
+    finally:
+        _instead = before
+
+
+def meant(setting: Any) -> Any:
+    """What a setting means where `run_instead` is in force."""
+    if setting is None or _instead is None:
+        return setting
+    env = setting.get("env") or "local"
+    if _instead == "debug":
+        return _local(setting, 1)
+    if env in ("local", "local_gpu") or (_instead == "job" and env != "slurm"):
+        return setting
+    return _local(setting, 1 if _instead == "job" else min(n_workers(setting), _places()))
+
+
+def _local(setting: Any, workers: int) -> DictConfig:
+    from omegaconf import OmegaConf
+
+    shards = {} if setting.get("n_shards") is None else {"n_shards": setting.get("n_shards")}
+    env = "local_gpu" if workers > 1 and _gpus() else "local"
+    return OmegaConf.create({"env": env, "n_workers": workers, **shards})
+
+
+def _places() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _gpus() or cores
+
+
+def _gpus() -> int:
+    from esp3rt.processes import gpu_count
+
+    return gpu_count()
 
 
 @contextmanager
@@ -39,6 +91,7 @@ def parallel_in_force(setting: DictConfig | None) -> Iterator[None]:
     What is made for it (worker processes) is kept from one use to the next and ends with the block.
     """
     global _now
+    setting = meant(setting)
     if setting is None or (_now.ends and setting == _now.setting):
         yield
         return
@@ -56,7 +109,7 @@ def set_parallel(config: DictConfig | None) -> None:
     global _now
     if _now.made is not None:
         _now.made.close()
-    _now = _InForce(config, _now.ends)
+    _now = _InForce(meant(config), _now.ends)
 
 
 def get_parallel_config() -> DictConfig | None:
@@ -85,3 +138,21 @@ def n_workers(setting: DictConfig | Mapping[str, Any] | None) -> int:
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise ConfigError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
     return workers
+
+
+def settings_of(setting: DictConfig | Mapping[str, Any]) -> Settings:
+    """What a setting with `env: slurm` asks of SLURM.
+
+    Raises:
+        ConfigError: An option does not fit.
+    """
+    from omegaconf import OmegaConf
+
+    from esp3rt.slurm.settings import SettingError, read_settings
+
+    plain = OmegaConf.to_container(setting, resolve=True) if OmegaConf.is_config(setting) else setting
+    n_workers(plain)  # type: ignore[arg-type]
+    try:
+        return read_settings(plain)  # type: ignore[arg-type]
+    except SettingError as error:
+        raise ConfigError(str(error)) from error

@@ -1,11 +1,13 @@
-"""Processes that Lightning starts beside this one, so that several devices train together.
+"""Processes beside this one, with which it trains together.
 
-Lightning starts them by the command of this one: they run the same `run.py` with the same stages. Such a process is to
+Lightning starts some by the command of this one: they run the same `run.py` with the same stages. Such a process is to
 take part in the one training for which it was started, and in nothing else: not in the stages before and after, whose
 files it would write a second time. So the stage that is running is told to the processes by a variable of the
 environment, a process of that kind runs only this stage, and ends with its training. The next training starts new ones.
 
-Processes that something else has started (a cluster, torchrun) know nothing of this and are left alone.
+Those that SLURM has started are all there from the beginning to the end: each runs the stage by itself, and takes part in
+each of its trainings. Only the first of them is to be seen and heard (`follows`). Processes that something else has started
+(torchrun) know nothing of this and are left alone.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from espnet3.utils.again import Stopped
+from espnet3.utils.slurm_shape import task_of
 
 _STAGE = "ESPNET3_STAGE_OF_RANKS"
 _FOLDER = "ESPNET3_FOLDER_OF_RANKS"
@@ -27,6 +32,14 @@ def assigned_stage() -> str | None:
     if os.environ.get("LOCAL_RANK", "0") == "0":
         return None
     return os.environ.get(_STAGE)
+
+
+def follows() -> bool:
+    """Whether this process trains beside another one that says and writes what is to be said and written."""
+    if assigned_stage() is not None:
+        return True
+    task = task_of()
+    return task is not None and task.rank > 0
 
 
 def go_where_it_was_started() -> None:
@@ -62,10 +75,15 @@ def one_training(trainer: Any) -> Iterator[None]:
         trainer: Lightning's Trainer.
 
     Raises:
-        SystemExit: In a process that Lightning started for this training, once it is done.
+        SystemExit: In a process that Lightning started for this training, once it is done or has stopped.
+        Stopped: In others, where it has stopped.
     """
     before = {name: os.environ.get(name) for name in _OF_LIGHTNING}
-    yield
+    stopped: Stopped | None = None
+    try:
+        yield
+    except Stopped as error:
+        stopped = error
     started = getattr(getattr(trainer.strategy, "launcher", None), "procs", None)
     if assigned_stage() is not None:
         _leave_group()
@@ -75,6 +93,8 @@ def one_training(trainer: Any) -> Iterator[None]:
         for process in started:
             process.wait()
         _restore(before)
+    if stopped is not None:
+        raise stopped
 
 
 def _leave_group() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 # What `espnet3.parallel.executions` has an execution for: on this machine, and in a Dask cluster.
-_HERE = ("local", "local_gpu")
+_HERE = ("local", "local_gpu", "slurm")
 _DASK = ("dask", "htcondor", "lsf", "moab", "oar", "pbs", "sge")
 # They do not go through items that workers could share.
 _ALONE = ("train_tokenizer", "train", "measure", "pack_model", "upload_model", "pack_demo", "upload_demo")
@@ -149,9 +149,19 @@ def check_parallel(stage: str, setting: DictConfig | None) -> str | None:
             f"stage `{stage}` is to run on `{env}` (parallel.env), but this version runs stages on one of "
             f"{listed((*_HERE, *_DASK))}: set another env for it, under stage_parallel.{stage} or parallel in its config"
         )
+    if env == "slurm":
+        from espnet3.utils.machine_setting import settings_of
+
+        remarks = settings_of(setting).remarks
+        return f"{stage}: {'; '.join(remarks)}" if remarks else None
     if env in _DASK and stage in _ALONE:
         return f"{stage}: env: {env} has no effect on it: it does not go through items that workers could share"
     return None
+
+
+def shares_items(stage: str) -> bool:
+    """Whether a stage goes through items that workers could share; one of the recipe's own may."""
+    return stage not in _ALONE
 
 
 def _way_out(name: str) -> str:

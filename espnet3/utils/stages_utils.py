@@ -11,9 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from esp3rt.progress import console_line, duration
 from espnet3.utils.errors import (
@@ -25,12 +25,26 @@ from espnet3.utils.errors import (
 )
 from espnet3.utils.ranks import assigned_stage, go_where_it_was_started, stage_of_ranks
 from espnet3.utils.run_utils import check_parallel, parallel_for_stage
+from espnet3.utils.stage_jobs import (
+    STAGE,
+    add_place_arguments,
+    cluster_errors,
+    detach,
+    is_one_job,
+    leading,
+    on_cluster,
+    run_as_job,
+)
 from espnet3.utils.task_utils import check_espnet
+
+if TYPE_CHECKING:
+    from esp3rt.slurm.runs import LedRun
 
 __all__ = [
     "STAGE_CONFIGS",
     "MissingConfigError",
     "StageError",
+    "add_place_arguments",
     "parse_cli_and_stage_args",
     "report_user_errors",
     "require_configs",
@@ -219,6 +233,7 @@ def run_stages(
     """
     stages = list(stages_to_run)
     remarks = check_stages(system, stages)
+    place = "job" if os.environ.get(STAGE) else getattr(args, "on", None)
     if getattr(args, "dry_run", False):
         _print_plan(system, stages, remarks)
         return
@@ -228,14 +243,53 @@ def run_stages(
             getattr(system, stage)()
         return
     log = log or logging.getLogger("espnet3")
-    for number, stage in enumerate(stages, 1):
-        console_line(f"[{number}/{len(stages)}] {stage}")
+    from espnet3.utils.machine_setting import meant, run_instead
+
+    with run_instead(place):
+        settings = {stage: meant(setting_for(system, stage)) for stage in stages}
+        if getattr(args, "detach", False):
+            stages = _send_the_rest(system, stages, settings, args, log, remarks)
+            settings = {}
+        with leading({stage: settings[stage] for stage in stages}, _STARTED_IN) as run:
+            for number, stage in enumerate(stages, 1):
+                console_line(f"[{number}/{len(stages)}] {stage}")
+                for remark in remarks[stage]:
+                    console_line(f"warning: {remark}")
+                _run_stage(system, stage, args, log, run, settings[stage])
+
+
+def _send_the_rest(
+    system: Any,
+    stages: Sequence[str],
+    settings: Mapping[str, Any],
+    args: argparse.Namespace | None,
+    log: logging.Logger,
+    remarks: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Run the stages before the first that needs jobs, and send it and all that follow; none is left."""
+    first = next((number for number, stage in enumerate(stages) if on_cluster(settings[stage])), None)
+    if first is None:
+        raise StageError(
+            f"--detach: {listed(stages)} run{'s' if len(stages) == 1 else ''} on this machine; give a stage a `parallel` with "
+            "env: slurm, or leave --detach out"
+        )
+    for number, stage in enumerate(stages[:first], 1):
+        console_line(f"[{number}/{len(stages)}] {stage}, here and now")
         for remark in remarks[stage]:
             console_line(f"warning: {remark}")
-        _run_stage(system, stage, args, log)
+        _run_stage(system, stage, args, log, None, settings[stage])
+    rest = {stage: settings[stage] for stage in stages[first:]}
+    with leading(rest, _STARTED_IN, detached=True) as run:
+        assert run is not None
+        for names, job in detach(run, system, rest, _STARTED_IN):
+            console_line(f"sent: {names} (job {job})")
+        console_line(f"run {run.paths.name} goes on by itself; `esp3c status` shows it, `esp3c cancel` ends it")
+    return []
 
 
-def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: logging.Logger) -> None:
+def _run_stage(
+    system: Any, stage: str, args: argparse.Namespace | None, log: logging.Logger, run: LedRun | None, setting: Any
+) -> None:
     from espnet3.utils.logging_utils import log_stage, log_stage_metadata, stage_log_file, write_requirements
     from espnet3.utils.machine_setting import parallel_in_force
 
@@ -248,12 +302,16 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
                 log_stage_metadata(log, system, args)
                 if path is not None and getattr(args, "write_requirements", False):
                     write_requirements(path.with_suffix(".requirements.txt"))
-                with parallel_in_force(_setting_of(system, stage)), stage_of_ranks(stage, _STARTED_IN):
-                    getattr(system, stage)()
+                with _part_of(run, stage, setting), parallel_in_force(_setting_of(system, stage)):
+                    if run is not None and is_one_job(stage, setting):
+                        run_as_job(run, system, stage, setting, _STARTED_IN)
+                    else:
+                        with stage_of_ranks(stage, _STARTED_IN), _told_as_stage_error(run):
+                            getattr(system, stage)()
         except KeyboardInterrupt:
             log.warning("stage %s was interrupted", stage)
             spent = duration(time.monotonic() - start)
-            _quit(f"stage {stage!r} was interrupted after {spent}; run it again to go on{its_log}", 130)
+            _quit(f"stage {stage!r} was interrupted after {spent}; {_how_to_go_on(run)}{its_log}", 130)
         except SystemExit as error:
             if error.code not in (None, 0):
                 spent = duration(time.monotonic() - start)
@@ -272,6 +330,22 @@ def _run_stage(system: Any, stage: str, args: argparse.Namespace | None, log: lo
             error.add_note(f"stage {stage!r} failed after {duration(time.monotonic() - start)}{its_log}")
             raise
     console_line(f"{stage}: done in {duration(time.monotonic() - start)}")
+
+
+def _part_of(run: LedRun | None, stage: str, setting: Any) -> AbstractContextManager[None]:
+    if run is None:
+        return nullcontext()
+    return run.stage_of(stage, "slurm" if on_cluster(setting) else "this machine")
+
+
+def _told_as_stage_error(run: LedRun | None) -> AbstractContextManager[None]:
+    return nullcontext() if run is None else cluster_errors()
+
+
+def _how_to_go_on(run: LedRun | None) -> str:
+    if run is None or not any(not work.over for each in run.run.stages.values() for work in each.works):
+        return "run it again to go on"
+    return "its jobs run on: `esp3c status` shows them, `esp3c resume` waits for them, `esp3c cancel` ends them"
 
 
 def _checked(system: Any, stage: str) -> list[str]:
@@ -315,6 +389,18 @@ def _refuse_parameters(method: Any, label: str, stage: str) -> None:
             f"stage {stage!r} is called without arguments, but {label} needs {listed(needed)}: "
             "let it read its settings from one of the system's configs"
         )
+
+
+def setting_for(system: Any, stage: str) -> Any:
+    """The machine setting that a stage runs with, whoever puts it in force; or None."""
+    found = _setting_of(system, stage)
+    if found is not None:
+        return found
+    for name in STAGE_CONFIGS.get(stage, ()):
+        setting = parallel_for_stage(getattr(system, name, None), stage)
+        if setting is not None:
+            return setting
+    return None
 
 
 def _setting_of(system: Any, stage: str) -> Any:

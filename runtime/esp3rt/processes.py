@@ -13,26 +13,22 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import signal
-import socket
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
 from esp3rt.progress import console_line
-from esp3rt.wire import Reader, send, unpacked, unpacked_error
+from esp3rt.wire import unpacked, unpacked_error
 from esp3rt.work import Job, Outcome, WorkersDied
+from esp3rt.worker_process import WorkerProcess, cause_of
 
 ATTEMPTS = 3
-_SECONDS_TO_END = 3.0
 _LINES_KEPT = 20
 _LONGEST_LINE = 1 << 16
-_BEGIN = "import sys; sys.path.append(sys.argv[1]); from esp3rt.worker import main; main(int(sys.argv[2]))"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -50,6 +46,7 @@ class LocalProcesses:
     """
 
     in_process = False
+    shows_progress = False
 
     def __init__(
         self,
@@ -94,36 +91,19 @@ class LocalProcesses:
         return {**os.environ, **{name: os.environ.get(name, share) for name in _THREADS}, **self._environment(number)}
 
 
-class _Worker:
-    """One worker process, its two connections, and the task that it has."""
+class _Worker(WorkerProcess):
+    """A worker process, what it prints, and the task that it has."""
 
     def __init__(self, number: int, variables: dict[str, str]) -> None:
         self.number = number
-        self.variables = variables
         self.task: int | None = None
         self.ready = False
         self.moved = 0
         self.lines: deque[str] = deque(maxlen=_LINES_KEPT)
         self._half_line = b""
-        here, there = socket.socketpair()
-        self.connection = here
-        self.reader = Reader(here)
-        with there:
-            self.process = subprocess.Popen(
-                # -P: no module of the recipe stands before Python's own while the worker begins.
-                [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1]), str(there.fileno())],
-                pass_fds=(there.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=variables,
-                # With a group of its own, it can be ended together with what it has started.
-                process_group=0,
-            )
+        super().__init__(variables, subprocess.PIPE)
         assert self.process.stdout is not None
         self.output = self.process.stdout
-        # What it has started may keep its connections open when it is gone; this tells in any case.
-        self.life = os.pidfd_open(self.process.pid) if hasattr(os, "pidfd_open") else None
 
     def say(self) -> bool:
         """Print what the worker has printed; False when it has closed its output."""
@@ -140,17 +120,11 @@ class _Worker:
             console_line(f"worker {self.number}: {text}")
         return bool(data)
 
-    def _signal(self, number: int) -> None:
-        # Its group may live on when it does not.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
-
     def rest(self) -> None:
         """Have it forget the job and wait for another."""
         self.ready, self.task = False, None
         self.lines.clear()
-        with contextlib.suppress(ConnectionError):
-            send(self.connection, ("rest", None))
+        self.tell("rest")
 
     def say_the_rest(self) -> None:
         """Print what it has printed, without waiting for more: a process that it started may live on."""
@@ -159,19 +133,9 @@ class _Worker:
             while self.say():
                 pass
 
-    def end(self) -> None:
-        """Let go of its connections and ask it to end."""
-        self.connection.close()
-        self._signal(signal.SIGTERM)
-
     def bury(self) -> None:
-        """Wait for its end; past the time for that, force it, and in any case what it has started."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_SECONDS_TO_END)
-        self._signal(signal.SIGKILL)
-        self.process.wait()
-        if self.life is not None:
-            os.close(self.life)
+        """Wait for its end, or force it, and print the last of it."""
+        super().bury()
         self.say_the_rest()
         self.output.close()
 
@@ -197,11 +161,7 @@ class _Pool:
         self._selector.register(worker.output, selectors.EVENT_READ, (worker, self._print))
         if worker.life is not None:
             self._selector.register(worker.life, selectors.EVENT_READ, (worker, self._lost))
-        with contextlib.suppress(ConnectionError):
-            # If it is dead already, its end of the connection says so.
-            place = {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd(), "variables": worker.variables}
-            send(worker.connection, ("place", place))
-            send(worker.connection, ("job", self._job))
+        worker.begin(self._job, {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()})
 
     def outcomes(self) -> Iterator[Outcome]:
         """Yield each task that has ended, until all have."""
@@ -277,9 +237,7 @@ class _Pool:
         worker.moved = 0
         worker.task = self._waiting.popleft() if self._waiting else None
         if worker.task is not None:
-            # A worker that died this moment is noticed where its connection is read.
-            with contextlib.suppress(ConnectionError):
-                send(worker.connection, ("task", worker.task))
+            worker.tell("task", worker.task)
 
     def _replace(self, worker: _Worker) -> None:
         """Take a dead worker away, give its task back, and start another in its place."""
@@ -292,7 +250,7 @@ class _Pool:
             # It had nothing to do any more.
             return
         what = "before its first task" if worker.task is None else f"while it worked on {self._name_of(worker.task)}"
-        cause = _cause(worker.process.returncode)
+        cause = cause_of(worker.process.returncode)
         deaths = self._deaths[worker.task] = self._deaths.get(worker.task, 0) + 1
         if deaths >= self._attempts:
             last = "".join(f"\n  {line}" for line in worker.lines)
@@ -313,17 +271,6 @@ def _end(workers: Sequence[_Worker]) -> None:
         worker.bury()
 
 
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    why = ", which the kernel also sends where memory runs out" if -code == signal.SIGKILL else ""
-    return f"killed by {name}{why}"
-
-
 def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -335,13 +282,19 @@ def gpu_of(number: int) -> dict[str, str]:
 
     The GPUs are those of CUDA_VISIBLE_DEVICES, else those that nvidia's driver lists; none gives no variables.
     """
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
-    if not visible and "CUDA_VISIBLE_DEVICES" not in os.environ:
-        visible = [str(k) for k in range(_gpu_count())]
+    visible = _visible_gpus()
     return {"CUDA_VISIBLE_DEVICES": visible[number % len(visible)]} if visible else {}
 
 
-def _gpu_count() -> int:
+def gpu_count() -> int:
+    """How many GPUs this process may use; see `gpu_of`."""
+    return len(_visible_gpus())
+
+
+def _visible_gpus() -> list[str]:
     import glob
 
-    return len([path for path in glob.glob("/dev/nvidia*") if path.removeprefix("/dev/nvidia").isdecimal()])
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
+    found = [path for path in glob.glob("/dev/nvidia*") if path.removeprefix("/dev/nvidia").isdecimal()]
+    return [str(number) for number in range(len(found))]

@@ -1,6 +1,6 @@
 """How far a task has come, on whatever stands behind stdout.
 
-On a terminal there is one live display, which all tasks share: a bar each. Anywhere else (a file, a pipe,
+On a terminal there is one live display, which all tasks share: a bar each, below what a `Panel` shows. Anywhere else (a file, a pipe,
 a job's log) there are plain lines, few of them: a task that takes less than five seconds writes one, at its
 end; a longer one also says that it is alive after five seconds and at each quarter, but no two of these
 within five seconds.
@@ -52,7 +52,8 @@ class Progress:
     ```
     """
 
-    def __init__(self, label: str, total: int | None = None, *, unit: str = "items") -> None:
+    def __init__(self, label: str, total: int | None = None, *, unit: str = "items", shown: bool = True) -> None:
+        self.shown = shown
         self.label = label
         self.total = total
         self.unit = unit
@@ -61,7 +62,8 @@ class Progress:
         self._view: _View | None = None
 
     def __enter__(self) -> Self:
-        self._view = _BarView(self) if _is_terminal() else _LineView(self)
+        if self.shown:
+            self._view = _BarView(self) if on_terminal() else _LineView(self)
         return self
 
     def __exit__(
@@ -97,6 +99,33 @@ def console_line(text: str) -> None:
             display.console.print(text, markup=False, highlight=False, soft_wrap=True)
             return
     print(text, flush=True)
+
+
+class Panel:
+    """A place above the bars for something that rich can draw, as a context manager; only where `on_terminal()`."""
+
+    def __init__(self) -> None:
+        self._content: Any = None
+
+    def __enter__(self) -> Self:
+        _join_display()
+        _panels.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _panels.remove(self)
+        _leave_display()
+
+    def show(self, content: Any) -> None:
+        """Show this from the next redraw on, in the place of what was shown before."""
+        self._content = content
+
+
+def on_terminal() -> bool:
+    """Whether stdout is a terminal that can be drawn on."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def duration(seconds: float) -> str:
@@ -184,6 +213,7 @@ class _BarView:
 _display_lock = threading.RLock()
 _display: Any = None
 _display_users = 0
+_panels: list[Panel] = []
 
 
 def _join_display() -> Any:
@@ -194,7 +224,14 @@ def _join_display() -> Any:
             from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
             from rich.progress import Progress as RichProgress
 
-            _display = RichProgress(
+            class Display(RichProgress):
+                # The thread that redraws holds rich's lock here: to wait for `_display_lock` could be for ever.
+                def get_renderables(self) -> Iterator[Any]:
+                    yield from [panel._content for panel in tuple(_panels) if panel._content is not None]
+                    if self.tasks:
+                        yield from super().get_renderables()
+
+            _display = Display(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=30),
                 TextColumn("{task.completed:.0f} {task.fields[unit]}", markup=False),
@@ -217,7 +254,3 @@ def _leave_display() -> None:
         if _display_users == 0 and _display is not None:
             _display.stop()
             _display = None
-
-
-def _is_terminal() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

@@ -41,6 +41,9 @@ class Job:
             time, when `n` more of what is counted are done.
         prepare: Called in a fresh process before `setup`.
         name_of: What to call a task in a message.
+        mark: What tells this work from others, also when it is asked for again by another process; empty where nothing
+            does.
+        items: How many things that `work` counts by `moved` the tasks have together; 0 where it is not known.
 
     All of them are sent to other processes by cloudpickle, at the place's own risk: nothing of it is kept.
     """
@@ -49,6 +52,8 @@ class Job:
     work: Callable[[Any, int, Callable[[int], None]], Any]
     prepare: Callable[[], None] | None = None
     name_of: Callable[[int], str] = "task {}".format
+    mark: str = ""
+    items: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Execution(Protocol):
     Attributes:
         workers: How many tasks are done at once.
         in_process: Whether they are done in the process that asks, so that what it has built can be used.
+        shows_progress: Whether it shows by itself how far they have come.
     """
 
     @property
@@ -72,6 +78,9 @@ class Execution(Protocol):
 
     @property
     def in_process(self) -> bool: ...
+
+    @property
+    def shows_progress(self) -> bool: ...
 
     def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
         """Do the tasks and yield each that has ended, in the order in which they end.
@@ -101,6 +110,7 @@ class InProcess:
 
     workers = 1
     in_process = True
+    shows_progress = False
 
     def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
         """Do the tasks; see `Execution.run`. Errors are raised as they are."""

@@ -295,7 +295,7 @@ metrics {{
 def test_machine_settings_are_what_the_scheduler_takes() -> None:
     recipe = """
 parallel gpu = slurm(n_workers = n, mem = 1GiB, time = 61s, signal_delay_s = 2min, partition = "a")
-parallel odd = slurm(time = 60500ms, mem_per_cpu = 1)
+parallel odd = slurm(time = 60500ms, mem_per_cpu = 1, signal_delay_s = 1.5s, attempts = n, extra = { nice = n, hint = "x" })
 let n = 3
 training { parallel = gpu }
 inference { parallel = odd }
@@ -307,7 +307,16 @@ inference { parallel = odd }
         "n_workers": 3,
         "options": {"mem": "1024M", "time": 2, "signal_delay_s": 120, "partition": "a"},
     }
-    assert inference["parallel"] == {"env": "slurm", "options": {"time": 2, "mem_per_cpu": "1M"}}
+    assert inference["parallel"] == {
+        "env": "slurm",
+        "options": {
+            "time": 2,
+            "mem_per_cpu": "1M",
+            "signal_delay_s": 2,
+            "attempts": 3,
+            "additional_parameters": {"nice": 3, "hint": "x"},
+        },
+    }
 
 
 def test_settings_of_dask_clusters_are_what_dask_takes() -> None:

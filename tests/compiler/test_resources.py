@@ -40,7 +40,8 @@ def codes(text: str) -> list[str]:
 
 
 def on(trainer: str, machine: str) -> list[str]:
-    """What is said of a training with this `trainer` block on this machine."""
+    """What is said of a training with this `trainer` block on this machine, for four hours where it is SLURM's."""
+    machine = machine.replace("slurm(", "slurm(time = 4h, ")
     return codes(f"{HEAD}  trainer {{ {trainer} }}\n}}\nparallel m = {machine}\nstages {{ train on m }}\n")
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import shutil
+import subprocess
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from esp3c.schema.backends import BACKENDS, JOB_QUEUES, ON_THIS_MACHINE, OVER_DASK
+from esp3c.schema.backends import BACKENDS, IN_YAML, JOB_QUEUES, ON_THIS_MACHINE, OVER_DASK, SIGNAL_DELAY, TIME
 from esp3c.schema.blocks import CONFIGS, DATA_ORGANIZER, HYDRA_KEYS, SCAFFOLD_NAMES
 from esp3c.schema.lightning import LOADER_ARGUMENTS, TRAINER
+from esp3c.schema.sbatch_values import CHARACTERS, EXTRA_NAME, LONG_OPTIONS, RESERVED, SHELL
 from esp3c.schema.stages import HOOKS_OF_STAGES, KNOWN_STAGES, NOT_STAGES, SYSTEMS
 from esp3c.schema.types import Block, Either, Inside, Key, ListOf, MapOf, Type, words
 
@@ -56,17 +62,50 @@ def test_the_keys_of_a_loader_are_the_parameters_of_torchs_dataloader() -> None:
 
 
 def test_the_settings_of_slurm_are_those_of_submitit() -> None:
+    """Every option of submitit's executor can be written, under its name; and nothing that it does not know."""
     from submitit.slurm.slurm import SlurmExecutor
 
-    # How many shards there are is the runner's business.
-    own = {"n_workers", "n_shards"}
-    # Further lines for sbatch, which submitit calls `additional_parameters`.
-    further = {"extra"}
-    known = SlurmExecutor._valid_parameters()
-    names = {key.name for key in BACKENDS["slurm"].keys} - own - further
+    # How a run shares its items and goes on after what goes wrong: no business of submitit's.
+    own = {"n_workers", "n_shards", "attempts", "max_bad_items"}
+    # An old name of `gpus_per_node`.
+    left_out = {"num_gpus"}
+    known = SlurmExecutor._valid_parameters() | parameters(SlurmExecutor.__init__) & {"python"}
+    names = {IN_YAML.get(key.name, key.name) for key in BACKENDS["slurm"].keys}
 
-    assert names <= known
-    assert {"partition", "gpus_per_node", "mem", "time", "array_parallelism", "setup"} <= names & known
+    assert names == (known - left_out) | own
+
+
+def test_the_defaults_of_slurm_are_those_of_submitit() -> None:
+    from submitit.slurm.slurm import _get_default_parameters
+
+    defaults = _get_default_parameters()
+
+    assert (TIME, SIGNAL_DELAY) == (defaults["time"] * 60, defaults["signal_delay_s"])
+
+
+def test_every_text_of_a_job_is_made_of_known_characters() -> None:
+    """What a setting may hold is said for each that can be text, and for no other."""
+    by_line = {"setup", "teardown"}
+    textual = {key.name for key in BACKENDS["slurm"].keys if "text" in words(key.type) or key.name == "extra"}
+    sized = {"mem", "mem_per_cpu", "mem_per_gpu", "time", "exclusive"}
+
+    assert set(CHARACTERS) | SHELL == textual | sized
+    assert by_line == SHELL
+    assert not set("\"'`$;\\") & set("".join(CHARACTERS.values()))
+    assert all(re.fullmatch(EXTRA_NAME, name) for name in (*RESERVED, *LONG_OPTIONS))
+    assert set(RESERVED) <= set(LONG_OPTIONS)
+
+
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no sbatch")
+def test_every_option_that_sbatch_tells_of_is_known(tmp_path: Path) -> None:
+    site = tmp_path / "slurm.conf"
+    site.write_text("ClusterName=any\nSlurmctldHost=localhost\n", encoding="utf-8")
+    environment = {**os.environ, "SLURM_CONF": str(site)}
+    shown = subprocess.run(["sbatch", "--help"], capture_output=True, text=True, env=environment).stdout
+    told = set(re.findall(r"^ +(?:-\w,? +)?--([a-z-]+)", shown, re.MULTILINE))
+
+    assert len(told) > 80
+    assert told <= set(LONG_OPTIONS)
 
 
 # -- dask -------------------------------------------------------------------------------------------------------------

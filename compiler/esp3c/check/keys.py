@@ -13,6 +13,7 @@ from esp3c.check.linked import linked, name_of, stands_at
 from esp3c.check.machines import followed
 from esp3c.check.misplaced import MISPLACED
 from esp3c.check.rule import needs_whole_file
+from esp3c.check.sbatch import misspelt_flags
 from esp3c.diagnostics import Code, Diagnostic, Edit, Fix, Label, code_of, explained
 from esp3c.ir import (
     Entry,
@@ -27,7 +28,7 @@ from esp3c.ir import (
 )  # fmt: skip
 from esp3c.schema import types as t
 from esp3c.schema.aliases import OF_THE_OPTIMIZER, SAME, meant_by
-from esp3c.schema.backends import BACKENDS
+from esp3c.schema.backends import BACKENDS, SLURM
 from esp3c.schema.blocks import PARALLEL, SAMPLE_TYPES, SCAFFOLD_NAMES
 from esp3c.source import Span
 from esp3c.suggest import certain, nearest, one_of
@@ -55,6 +56,9 @@ def unknown_key(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
                 yield _unknown(entry, node, block)
         if block is PARALLEL:
             yield from _misspelt_options(node)
+        if block is SLURM:
+            for finding in misspelt_flags(node):
+                yield finding.said(code_of(unknown_key))
 
 
 def _misspelt_options(setting: MapNode) -> Iterator[Diagnostic]:
@@ -96,12 +100,20 @@ def _unknown(entry: Entry, node: MapNode, block: t.Block) -> Diagnostic:
         f"unknown key `{entry.name}` in `{block.name}`",
         Label(entry.key_span, label),
         help=help,
-        fix=_write(entry.key_span, entry.name, near),
+        fix=_as_meant(entry, near, block),
     )
 
 
+def _as_meant(entry: Entry, near: list[str], block: t.Block) -> Fix | None:
+    same = block.key(near[0]) if near and (entry.name, near[0]) in SAME else None
+    if same is None:
+        return _write(entry.key_span, entry.name, near)
+    fine = entry.key_span.text == entry.name and fits(strip(entry.value), same.type)
+    return Fix(f"write `{same.name}`", (Edit(entry.key_span, same.name),)) if fine else None
+
+
 def _write(span: Span, name: str, near: list[str]) -> Fix | None:
-    meant = near[0] if near and (name, near[0]) in SAME else certain(name, near, closed=True)
+    meant = certain(name, near, closed=True)
     return Fix(f"write `{meant}`", (Edit(span, meant),)) if meant is not None and span.text == name else None
 
 

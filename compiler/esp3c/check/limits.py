@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeAlias
 
-from esp3c.check.machines import Amount, Machine, built_in, gpu_count, gpus_a_node, machine_of
+from esp3c.check.machines import Amount, Machine, gpu_count, gpus_a_node, job_shape, machine_in_force
 from esp3c.diagnostics import Diagnostic, Label, code_of, explained
 from esp3c.ir import Recipe, Scalar, Stage, strip
 from esp3c.record import record
@@ -43,11 +43,10 @@ class Partition:
 
 @record
 class SiteLimits:
-    """What a site allows. `max_array`: how many tasks an array may have, None where that is not known."""
+    """What a site allows."""
 
     cluster: str
     partitions: tuple[Partition, ...]
-    max_array: int | None = None
 
     def partition(self, name: str | None) -> Partition | None:
         """The partition of this name, or the default one."""
@@ -56,12 +55,17 @@ class SiteLimits:
 
 @record
 class Job:
-    """A stage that becomes a SLURM job, and the partitions that it may run in, as far as the site has them."""
+    """A stage that becomes a SLURM job, and the partitions that it may run in, as far as the site has them.
+
+    `nodes` and `tasks` are the machines of a job and its processes on each, None where that is not known.
+    """
 
     stage: Stage
     machine: Machine
     limits: SiteLimits
     partitions: tuple[Partition, ...]
+    nodes: Amount | None
+    tasks: Amount | None
 
     @property
     def where(self) -> str:
@@ -78,14 +82,15 @@ _Limit: TypeAlias = Callable[[Job], Iterator[Diagnostic]]
 def over_limits(recipe: Recipe, limits: SiteLimits, stages: Collection[str] | None = None) -> Iterator[Diagnostic]:
     """What the site would refuse, or let wait for ever, of the stages named; of all stages, where none are named."""
     for stage in recipe.stages:
-        machine = machine_of(recipe, stage)
+        machine = machine_in_force(recipe, stage)
         if machine is None or machine.backend != "slurm" or (stages is not None and stage.name not in stages):
             continue
         asked = machine.text("partition")
         names = [name.strip() for name in asked[0].split(",")] if asked is not None else [None]
         unknown_name = machine.has("partition") and asked is None
         found = [] if unknown_name else [limits.partition(name) for name in names]
-        job = Job(stage, machine, limits, tuple(each for each in found if each is not None))
+        there = tuple(each for each in found if each is not None)
+        job = Job(stage, machine, limits, there, *job_shape(recipe, stage, machine))
         for limit in LIMITS:
             yield from limit(job)
 
@@ -93,7 +98,7 @@ def over_limits(recipe: Recipe, limits: SiteLimits, stages: Collection[str] | No
 def runs_on_slurm(recipe: Recipe, stages: Collection[str] | None = None) -> bool:
     """Whether one of the stages named, or of all, is sent to SLURM: only then are the site's limits of interest."""
     for stage in recipe.stages:
-        machine = machine_of(recipe, stage) if stages is None or stage.name in stages else None
+        machine = machine_in_force(recipe, stage) if stages is None or stage.name in stages else None
         if machine is not None and machine.backend == "slurm":
             return True
     return False
@@ -129,8 +134,8 @@ def over_time(job: Job) -> Iterator[Diagnostic]:
 
         parallel gpu = slurm(partition = "gpu", time = 7d)
 
-    SLURM refuses it, or takes it and lets it wait for ever, as sites are set up. Ask for less: a training that is
-    stopped by the limit goes on where it was when its stage is run again.
+    SLURM refuses it, or takes it and lets it wait for ever, as sites are set up. Ask for less: a training that comes to
+    the end of its time saves a checkpoint, is queued again and goes on, and shards that are done are kept.
     """
     node = job.machine.settings.get("time") if job.machine.settings is not None else None
     value = strip(node) if node is not None else None
@@ -150,7 +155,7 @@ def over_nodes(job: Job) -> Iterator[Diagnostic]:
 
     SLURM would let it wait for ever. Asked where stages are about to run, by `esp3c plan` and `esp3c run`.
     """
-    nodes = job.machine.amount("nodes")
+    nodes = job.nodes
     most = _most(min(len(each.nodes), each.max_nodes or len(each.nodes)) for each in job.partitions)
     if nodes is not None and most is not None and nodes.value > most:
         message = f"`{job.stage.name}` asks for {nodes.value} machines, and {job.where} gives {most}"
@@ -167,10 +172,9 @@ def over_machine(job: Job) -> Iterator[Diagnostic]:
     """
     if not job.partitions or not any(each.nodes for each in job.partitions):
         return
-    tasks = job.machine.amount("ntasks_per_node")
     cores = job.machine.amount("cpus_per_task")
-    if cores is not None and (tasks is not None or not job.machine.has("ntasks_per_node")):
-        number = cores.value * (tasks.value if tasks is not None else 1)
+    if cores is not None and job.tasks is not None:
+        number = cores.value * job.tasks.value
         most = max(
             _least(each.max_cpus, max(node.cpus for node in each.nodes)) for each in job.partitions if each.nodes
         )
@@ -193,25 +197,7 @@ def _over(job: Job, asked: str, most: str, amount: Amount) -> Diagnostic:
     return Diagnostic(code_of(over_machine), message, Label(_at(amount, job), f"at most {most}"), job.label())
 
 
-@explained("ESP0824", "more shards than an array may have")
-def over_array(job: Job) -> Iterator[Diagnostic]:
-    """A stage asks for more workers than the site lets an array of jobs have.
-
-        parallel many = slurm(n_workers = 20_000)
-
-    Its workers are the tasks of one array, and SLURM refuses an array over `MaxArraySize`. Take fewer workers: each
-    gets more of the items.
-    """
-    workers = job.machine.amount("n_workers")
-    most = job.limits.max_array
-    # A training is one job, however many workers the other stages on this machine setting have.
-    if workers is None or most is None or built_in(job.stage) == "train" or workers.value <= most:
-        return
-    message = f"`{job.stage.name}` asks for {workers.value} workers, and an array of the site has at most {most}"
-    yield Diagnostic(code_of(over_array), message, Label(_at(workers, job), f"at most {most}"), job.label())
-
-
-LIMITS: tuple[_Limit, ...] = (no_partition, over_time, over_nodes, over_machine, over_array)
+LIMITS: tuple[_Limit, ...] = (no_partition, over_time, over_nodes, over_machine)
 
 
 def _at(amount: Amount, job: Job) -> Span:

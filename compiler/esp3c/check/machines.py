@@ -25,6 +25,7 @@ from esp3c.ir import (
     strip,
 )
 from esp3c.record import record
+from esp3c.schema.stages import KNOWN_STAGES
 from esp3c.source import Span
 
 MOST_LINKS = 20
@@ -111,6 +112,16 @@ def machine_of(recipe: Recipe, stage: Stage) -> Machine | None:
         if isinstance(env, Scalar) and isinstance(env.value, str):
             return Machine(env.value, None, setting.span, setting.span)
     return None
+
+
+def machine_in_force(recipe: Recipe, stage: Stage) -> Machine | None:
+    """Where a run takes a stage; None where it stays in the process of the run, whatever is written.
+
+    A setting has to stand in a config of the stage, and a run looks at `parallel` for the stages of ESPnet3 alone.
+    """
+    if not stage.needs or (stage.on is None and stage.name not in KNOWN_STAGES):
+        return None
+    return machine_of(recipe, stage)
 
 
 _GPUS = re.compile(r"(?:gpu:)?(?:[A-Za-z][\w.\-]*:)?(\d+)|(?:gpu:)?[A-Za-z][\w.\-]*")
@@ -234,6 +245,20 @@ def training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]
         machine = machine_of(recipe, stage)
         if built_in(stage) == "train" and config is not None and config.kind == "training" and machine is not None:
             yield stage, training_of(config), machine
+
+
+def job_shape(recipe: Recipe, stage: Stage, machine: Machine) -> tuple[Amount | None, Amount | None]:
+    """The machines of a stage's SLURM job, and its processes on each; None where that is not known.
+
+    Where the setting does not say it, they are those of the training; other stages have one of each.
+    """
+    config = recipe.configs.get(stage.needs[0]) if stage.needs else None
+    trains = built_in(stage) == "train" and config is not None and config.kind == "training"
+    training = training_of(config) if trains and config is not None else None
+    one = Amount(1)
+    nodes = machine.amount("nodes") if machine.has("nodes") else training.num_nodes if training else one
+    tasks = machine.amount("ntasks_per_node") if machine.has("ntasks_per_node") else training.devices if training else one
+    return nodes, tasks
 
 
 def device_kinds(recipe: Recipe) -> Iterator[tuple[Stage, Machine, str, Span]]:

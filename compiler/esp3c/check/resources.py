@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from esp3c.check import trainer
-from esp3c.check.blocks import walk_blocks
 from esp3c.check.flow import flow_of
 from esp3c.check.machines import (
     Amount,
@@ -15,15 +14,14 @@ from esp3c.check.machines import (
     followed,
     gpu_count,
     gpus_a_node,
+    job_shape,
     place_of,
     training_stages,
     trainings,
 )
-from esp3c.check.sbatch import counted_twice, not_of_the_value, odd_flags, tiny_amounts, warned_at_once
 from esp3c.diagnostics import Diagnostic, Label, Severity, code_of, explained
 from esp3c.ir import MapNode, Recipe, Scalar, Stage
 from esp3c.python.reader import reader
-from esp3c.schema.backends import JOB_QUEUES, SLURM
 from esp3c.schema.lightning import STRATEGIES
 from esp3c.suggest import did_you_mean
 from esp3c.world import World
@@ -132,24 +130,19 @@ def machines_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """`num_nodes` of a training differs from the machines that its job has.
 
         training { trainer { num_nodes = 2 } }
-        parallel gpu = slurm(gpus_per_node = 4)             # one machine
+        parallel gpu = slurm(nodes = 4, gpus_per_node = 4)
         stages { train on gpu }
 
-    With too few machines the training waits for the others for ever; with too many, Lightning refuses to begin. `local`
-    is one machine.
+    With too few machines the training waits for the others for ever; with too many, Lightning refuses to begin. Without
+    `nodes`, the job of a training has as many as `num_nodes` says. `local` is one machine.
     """
     for stage, training, machine in training_stages(recipe):
         if machine.settings is None or training.num_nodes is None:
             continue
-        nodes = Amount(1)
-        if machine.backend == "slurm":
-            written = machine.amount("nodes") if machine.has("nodes") else nodes
-            if written is None or machine.has("extra"):
-                continue
-            nodes = written
-        elif machine.backend != "local":
-            continue
-        if nodes.value != training.num_nodes.value:
+        nodes = machine.amount("nodes") if machine.backend == "slurm" else None
+        if machine.backend == "local":
+            nodes = Amount(1)
+        if nodes is not None and nodes.value != training.num_nodes.value:
             label = "`local` is one machine" if machine.backend == "local" else f"the job has {nodes.value}"
             yield Diagnostic(
                 code_of(machines_differ),
@@ -220,40 +213,6 @@ def trainer_refuses(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             yield finding.said(code_of(trainer_refuses))
 
 
-_JOBS = (SLURM, *JOB_QUEUES.values())
-"""The blocks of what is asked of a queueing system."""
-
-
-@explained("ESP0809", "an amount without a unit, or too small to be meant", Severity.WARNING)
-def tiny_amount(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A job asks for a time, a memory or a disk in which nothing can run.
-
-        parallel gpu = slurm(mem = 64, time = 240)
-        parallel many = pbs(cores = 4, memory = 16, walltime = 120)
-
-    A plain number counts bytes and seconds here, as everywhere in a recipe; sbatch's own numbers count megabytes and
-    minutes. Write the unit: `mem = 64GB, time = 4h`.
-    """
-    for node, block in walk_blocks(recipe):
-        for finding in tiny_amounts(node, block) if any(block is each for each in _JOBS) else ():
-            yield finding.said(code_of(tiny_amount))
-
-
-@explained("ESP0810", "text that does not stay in its place on sbatch's line")
-def sbatch_text(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A setting of a SLURM job holds characters that could become more than its value.
-
-        parallel gpu = slurm(partition = "gpu; rm -rf ~", extra = { "mail-user\\n#SBATCH --x" = "me" })
-
-    The value of a setting is written on a line of the batch script. A line break would begin another one, and quotes,
-    `$`, `;` and the like have no place in the name of a partition. Shell commands belong into `setup`.
-    """
-    for node, block in walk_blocks(recipe):
-        for entry in node.entries if block is SLURM else ():
-            for finding in (*not_of_the_value(entry), *odd_flags(entry)):
-                yield finding.said(code_of(sbatch_text))
-
-
 @explained("ESP0812", "half precision on the CPU", Severity.WARNING)
 def half_on_cpu(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """A training on the CPU asks for 16-bit floats, which Lightning has on GPUs only.
@@ -312,14 +271,15 @@ def tasks_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         parallel gpu = slurm(gpus_per_node = 4, ntasks_per_node = 2)
         stages { train on gpu }
 
-    Lightning wants one process for each device and stops otherwise. Make them equal, or leave `ntasks_per_node` out.
+    Lightning wants one process for each device and stops otherwise. Make them equal, or leave `ntasks_per_node` out: the
+    job of a training then has a process for each of its `devices`.
     """
     for stage, training, machine in training_stages(recipe):
         tasks = machine.amount("ntasks_per_node") if machine.backend == "slurm" else None
         if tasks is None or training.devices is None or tasks.value == training.devices.value:
             continue
         # One process on one machine starts the others itself.
-        nodes = machine.amount("nodes") if machine.has("nodes") else Amount(1)
+        nodes, _ = job_shape(recipe, stage, machine)
         if tasks.value < 1 or (tasks.value == 1 and (nodes is None or nodes.value == 1)):
             continue
         yield Diagnostic(
@@ -330,19 +290,6 @@ def tasks_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
             if training.devices.span is not None
             else (_on(stage, machine),),
         )
-
-
-@explained("ESP0815", "GPUs are asked for twice", Severity.WARNING)
-def gpus_twice(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A SLURM job asks for GPUs by `gpus_per_node` and by `gres`, in different numbers.
-
-        parallel gpu = slurm(gpus_per_node = 2, gres = "gpu:1")
-
-    SLURM takes one of the two, and it is not said which. Keep one.
-    """
-    for node, block in walk_blocks(recipe):
-        for finding in counted_twice(node) if block is SLURM else ():
-            yield finding.said(code_of(gpus_twice))
 
 
 @explained("ESP0816", "a strategy that Lightning does not have")
@@ -365,19 +312,6 @@ def strategy_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         if value.value.lower() not in STRATEGIES and near:
             message = f"Lightning has no strategy `{value.value}`"
             yield Diagnostic(code_of(strategy_name), message, Label(written.span, near))
-
-
-@explained("ESP0817", "a job that is warned before it begins", Severity.WARNING)
-def warned_too_soon(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """`signal_delay_s` of a SLURM job is no shorter than its time.
-
-        parallel gpu = slurm(time = 4h, signal_delay_s = 1d)
-
-    So long before the end of its time the job is told to save what it has, which would be at once.
-    """
-    for node, block in walk_blocks(recipe):
-        for finding in warned_at_once(node) if block is SLURM else ():
-            yield finding.said(code_of(warned_too_soon))
 
 
 @explained("ESP0819", "a least that is more than the most", Severity.WARNING)

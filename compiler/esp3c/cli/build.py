@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esp3c.pipeline import Result
+    from esp3c.resolve.moved import Move
 
 EPILOG = """\
 examples:
@@ -61,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def compiled(recipe: str, overrides: Sequence[str], output: Path | None) -> tuple[Result, Path]:
+def compiled(
+    recipe: str, overrides: Sequence[str], output: Path | None, move: Move | None = None
+) -> tuple[Result, Path]:
     """The compiled recipe and the folder that its files belong to; diagnostics are printed."""
     from esp3c.emit.files import Layout
 
@@ -69,7 +72,7 @@ def compiled(recipe: str, overrides: Sequence[str], output: Path | None) -> tupl
     home = path.resolve().parent
     folder = home if output is None else output.resolve()
     between = Path(os.path.relpath(home, folder)).as_posix()
-    result = load(recipe, overrides, Layout(path.name, between))
+    result = load(recipe, overrides, Layout(path.name, between), move)
     show(result.diagnostics, sys.stderr)
     return result, folder
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from esp3c.disk import DiskWorld
     from esp3c.emit.files import Layout
     from esp3c.pipeline import Result
+    from esp3c.resolve.moved import Move
     from esp3c.source import Source
 
 
@@ -75,7 +76,9 @@ def fail(failure: Failure) -> int:
     return failure.code
 
 
-def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None) -> Result:
+def load(
+    text: str, overrides: Sequence[str] = (), layout: Layout | None = None, move: Move | None = None
+) -> Result:
     """Reads and compiles the recipe that an argument names.
 
     Raises:
@@ -85,7 +88,7 @@ def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None)
 
     settings = override_sources(overrides)
     source, folder = read(text)
-    return compile(source, world_of(folder), settings, layout)
+    return compile(source, world_of(folder), settings, layout, move)
 
 
 def read(text: str) -> tuple[Source, Path]:

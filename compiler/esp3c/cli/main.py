@@ -28,6 +28,10 @@ COMMANDS = {
     "plan": "say what a run would do",
     "graph": "draw the recipe",
     "run": "build the recipe and run its stages",
+    "status": "what became of its runs on the cluster",
+    "logs": "what their jobs have printed",
+    "cancel": "take their jobs off the cluster",
+    "resume": "go on with a run whose process is gone",
     "explain": "what an error code means",
 }
 
@@ -45,6 +49,7 @@ examples:
   esp3c graph digits/recipe.esp -o digits.svg
   esp3c run digits/recipe.esp             build it and run all its stages
   esp3c run digits/recipe.esp --stages infer measure
+  esp3c status digits/recipe.esp          what became of its runs on the cluster; also logs, cancel, resume
   esp3c explain ESP0301                   what an error code means
 
 exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong, 130 interrupted

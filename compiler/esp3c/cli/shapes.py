@@ -19,10 +19,10 @@ from typing import Any
 from esp3c.check.flow_base import Flow, block_in, follow, runs_in, stock
 from esp3c.check.ignores import apply_ignores
 from esp3c.check.shapes import Trial, said_of
+from esp3c.cli.child import end_with_parent
 from esp3c.cli.common import printable, world_of
 from esp3c.cli.replay import not_again
 from esp3c.cli.report import Checked
-from esp3c.cli.run import end_with_parent
 from esp3c.cli.selection import Selection
 from esp3c.diagnostics import in_order
 from esp3c.emit.files import EmittedFile, Layout

@@ -85,7 +85,6 @@ def read(config: str, partitions: str, nodes: str) -> SiteLimits:
             for line in partitions.splitlines()
             if line.startswith("PartitionName=")
         ),
-        _number(settings.get("MaxArraySize")),
     )
 
 

@@ -33,7 +33,7 @@ from esp3c.ir import (
     strip,
 )  # fmt: skip
 from esp3c.record import record
-from esp3c.schema.backends import JOB_QUEUES
+from esp3c.schema.backends import IN_YAML, JOB_QUEUES
 from esp3c.schema.blocks import DATA_ORGANIZER, INFERENCE_DATASET, OBJECTS, TRAINING_DATASET
 from esp3c.schema.lightning import TIMEDELTAS
 from esp3c.source import Span
@@ -336,12 +336,13 @@ class _Lowering:
             if entry.name in {"n_workers", "n_shards"}:
                 out[entry.name] = self.node(entry.value, place.into(entry.name))
             else:
-                options[entry.name] = self.machine_setting(node.backend, entry, place)
+                name = IN_YAML.get(entry.name, entry.name) if node.backend == "slurm" else entry.name
+                options[name] = self.machine_setting(node.backend, entry, name, place)
         if options:
             out["options"] = _Map(options, node.settings.span)
         return _Map(out, node.span)
 
-    def machine_setting(self, backend: str, entry: Entry, place: _Place) -> _Low:
+    def machine_setting(self, backend: str, entry: Entry, name: str, place: _Place) -> _Low:
         value = strip(entry.value)
         if isinstance(value, Scalar) and isinstance(value.value, int | float) and not isinstance(value.value, bool):
             written: int | str | None
@@ -351,7 +352,7 @@ class _Lowering:
                 written = for_submitit(entry.name, value.value)
             if written is not None:
                 return YScalar(written, value.span)
-        return self.node(entry.value, place.into(entry.name, "options", entry.name))
+        return self.node(entry.value, place.into(entry.name, "options", name))
 
     # -- the second step --------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ _SIZES = {
 
 
 def for_submitit(name: str, value: float) -> int | str | None:
-    """SLURM counts time in minutes and memory in mebibytes, and submitit hands both on; None: as it is."""
+    """SLURM counts time in minutes, memory in mebibytes and its warning in seconds, all of them whole; None: as it is."""
     if name == "time":
         return max(1, math.ceil(value / 60))
+    if name == "signal_delay_s":
+        return math.ceil(value)
     if name.startswith("mem"):
         return f"{max(1, math.ceil(value / 2**20))}M"
     return None

@@ -58,6 +58,20 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "output_dir": ("exp_dir", "out_dir"),
     # machines
     "cpus": ("cpus_per_task", "cores", "ncpus"),
+    "cores": ("cpus_per_task",),
+    "processes": ("n_workers",),
+    "project": ("account",),
+    "job_script_prologue": ("setup",),
+    "job_script_epilogue": ("teardown",),
+    "job_extra_directives": ("extra",),
+    "job_extra": ("extra",),
+    "additional_parameters": ("extra",),
+    "tasks_per_node": ("ntasks_per_node",),
+    "timeout_min": ("time",),
+    "mem_gb": ("mem",),
+    "retries": ("attempts",),
+    "max_retries": ("attempts",),
+    "email": ("mail_user",),
     "gpus_per_job": ("gpus_per_node",),
     "memory": ("mem",),
     "mem": ("memory",),
@@ -88,8 +102,19 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 """For each word the names that it may stand for, the likelier first; a hint names the first that the place has."""
 
-SAME = frozenset({("val", "valid"), ("validation", "valid")})
-"""Words that mean nothing else among the keys of a block, so that they can be changed without asking."""
+SAME = frozenset(
+    {
+        ("val", "valid"), ("validation", "valid"),
+        # dask_jobqueue's and submitit's words, in `slurm`
+        ("queue", "partition"), ("walltime", "time"), ("memory", "mem"), ("project", "account"),
+        ("job_script_prologue", "setup"), ("job_script_epilogue", "teardown"), ("additional_parameters", "extra"),
+        ("tasks_per_node", "ntasks_per_node"),
+    }
+)  # fmt: skip
+"""Words that mean nothing else among the keys of a block, so that they can be changed without asking.
+
+The value stays: there is no such change where it would not fit.
+"""
 
 OF_THE_OPTIMIZER = frozenset({"lr", "weight_decay", "betas", "momentum"})
 """What people write beside an optimizer, and what is an argument of it."""

@@ -10,6 +10,7 @@ from esp3c.schema.types import (
     BOOL,
     COUNT,
     DURATION,
+    FLOAT,
     INT,
     NOT_NEGATIVE,
     POSITIVE,
@@ -17,9 +18,12 @@ from esp3c.schema.types import (
     STR,
     Block,
     Conflict,
+    Form,
     Key,
     ListOf,
     MapOf,
+    OneOf,
+    Range,
     either,
 )  # fmt: skip
 
@@ -31,39 +35,63 @@ LOCAL = Block("local", (_WORKERS, _SHARDS))
 
 LOCAL_GPU = Block("local_gpu", (_WORKERS, _SHARDS))
 
+_MAIL = (
+    "NONE|BEGIN|END|FAIL|REQUEUE|ALL|INVALID_DEPEND|STAGE_OUT|TIME_LIMIT|TIME_LIMIT_90|TIME_LIMIT_80|TIME_LIMIT_50|ARRAY_TASKS"
+)
+_MAIL_TYPES = Form(rf"(?i:(?:{_MAIL})(?:,(?:{_MAIL}))*)", 'SLURM\'s events with commas between them, such as `"END,FAIL"`')
+
 SLURM = Block(
     "slurm",
     (
         _WORKERS,
         _SHARDS,
-        Key("partition", STR, "the partition to ask"),
-        Key("nodes", INT, "machines a job", "1", numbers=COUNT),
-        Key("gpus_per_node", either(INT, STR), "GPUs a machine", numbers=NOT_NEGATIVE),
-        Key("ntasks_per_node", INT, "processes a machine", "1", numbers=COUNT),
+        Key("attempts", INT, "how often a shard or job is tried", "3", numbers=COUNT),
+        Key(
+            "max_bad_items",
+            INT,
+            "how many items may be left out because they fail or kill their process",
+            "0",
+            numbers=NOT_NEGATIVE,
+        ),
+        Key("partition", STR, "the partition to ask, or several with commas between them"),
+        Key("nodes", INT, "machines a job", "1, or `trainer.num_nodes` of a training", numbers=COUNT),
+        Key("gpus_per_node", either(INT, STR), 'GPUs a machine, such as `4` or `"a100:4"`', numbers=NOT_NEGATIVE),
+        Key("ntasks_per_node", INT, "processes a machine", "1, or `trainer.devices` of a training", numbers=COUNT),
         Key("cpus_per_task", INT, "CPU cores a process", numbers=COUNT),
         Key("cpus_per_gpu", INT, "CPU cores a GPU", numbers=COUNT),
         Key("gpus_per_task", either(INT, STR), "GPUs a process", numbers=NOT_NEGATIVE),
         Key("mem", SIZE, "memory a machine", numbers=POSITIVE),
         Key("mem_per_gpu", SIZE, "memory a GPU", numbers=POSITIVE),
         Key("mem_per_cpu", SIZE, "memory a core", numbers=POSITIVE),
-        Key("time", DURATION, "the time limit", numbers=POSITIVE),
+        Key("time", DURATION, "the time limit of a job", "5min", numbers=POSITIVE),
         Key("account", STR, "the account that pays"),
         Key("qos", STR, "the quality of service"),
+        Key("wckey", STR, "the key under which a project is counted", "submitit"),
         Key("constraint", STR, "features that a machine must have"),
-        Key("gres", STR, "generic resources"),
+        Key("gres", STR, "generic resources, such as `gpu:a100:2`"),
         Key("exclude", STR, "machines to avoid"),
         Key("nodelist", STR, "machines to use"),
-        Key("exclusive", either(BOOL, STR), "whether machines are shared"),
-        Key("dependency", STR, "jobs to wait for"),
+        Key("exclusive", either(BOOL, OneOf(("user", "mcs", "topo"))), "whether machines are a job's alone", "false"),
+        Key("dependency", STR, "jobs to wait for, such as `afterok:123`"),
         Key("comment", STR, "a remark for the scheduler"),
-        Key("job_name", STR, "the name in the queue"),
-        Key("array_parallelism", INT, "the most shards that run at once", "256", numbers=COUNT),
-        Key("signal_delay_s", DURATION, "how long before the limit the job is warned", "90s", numbers=NOT_NEGATIVE),
-        Key("stderr_to_stdout", BOOL, "one log for both", "false"),
-        Key("setup", ListOf(STR), "shell lines before the job"),
-        Key("srun_args", ListOf(STR), "arguments of srun"),
+        Key("job_name", STR, "the name in the queue", "that of recipe and stage"),
+        Key("mail_type", STR, "what mail is sent about", text=_MAIL_TYPES),
+        Key("mail_user", STR, "who gets the mail", "whoever sends the job"),
+        Key("array_parallelism", INT, "how many jobs of an array run at once", "all", numbers=COUNT),
+        Key(
+            "signal_delay_s",
+            DURATION,
+            "how long before its time limit a job is told to save what it has",
+            "90s",
+            numbers=Range(0, 65_535),
+        ),
+        Key("stderr_to_stdout", BOOL, "one log for both", "true"),
+        Key("setup", ListOf(STR), "shell lines before the job, one a text"),
+        Key("teardown", ListOf(STR), "shell lines after the job, one a text"),
+        Key("python", STR, "the Python of the jobs", "that of this run"),
+        Key("srun_args", ListOf(STR), "arguments of srun, each with its value: `--mpi=none`"),
         Key("use_srun", BOOL, "whether srun starts the processes", "true"),
-        Key("extra", MapOf(ANY), "further lines for sbatch"),
+        Key("extra", MapOf(either(STR, INT, FLOAT, BOOL)), "further options of sbatch: `{ reservation = \"night\" }`"),
     ),
     conflicts=(
         Conflict("mem", "mem_per_cpu", "sbatch takes one of `mem`, `mem_per_cpu` and `mem_per_gpu`"),
@@ -72,6 +100,15 @@ SLURM = Block(
         Conflict("cpus_per_task", "cpus_per_gpu", "sbatch takes one of the two"),
     ),
 )
+
+IN_YAML = {"extra": "additional_parameters"}
+"""What a setting of `slurm` is called in the YAML, where that is another name: submitit's."""
+
+SIGNAL_DELAY = 90.0
+"""Seconds before the time limit at which a job is told, where `signal_delay_s` does not say it."""
+
+TIME = 300.0
+"""Seconds that submitit asks for where `time` does not say it."""
 
 DASK = Block(
     "dask",

@@ -27,7 +27,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet3.utils.stages_utils import STAGE_CONFIGS, check_stages, report_user_errors, resolve_stages, run_stages
+from espnet3.utils.stages_utils import (
+    STAGE_CONFIGS,
+    add_place_arguments,
+    check_stages,
+    report_user_errors,
+    resolve_stages,
+    run_stages,
+)
 
 __all__ = ["DEFAULT_STAGES", "build_parser", "main"]
 
@@ -59,6 +66,7 @@ def build_parser(stages: Sequence[str]) -> argparse.ArgumentParser:
             metavar="YAML",
             help=f"config of {', '.join(users)}" if users else f"the {name} config",
         )
+    add_place_arguments(parser)
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="check configs and stages, and run nothing")
     parser.add_argument(
         "--write_requirements", action="store_true", help="write the installed packages beside each stage log"

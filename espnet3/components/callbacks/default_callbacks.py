@@ -1,6 +1,6 @@
 """The callbacks that every training has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,9 @@ from lightning import Callback
 from lightning.pytorch.callbacks import LearningRateMonitor
 
 from espnet3.components.callbacks.averaging import AverageCheckpointsCallback
-from espnet3.components.callbacks.checkpoints import BestCheckpoints, LastCheckpoint
+from espnet3.components.callbacks.checkpoints import BestCheckpoints
 from espnet3.components.callbacks.history import EpochHistory
+from espnet3.components.callbacks.last_checkpoint import LastCheckpoint
 from espnet3.components.callbacks.learning_curve import LearningCurve
 from espnet3.components.callbacks.metrics_logger import MetricsLogger
 from espnet3.components.callbacks.progress import TrainingProgress
@@ -27,6 +28,7 @@ def get_default_callbacks(
     seed: int = 0,
     checkpoint_every: float = 600.0,
     identity: dict[str, Any] | None = None,
+    is_lost: Callable[[bool], bool] = lambda now: False,
 ) -> list[Callback]:
     """Make the callbacks: seeds, checkpoints and their average, history, curve, lines, learning rate.
 
@@ -37,6 +39,7 @@ def get_default_callbacks(
         seed: The seed of the config.
         checkpoint_every: Seconds after which `last.ckpt` is written inside an epoch.
         identity: What `last.ckpt` keeps of the config, for taking up.
+        is_lost: As for `LastCheckpoint`.
 
     Raises:
         ConfigError: A criterion does not fit.
@@ -54,7 +57,7 @@ def get_default_callbacks(
         LearningRateMonitor(logging_interval="step"),
         *best,
         AverageCheckpointsCallback(folder, best),
-        LastCheckpoint(folder, checkpoint_every, identity),
+        LastCheckpoint(folder, checkpoint_every, identity, is_lost),
     ]
 
 

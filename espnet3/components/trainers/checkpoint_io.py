@@ -6,9 +6,10 @@ to the disk. Here a checkpoint is written beside its place, synced and renamed.
 """
 
 import logging
+import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -23,14 +24,26 @@ _LOG = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Writes and reads checkpoints as single files."""
+    """Writes and reads checkpoints as single files.
+
+    Args:
+        before_rename: Called once a checkpoint is on the disk, before it takes the place of the old one, which stays if it
+            raises.
+    """
 
     _looked = False
+
+    def __init__(self, before_rename: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self._before_rename = before_rename
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint; at any moment the path holds the old one or the new one."""
         with replacing(path, "wb") as handle:
             torch.save(to_safe_types(checkpoint), handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+            self._before_rename()
         if not self._looked:
             self._looked = True
             self._look_for_unsafe(Path(path))

@@ -19,9 +19,12 @@ def quiet_console() -> Iterator[None]:
         logger.propagate = True
     # `captureWarnings` works by this hook, and a second call of it would do nothing.
     shown = warnings.showwarning
-    warnings.showwarning = _to_log
     try:
-        yield
+        with warnings.catch_warnings():
+            # Who trains together is decided here, whether there is a SLURM or not.
+            warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
+            warnings.showwarning = _to_log
+            yield
     finally:
         warnings.showwarning = shown
         for logger, handlers, propagate in taken:

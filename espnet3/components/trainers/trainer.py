@@ -7,31 +7,32 @@ whole, an own taking up from `last.ckpt`, and silence on the console but for the
 
 import inspect
 import logging
-import os
 import signal
+import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import lightning
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, LearningRateMonitor
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from esp3rt.files import remove_partials
+from esp3rt.lease import SECONDS_BETWEEN_BEATS, Lease, LeaseLost
 from esp3rt.progress import console_line
 from espnet3.components.callbacks.checkpoints import BestCheckpoints
 from espnet3.components.callbacks.default_callbacks import get_default_callbacks
+from espnet3.components.callbacks.last_checkpoint import StopWithoutSaving
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+from espnet3.components.trainers.alone import hold
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
+from espnet3.components.trainers.environment import place_training
 from espnet3.components.trainers.quiet import quiet_console
 from espnet3.components.trainers.resume import (
     ResumePlan,
@@ -41,15 +42,18 @@ from espnet3.components.trainers.resume import (
     restart_epoch,
     training_identity,
 )
+from espnet3.components.trainers.signals import Signals
+from espnet3.components.trainers.together import by_first, meet
+from espnet3.utils.again import Stop, Stopped, forget, listening
 from espnet3.utils.config_errors import at_key, named_in
-from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.errors import ConfigError, StageError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
 from espnet3.utils.ranks import one_training
 
+Told = TypeVar("Told")
+
 _LOG = logging.getLogger(__name__)
 _OWN_KEYS = ("log_interval",)
-# What a shell gives for a process that a signal ended: 128 and its number.
-_CODE_OF_SIGTERM = 128 + signal.SIGTERM
 
 
 class ESPnet3LightningTrainer:
@@ -87,6 +91,9 @@ class ESPnet3LightningTrainer:
             criterion = OmegaConf.to_container(criterion, resolve=True)
         self.identity = training_identity(self.config)
         self._plan = ResumePlan()
+        self._lease: Lease | None = None
+        self._looked_at_lease = 0.0
+        self._have_met = False
         with quiet_console():
             self.trainer = self._build(_read_trainer_section(self.config), list(criterion))
 
@@ -99,12 +106,54 @@ class ESPnet3LightningTrainer:
         Raises:
             ResumeError: `last.ckpt` was trained with another config.
             TrainingDiverged: Too many losses in a row were no finite numbers.
-            SystemExit: The process was asked to end by SIGTERM; `last.ckpt` has been written.
+            StageError: Another process has taken this training over.
+            SystemExit: The process was asked to stop, and `last.ckpt` has been written: `espnet3.utils.again.AGAIN` by
+                SIGUSR2, which stands for being started again, and 143 by SIGTERM.
         """
+        with listening(signal.SIGUSR2):
+            try:
+                self._fit(*args, **kwargs)
+            except Stopped as stopped:
+                self._leave(stopped)
+            except SystemExit as error:
+                # Lightning makes an exit of Ctrl-C, and so of an interruption a failure.
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    raise KeyboardInterrupt from None
+                raise
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Train in a block in which no other process trains in the folder, unless it takes this one for dead.
+
+        Raises:
+            StageError: Another process is training there.
+        """
+        self._meet()
+        with ExitStack() as held:
+
+            def take() -> None:
+                if self.trainer.is_global_zero:
+                    self._lease = held.enter_context(hold(self.exp_dir))
+
+            self._by_first(take)
+            try:
+                yield
+            except SystemExit:
+                self._lease = None
+                held.close()
+                if self._have_met:
+                    # SLURM ends all once one has ended with a code: not before the lease is given back.
+                    self.trainer.strategy.barrier()
+                raise
+            finally:
+                self._lease = None
+
+    def _fit(self, *args: Any, **kwargs: Any) -> None:
         given = OmegaConf.to_container(self.config.get("fit") or OmegaConf.create({}), resolve=True)
         assert isinstance(given, dict)
         options: dict[str, Any] = {**{str(key): value for key, value in given.items()}, **kwargs}
-        self._plan = plan_resume(self.exp_dir, self.config)
+        self._meet()
+        self._plan = self._by_first(lambda: plan_resume(self.exp_dir, self.config))
         if self._plan.complete:
             _say(nothing_to_do(self._plan, self.exp_dir))
             return
@@ -117,19 +166,48 @@ class ESPnet3LightningTrainer:
             self._announce_resume()
         self._check_data()
         self._announce_model()
-        try:
-            with quiet_console(), _misconfigured(self.config), one_training(self.trainer):
-                self.trainer.fit(self.model, *args, **options)
-        except SIGTERMException:
-            # Lightning would leave with the code of a success, and the next stage would begin.
-            _say(f"train: stopped by SIGTERM after {self.trainer.global_step} steps; run it again to go on")
-            raise SystemExit(_CODE_OF_SIGTERM) from None
-        except SystemExit as error:
-            # Lightning makes an exit of Ctrl-C, and so of an interruption a failure.
-            if isinstance(error.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from None
-            raise
+        with quiet_console(), _misconfigured(self.config), one_training(self.trainer):
+            self.trainer.fit(self.model, *args, **options)
         self._announce_end()
+
+    def _meet(self) -> None:
+        if not self._have_met:
+            with quiet_console():
+                self._have_met = meet(self.trainer)
+
+    def _by_first(self, act: Callable[[], Told]) -> Told:
+        return by_first(self.trainer, act) if self._have_met else act()
+
+    def _is_lost(self, now: bool) -> bool:
+        """Whether another process has taken the training over."""
+        time_now = time.monotonic()
+        if self._lease is None or not (now or time_now - self._looked_at_lease >= SECONDS_BETWEEN_BEATS):
+            return False
+        self._looked_at_lease = time_now
+        try:
+            self._lease.check(now=True)
+        except LeaseLost:
+            return True
+        except OSError as error:
+            # Where the file system does not answer nobody else gets an answer either.
+            _LOG.warning("the lease of this training cannot be read: %s", error)
+        return False
+
+    def _before_rename(self) -> None:
+        if self._is_lost(now=True):
+            raise Stopped(Stop.LOST)
+
+    def _leave(self, stopped: Stopped) -> NoReturn:
+        if stopped.why is Stop.LOST:
+            raise StageError(
+                f"another process trains in {self.exp_dir} by now, since this one seemed to be dead; it stops here and has "
+                "written nothing since"
+            ) from None
+        forget()
+        steps = self.trainer.global_step
+        signal_name = "SIGTERM" if stopped.why is Stop.END else "SIGUSR2"
+        _say(f"train: stopped by {signal_name} after {steps} steps; run it again to go on")
+        raise SystemExit(stopped.code) from None
 
     def validate(self, *args: Any, **kwargs: Any) -> Any:
         """Validate once; arguments and result are those of Lightning's `validate`."""
@@ -151,17 +229,19 @@ class ESPnet3LightningTrainer:
             seed=int(self.config.get("seed") or 0),
             checkpoint_every=600.0 if every is None else float(every),
             identity=self.identity,
+            is_lost=self._is_lost,
         )
         callbacks.append(_EpochRestart(self))
         if not logger:
             callbacks = [callback for callback in callbacks if not isinstance(callback, LearningRateMonitor)]
         if section.get("enable_checkpointing") is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+            callbacks.append(StopWithoutSaving())
         callbacks += _targets(section.pop("callbacks", None), "trainer.callbacks")
         plugins = _targets(section.pop("plugins", None), "trainer.plugins")
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins.append(AtomicCheckpointIO())
-        plugins += self._environment(plugins)
+            plugins.append(AtomicCheckpointIO(self._before_rename))
+        plugins += place_training(section, plugins)
         for key in ("strategy", "profiler", "accelerator"):
             if isinstance(section.get(key), Mapping):
                 section[key] = instantiate_target(section[key], f"trainer.{key}")
@@ -180,7 +260,9 @@ class ESPnet3LightningTrainer:
         }
         given = {key: value for key, value in section.items() if value is not None}
         with at_key("trainer", given):
-            return lightning.Trainer(**{**defaults, **given}, logger=logger, callbacks=callbacks, plugins=plugins)
+            trainer = lightning.Trainer(**{**defaults, **given}, logger=logger, callbacks=callbacks, plugins=plugins)
+        trainer._signal_connector = Signals(trainer)
+        return trainer
 
     def _logger(self, section: dict[str, Any]) -> Any:
         wanted = section.pop("logger", None)
@@ -191,16 +273,6 @@ class ESPnet3LightningTrainer:
 
             return TensorBoardLogger(str(self.exp_dir), name="tensorboard", version="")
         return _targets(wanted, "trainer.logger")
-
-    def _environment(self, plugins: list[Any]) -> list[Any]:
-        """Keep Lightning from taking over a SLURM job, whose restarts are not its business."""
-        if any(hasattr(plugin, "creates_processes_externally") for plugin in plugins):
-            return []
-        if not SLURMEnvironment.detect():
-            return []
-        if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-            return [SLURMEnvironment(auto_requeue=False)]
-        return [LightningEnvironment()]
 
     def _check_for_several(self, section: Mapping[str, Any]) -> None:
         if self.model.automatic_optimization:

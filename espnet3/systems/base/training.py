@@ -46,8 +46,18 @@ def train(config: "DictConfig", *, trainer_of: "Callable[[DictConfig, Any], Any]
     Raises:
         ConfigError: A key does not fit, or the training in `exp_dir` had another config.
         TrainingDiverged: Too many losses in a row were no finite numbers.
-        StageError: Another process is training there.
+        StageError: Another process is training there, or has taken this training over.
+        SystemExit: It was asked to stop: with `espnet3.utils.again.AGAIN` by SIGUSR2, with 143 by SIGTERM.
     """
+    import signal
+
+    from espnet3.utils.again import listening
+
+    with listening(signal.SIGUSR2):
+        _train(config, trainer_of or build_trainer)
+
+
+def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]") -> None:
     import lightning
     import torch
 
@@ -55,23 +65,24 @@ def train(config: "DictConfig", *, trainer_of: "Callable[[DictConfig, Any], Any]
     from espnet3.components.modeling.lightning_module import exp_dir_of
     from espnet3.components.trainers.resume import nothing_to_do, plan_resume
     from espnet3.utils.pretrained_weights import without_loading
+    from espnet3.utils.slurm_shape import task_of
 
     _set_threads(config)
     exp_dir = exp_dir_of(config)
     plan = plan_resume(exp_dir, config)
-    if plan.complete:
+    # Processes that SLURM has started side by side decide that together, once they have met.
+    if plan.complete and task_of() is None:
         console_line(nothing_to_do(plan, exp_dir))
         return
     lightning.seed_everything(int(config.get("seed") or 0), workers=False, verbose=False)
     # A training that is taken up has its weights in last.ckpt: the pretrained ones need not be there any more.
     with without_loading() if plan.checkpoint else nullcontext():
         model = build_model(config)
-    trainer = (trainer_of or build_trainer)(config, model)
+    trainer = trainer_of(config, model)
     # Matrix units of a GPU are used for 32-bit products, as is usual in training.
     torch.set_float32_matmul_precision("high")
-    first = trainer.trainer.is_global_zero
-    with _alone(exp_dir) if first else nullcontext():
-        if first:
+    with trainer.alone():
+        if trainer.trainer.is_global_zero:
             _write_config(config, exp_dir)
         trainer.fit()
 
@@ -127,21 +138,6 @@ def _measured(config: "DictConfig") -> Any:
     from espnet3.utils.task_utils import model_settings
 
     return OmegaConf.merge(config, {"model": None}, {"model": model_settings(config, measuring=True)})
-
-
-def _alone(exp_dir: Any) -> Any:
-    """Hold an experiment's folder for a training, so that no other writes its checkpoints.
-
-    Raises:
-        StageError: Another process holds it.
-    """
-    from esp3rt.lease import Owner, take
-    from espnet3.utils.errors import StageError
-
-    lease = take(exp_dir / ".leases" / "train")
-    if isinstance(lease, Owner):
-        raise StageError(f"{lease} is training in {exp_dir}; wait until it is done, end it, or choose another exp_tag")
-    return lease
 
 
 def _set_threads(config: "DictConfig") -> None:

@@ -1,0 +1,100 @@
+"""Being asked to stop: what a process is asked by signals, and what it ends with.
+
+SIGUSR2 asks for the state to be saved, since the work will be started again: its time is nearly over, or its place needed.
+SIGTERM asks for an end. A handler only notes it; the work looks where it can stop.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from types import FrameType
+
+AGAIN = 85
+"""The exit code of what has saved its state and wants to be started again."""
+TERMINATED = 128 + signal.SIGTERM
+"""What a shell gives for a process that SIGTERM ended."""
+
+
+class Stop(IntEnum):
+    """Why to stop; of several reasons the highest counts."""
+
+    NO = 0
+    AGAIN = 1
+    END = 2
+    LOST = 3
+    """Somebody else has taken the work over: nothing may be written any more."""
+
+
+class Stopped(BaseException):
+    """A training has stopped where it was asked to, and everything is written.
+
+    It is no `Exception`: nothing on the way is to take it for an error.
+
+    Attributes:
+        why: What it was asked.
+    """
+
+    def __init__(self, why: Stop) -> None:
+        super().__init__(why.name)
+        self.why = why
+
+    @property
+    def code(self) -> int:
+        """The exit code that says so."""
+        return TERMINATED if self.why is Stop.END else AGAIN
+
+
+_MEANING = {signal.SIGUSR2: Stop.AGAIN, signal.SIGTERM: Stop.END}
+_asked = Stop.NO
+
+
+def asked() -> Stop:
+    """What this process has been asked."""
+    return _asked
+
+
+def forget() -> None:
+    """What was asked has been done."""
+    global _asked
+    _asked = Stop.NO
+
+
+@contextmanager
+def listening(*signals: signal.Signals) -> Iterator[None]:
+    """Note signals, instead of being ended by them; whoever listened before still hears them.
+
+    Does nothing outside of the main thread, where Python sets no handlers.
+
+    Args:
+        signals: SIGUSR2, SIGTERM, or both.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in signals}
+    for number, handler in before.items():
+        if not isinstance(handler, _Handler):
+            signal.signal(number, _Handler(handler))
+    # A parent that waits for signals keeps them blocked, and what it starts inherits that.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None stands for a handler that Python has not set and cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+class _Handler:
+    def __init__(self, before: object) -> None:
+        self._before = before
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        global _asked
+        _asked = max(_asked, _MEANING[signal.Signals(number)])
+        if callable(self._before):
+            self._before(number, frame)

@@ -1,0 +1,217 @@
+"""Stages that are jobs of a cluster, and the run that they belong to.
+
+A stage whose machine setting is `slurm` runs in one of two ways:
+
+- as a job: `run.py --stages <stage>` is called there, in each process of the job. So do stages that do not go through
+  items (`train`), and all others where the setting has one worker.
+- here, with its items done by jobs: where the setting has more workers. The runner's shards go to an array of jobs
+  (`esp3rt.slurm.execution`); what stands around the runner in the stage is done here.
+
+Where a chain of stages is detached, each is a job that waits for the one before. A stage that is done "here" is then done by
+a small job, which has the setting's partition, account and times, and no GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from espnet3.utils.errors import StageError, listed
+from espnet3.utils.machine_setting import settings_of
+from espnet3.utils.run_utils import shares_items
+
+if TYPE_CHECKING:
+    import argparse
+
+    from esp3rt.slurm.request import Shape
+    from esp3rt.slurm.runs import LedRun
+    from esp3rt.slurm.settings import Settings
+
+# In a job: the stage that it is for.
+STAGE = "ESP3RT_STAGE"
+
+
+def is_job_of(stage: str) -> bool:
+    """Whether this process is the job of a stage."""
+    return os.environ.get(STAGE) == stage
+
+
+def on_cluster(setting: Any) -> bool:
+    """Whether a machine setting asks for jobs."""
+    return setting is not None and setting.get("env") == "slurm"
+
+
+def is_one_job(stage: str, setting: Any) -> bool:
+    """Whether a stage with this setting is one job, rather than shards of an array."""
+    return on_cluster(setting) and (not shares_items(stage) or settings_of(setting).workers == 1)
+
+
+@contextmanager
+def leading(settings: Mapping[str, Any], started_in: str, detached: bool = False) -> Iterator[LedRun | None]:
+    """Around stages: the run that they belong to, where one of them needs jobs.
+
+    Args:
+        settings: The machine setting of each stage, in order.
+        started_in: The folder in which this process was started.
+        detached: Whether the stages are to go on without this process.
+
+    Raises:
+        StageError: Another process leads it.
+    """
+    if not any(on_cluster(setting) for setting in settings.values()) or os.environ.get(STAGE):
+        yield None
+        return
+    from esp3rt.slurm.runs import RunBusy, lead_run
+
+    try:
+        with lead_run(os.getcwd(), list(settings), _own_command(None), started_in, detached=detached) as run:
+            yield run
+            run.run.refresh()
+            if all(stage.state == "done" for stage in run.run.stages.values()):
+                run.over("done")
+    except RunBusy as error:
+        raise StageError(str(error)) from error
+
+
+def run_as_job(run: LedRun, system: Any, stage: str, setting: Any, started_in: str) -> None:
+    """Run a stage as a job, and wait for its end.
+
+    Raises:
+        StageError: The job cannot be sent, or has failed.
+    """
+    with cluster_errors():
+        settings = settings_of(setting)
+        run.command(settings, _own_command(stage), started_in, _shape(system, stage, settings), {STAGE: stage})
+
+
+@contextmanager
+def cluster_errors() -> Iterator[None]:
+    """Turn what SLURM refuses, and what became of jobs, into an error of the stage.
+
+    Raises:
+        StageError: In the place of the error.
+    """
+    from esp3rt.slurm.client import Refused, Unreachable
+    from esp3rt.work import WorkersDied
+
+    try:
+        yield
+    except Refused as error:
+        raise StageError(f"SLURM does not take the job: {error}") from error
+    except Unreachable as error:
+        raise StageError(f"SLURM does not answer: {error}; nothing is lost, `esp3c resume` goes on") from error
+    except WorkersDied as error:
+        raise StageError(f"{error}\nwhat is done is kept; run it again to go on") from error
+
+
+def detach(run: LedRun, system: Any, settings: Mapping[str, Any], started_in: str) -> list[tuple[str, str]]:
+    """Send stages as a chain of jobs, each after the one before.
+
+    Args:
+        run: The run that they belong to.
+        system: The system.
+        settings: The machine setting of each stage, in order.
+        started_in: The folder in which this process was started.
+
+    Returns:
+        For each job its stages and what SLURM calls it.
+    """
+    sent = []
+    with cluster_errors():
+        for stages, setting in _groups(settings):
+            alone = is_one_job(stages[0], settings[stages[0]])
+            asked = settings_of(setting)
+            shape = _shape(system, stages[0], asked) if alone else _one()
+            variables = {STAGE: stages[0]} if alone else {}
+            run.stage = stages[0]
+            command = _own_command(*stages)
+            jobs = run.send_command(asked, command, started_in, shape, variables, gpus=alone)
+            sent.append((", ".join(stages), " ".join(jobs)))
+    return sent
+
+
+def _groups(settings: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
+    """Stages that one job runs, and the setting of the job."""
+    groups: list[tuple[list[str], Any]] = []
+    known = next(setting for setting in settings.values() if on_cluster(setting))
+    open_group = False
+    for stage, setting in settings.items():
+        if is_one_job(stage, setting):
+            groups.append(([stage], setting))
+            known, open_group = setting, False
+        elif open_group:
+            groups[-1][0].append(stage)
+        else:
+            groups.append(([stage], setting if on_cluster(setting) else known))
+            open_group = True
+    return groups
+
+
+def _one() -> Shape:
+    from esp3rt.slurm.request import Shape
+
+    return Shape()
+
+
+def _shape(system: Any, stage: str, settings: Settings) -> Shape:
+    """The processes of a stage's job: a training has those that its trainer wants, any other stage has one."""
+    from esp3rt.slurm.request import Shape
+
+    config = getattr(system, "training_config", None)
+    if stage != "train" or config is None:
+        return Shape()
+    from espnet3.utils.slurm_shape import slurm_shape
+
+    found = slurm_shape(config, dict(settings.options))
+    return Shape(nodes=found["nodes"], tasks=found["ntasks_per_node"])
+
+
+def _own_command(*stages: str | None) -> list[str]:
+    """The command that calls this program again, for other stages.
+
+    Raises:
+        StageError: This is no `run.py` that could be called again.
+    """
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main is None:
+        raise StageError(
+            "a stage that is a job needs a program that the job can call: start it as `python run.py --stages "
+            f"{listed([each for each in stages if each]) or 'train'}`"
+        )
+    wanted = [stage for stage in stages if stage]
+    words = _without(sys.argv[1:], {"--stages": True, "--on": True, "--detach": False})
+    return [sys.executable, os.path.realpath(main), *words, *(["--stages", *wanted] if wanted else [])]
+
+
+def _without(words: Sequence[str], flags: Mapping[str, bool]) -> list[str]:
+    """A command line without some flags and, where these have any, their values."""
+    kept, drops = [], False
+    for word in words:
+        name = word.partition("=")[0]
+        if word.startswith("-"):
+            drops = name in flags
+            if drops and (not flags[name] or "=" in word):
+                drops = False
+                continue
+        if not drops:
+            kept.append(word)
+    return kept
+
+
+def add_place_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where stages run: `--on` and `--detach`."""
+    parser.add_argument(
+        "--on",
+        choices=("here", "debug"),
+        default=None,
+        help="run all stages on this machine instead of on the cluster: with as many workers (here), or in this one "
+        "process (debug)",
+    )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="send the stages to the cluster, each after the one before, and do not wait for them",
+    )

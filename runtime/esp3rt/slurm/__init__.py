@@ -1,0 +1,1 @@
+"""Work on a SLURM cluster: requests, jobs, and what becomes of them."""

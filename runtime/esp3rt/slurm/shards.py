@@ -1,0 +1,236 @@
+"""A job that does shards: it claims one after the other, has a worker process do it, and writes down what came of it.
+
+The worker process is that of `esp3rt.worker`. Where it dies, another takes its place and goes on with other shards: whether
+the one that it died of is tried again, and where, is the leader's to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from esp3rt.files import write_bytes
+from esp3rt.slurm.claims import Claims
+from esp3rt.slurm.job import Process, Signals
+from esp3rt.slurm.journal import Journal
+from esp3rt.slurm.paths import WorkPaths
+from esp3rt.worker_process import WorkerProcess, cause_of
+
+_SECONDS_BETWEEN_REPORTS = 1.0
+_LONGEST_IN_JOURNAL = 4096
+_DEATHS_IN_SETUP = 3
+
+
+def serve(paths: WorkPaths, number: int, me: Process, journal: Journal, about: dict[str, Any]) -> int:
+    """Do shards until there are none to claim, or SLURM wants the job to end.
+
+    Args:
+        paths: The files of the work.
+        number: Which call of sbatch has sent the job.
+        me: This process.
+        journal: Where to say what happens.
+        about: The content of work.json.
+
+    Returns:
+        The exit code.
+    """
+    sent = json.loads((paths.send / f"{number}.json").read_text(encoding="utf-8"))
+    tasks = about["tasks"]
+    start = (sent["first"] + me.index) * len(tasks) // max(1, sent["of"])
+    server = _Server(paths, me, journal, about, Claims(paths, tasks, me.worker, me.node, start))
+    try:
+        code = server.run()
+    finally:
+        server.close()
+    journal.write("left", code=code)
+    return code
+
+
+class _Server:
+    def __init__(self, paths: WorkPaths, me: Process, journal: Journal, about: dict[str, Any], claims: Claims) -> None:
+        self._paths = paths
+        self._journal = journal
+        self._about = about
+        self._claims = claims
+        self._job = paths.job.read_bytes()
+        self._signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._signals, selectors.EVENT_READ)
+        self._worker: WorkerProcess | None = None
+        self._ready = False
+        self._task: tuple[int, int] | None = None
+        self._moved, self._told = 0, time.monotonic()
+        self._stopping = False
+        self._deaths_in_setup = 0
+        self._code: int | None = None
+
+    def run(self) -> int:
+        """Do shards; the exit code."""
+        # Before a worker is started, which takes seconds where it imports much: is there anything to do?
+        self._claim()
+        if self._task is None:
+            return 0
+        self._start()
+        while self._code is None:
+            wait = None if not self._moved else max(0.0, self._told + _SECONDS_BETWEEN_REPORTS - time.monotonic())
+            ready = {key.fileobj for key, _ in self._selector.select(wait)}
+            if self._signals in ready:
+                self._on_signals(self._signals.heard())
+            worker = self._worker
+            if worker is not None and worker.connection in ready:
+                self._hear(worker)
+            if worker is not None and worker is self._worker and self._code is None and worker.life in ready:
+                self._lost(worker)
+            if self._moved and time.monotonic() - self._told >= _SECONDS_BETWEEN_REPORTS:
+                self._report()
+        return self._code
+
+    def close(self) -> None:
+        """Nothing that was started stays."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker.bury()
+        self._selector.close()
+
+    def _start(self) -> None:
+        worker = WorkerProcess(dict(os.environ))
+        self._worker, self._ready = worker, False
+        self._selector.register(worker.connection, selectors.EVENT_READ)
+        if worker.life is not None:
+            self._selector.register(worker.life, selectors.EVENT_READ)
+        worker.begin(self._job, self._about["place"])
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        try:
+            messages = worker.reader.available()
+        except EOFError:
+            self._lost(worker)
+            return
+        self._react(messages)
+
+    def _react(self, messages: list[Any]) -> None:
+        for kind, content in messages:
+            if kind == "moved":
+                self._moved += content
+            elif kind == "ready":
+                self._ready = True
+                self._journal.write("ready")
+                self._give()
+            elif kind == "done":
+                self._report()
+                self._keep(*content)
+                self._claim()
+                self._give()
+            elif kind == "failed":
+                data, text = content
+                task, attempt = self._task if self._ready and self._task is not None else (None, None)
+                error = None if data is None else base64.b64encode(data).decode()
+                self._journal.write("failed", sure=True, task=task, attempt=attempt, error=error, text=text)
+                print(text, flush=True)
+                self._code = 1
+
+    def _give(self) -> None:
+        if self._task is None:
+            self._code = 0
+            return
+        assert self._worker is not None
+        self._worker.tell("task", self._task[0])
+
+    def _claim(self) -> None:
+        self._task = None if self._stopping else self._claims.next()
+        if self._task is not None:
+            # Also where the worker is not ready yet: who looks on must know that nobody else is needed for it.
+            self._journal.write("began", task=self._task[0], attempt=self._task[1])
+
+    def _keep(self, task: int, result: bytes) -> None:
+        assert self._task is not None
+        attempt = self._task[1]
+        about: dict[str, Any] = {"sha256": hashlib.sha256(result).hexdigest(), "token": self._about["token"]}
+        if len(result) <= _LONGEST_IN_JOURNAL:
+            about["result"] = base64.b64encode(result).decode()
+        else:
+            write_bytes(self._paths.result(task, attempt), result)
+        self._journal.write("ended", sure=True, task=task, attempt=attempt, **about)
+
+    def _report(self) -> None:
+        if self._moved:
+            self._journal.write("moved", n=self._moved)
+        self._moved, self._told = 0, time.monotonic()
+
+    def _on_signals(self, numbers: list[int]) -> None:
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
+            self._journal.write("stopping", why="SLURM ends the job")
+            self._code = 128 + signal.SIGTERM
+        elif signal.SIGUSR2 in numbers and not self._stopping:
+            # What is left is for a job that has the time.
+            self._stopping = True
+            self._journal.write("stopping", why="the time limit is near, or another job needs the place")
+            if not self._ready:
+                self._code = 0
+
+    def _lost(self, worker: WorkerProcess) -> None:
+        worker.connection.setblocking(False)
+        try:
+            while True:
+                self._react(worker.reader.available())
+        except (BlockingIOError, EOFError, OSError):
+            pass
+        if self._code is not None:
+            return
+        self._selector.unregister(worker.connection)
+        if worker.life is not None:
+            self._selector.unregister(worker.life)
+        worker.connection.close()
+        worker.bury()
+        self._worker = None
+        why = _cause(worker)
+        print(f"the worker process was lost: {why}", flush=True)
+        self._report()
+        if self._ready:
+            assert self._task is not None
+            task, attempt = self._task
+            self._journal.write("died", sure=True, task=task, attempt=attempt, why=why)
+            self._claim()
+            if self._task is None:
+                self._code = 0
+                return
+        else:
+            self._deaths_in_setup += 1
+            if self._deaths_in_setup >= _DEATHS_IN_SETUP:
+                self._journal.write("died", sure=True, task=None, attempt=None, why=why)
+                self._code = 1
+                return
+        self._start()
+
+
+def _cause(worker: WorkerProcess) -> str:
+    try:
+        return cause_of(worker.process.wait(5))
+    except subprocess.TimeoutExpired:
+        return "it does not answer"
+
+
+def is_same(data: bytes, sha256: str) -> bool:
+    """Whether a result is the one that the journal speaks of."""
+    return hashlib.sha256(data).hexdigest() == sha256
+
+
+def result_of(paths: WorkPaths, event: dict[str, Any]) -> bytes | None:
+    """The packed result that an `ended` event speaks of; None where it is not, or not any more, what it was."""
+    if "result" in event:
+        data = base64.b64decode(event["result"])
+    else:
+        path: Path = paths.result(event["task"], event["attempt"])
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+    return data if is_same(data, event["sha256"]) else None
