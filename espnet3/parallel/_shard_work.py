@@ -32,6 +32,7 @@ from typing import Any, TypeAlias
 from esp3rt.files import replacing
 from esp3rt.lease import Lease, LeaseLost, Owner, holder, take
 from espnet3.parallel import _shards
+from espnet3.parallel._bad_items import BadItems, as_json, go_carefully
 from espnet3.parallel._injection import injected
 from espnet3.utils.errors import RunnerError
 
@@ -39,6 +40,7 @@ RECORDS = "records.jsonl"
 # A subclass of BaseRunner, which is made of what stands here and is therefore not imported.
 RunnerClass: TypeAlias = Any
 _SECONDS_OF_A_CHUNK = 0.05
+_SECONDS_BETWEEN_LOOKS = 0.5
 # Items that are suddenly slow must not be a long silence.
 _LONGEST_CHUNK = 1024
 
@@ -74,6 +76,8 @@ class ShardWork:
         batch_size: As the runner's.
         output_dir, shard_subdir: As the runner's; no `output_dir` keeps the results in memory.
         mark: The mark of the plan, for the `done` file.
+        bad_items: How many items may be left out.
+        patience: For how many seconds to wait for another process that seems to work on the shard.
     """
 
     cls: RunnerClass
@@ -83,6 +87,8 @@ class ShardWork:
     output_dir: str = ""
     shard_subdir: str = ""
     mark: str = ""
+    bad_items: int = 0
+    patience: float = 0.0
     starts: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +106,7 @@ class ShardWork:
         if not self.output_dir:
             return self._in_memory(env, number, moved)
         base = Path(self.output_dir) / self.shard_subdir
-        lease = take(_shards.lease_of(base, number))
+        lease = self._take(_shards.lease_of(base, number))
         if isinstance(lease, Owner):
             return Busy(str(lease))
         with lease:
@@ -123,10 +129,19 @@ class ShardWork:
                 return Busy(str(holder(_shards.lease_of(base, number)) or "another process"))
         return None
 
+    def _take(self, folder: Path) -> Lease | Owner:
+        """Take the shard's lease; its owner may be on a machine that is gone, and seem to live for a while."""
+        deadline = time.monotonic() + self.patience
+        while isinstance(lease := take(folder), Owner) and time.monotonic() < deadline:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return lease
+
     def is_done(self, folder: Path, number: int) -> bool:
         """Whether shard `number` is done in `folder`, and its files are as they were then."""
         done: bool = self.cls.is_shard_done(folder)
-        return done and _shards.is_for(folder, self.mark, self.shards[number])
+        if not (done and _shards.is_for(folder, self.mark, self.shards[number])):
+            return False
+        return len(_shards.left_out_of(folder)) <= self.bad_items
 
     def work_of(self, number: int) -> Sequence[Any]:
         """What `forward` is called with for the items of a shard: items, or lists of them."""
@@ -156,14 +171,22 @@ class ShardWork:
     def _to_files(
         self, env: dict[str, Any], number: int, folder: Path, moved: Callable[[int], None], lease: Lease
     ) -> None:
-        state = self._whole(env, number, moved, lease, folder)
+        bad = BadItems(lease.file.parent, self.bad_items) if self.bad_items else None
+        done = False
+        try:
+            state = self._whole(env, number, moved, lease, folder, bad)
+            done = True
+        finally:
+            if bad is not None:
+                bad.close(done=done)
         folder.mkdir(parents=True, exist_ok=True)
         if not is_overridden(self.cls, "finalize_state"):
             _write_records(folder, state.get("records") or [], self.cls)
         written = state.get("written")
         outputs = written.get("outputs", ()) if isinstance(written, dict) else ()
         lease.check(now=True)
-        _shards.write_done(folder, self.shards[number], self.mark, outputs)
+        left_out = [as_json(each) for each in bad.left_out] if bad is not None else []
+        _shards.write_done(folder, self.shards[number], self.mark, outputs, left_out)
 
     def _whole(
         self,
@@ -172,6 +195,7 @@ class ShardWork:
         moved: Callable[[int], None],
         lease: Lease | None,
         folder: Path | None = None,
+        bad: BadItems | None = None,
     ) -> dict[str, Any]:
         cls = self.cls
         settings = {"output_dir": self.output_dir, "shard_subdir": self.shard_subdir}
@@ -182,7 +206,7 @@ class ShardWork:
             state = call_hook(cls, "init_state", (), number, {**env, **settings})
             try:
                 steps = cls.steps(state, env, number, self.batch_size is not None)
-                self._go_through(steps, number, moved, lease)
+                self._go_through(steps, number, moved, lease, bad)
                 if lease is not None:
                     lease.check(now=True)
             except LeaseLost:
@@ -197,10 +221,23 @@ class ShardWork:
                 _close(cls, state)
             return state
 
-    def _go_through(self, steps: Steps, number: int, moved: Callable[[int], None], lease: Lease | None) -> None:
+    def _go_through(
+        self,
+        steps: Steps,
+        number: int,
+        moved: Callable[[int], None],
+        lease: Lease | None,
+        bad: BadItems | None = None,
+    ) -> None:
         work = self.work_of(number)
         start, size, clock = 0, 1, time.perf_counter
         try:
+            if bad is not None:
+                for done in go_carefully(steps.run, work, self.starts[number], self.batch_size is not None, bad):
+                    moved(done)
+                    if lease is not None:
+                        lease.check()
+                return
             while start < len(work):
                 chunk = work[start : start + size]
                 began = clock()

@@ -19,7 +19,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -215,14 +215,24 @@ def clear_shard(folder: Path) -> None:
             entry.unlink()
 
 
-def write_done(folder: Path, count: int, mark: str, outputs: Iterable[str | Path] = ()) -> None:
-    """Say that the shard in `folder` is done: every file in it, and every other of its `outputs`, with size and hash."""
+def write_done(
+    folder: Path,
+    count: int,
+    mark: str,
+    outputs: Iterable[str | Path] = (),
+    left_out: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Say that the shard in `folder` is done: every file in it, and every other of its `outputs`, with size and hash.
+
+    What of its `count` items was left out is said as well.
+    """
     own = (path for path in folder.rglob("*") if path.is_file() and path != folder / DONE)
     names = {os.path.relpath(path, folder) for path in (*own, *outputs)}
     files = {
         name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)} for name in sorted(names)
     }
-    write_json(folder / DONE, {"version": _VERSION, "count": count, "fingerprint": mark, "files": files})
+    more = {"left_out": [dict(each) for each in left_out]} if left_out else {}
+    write_json(folder / DONE, {"version": _VERSION, "count": count, "fingerprint": mark, "files": files, **more})
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
@@ -266,6 +276,13 @@ def is_for(folder: Path, mark: str, count: int) -> bool:
     done = read_json(folder / DONE)
     # A class with an `is_shard_done` of its own may write a `done` of its own.
     return not isinstance(done, dict) or (done.get("fingerprint"), done.get("count")) == (mark, count)
+
+
+def left_out_of(folder: Path) -> list[dict[str, Any]]:
+    """The items that the shard in `folder` was done without."""
+    done = read_json(folder / DONE)
+    found = done.get("left_out", []) if isinstance(done, dict) else []
+    return found if isinstance(found, list) else []
 
 
 def read_json(path: Path) -> Any:

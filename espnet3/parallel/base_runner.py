@@ -15,6 +15,7 @@ say (`espnet3.parallel.parallel`, `executions`); what comes out is the same ever
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from esp3rt.files import replacing
+from esp3rt.files import replacing, write_text
 from esp3rt.lease import holder
 from esp3rt.work import Execution, Job
 from espnet3.parallel import _shards
@@ -40,7 +41,7 @@ from espnet3.parallel._shard_work import (
     usual_steps,
 )
 from espnet3.parallel.env_provider import checked_env, worker_setup
-from espnet3.parallel.executions import execution_in_force, shards_wanted
+from espnet3.parallel.executions import bad_items_allowed, execution_in_force, shards_wanted
 from espnet3.utils.errors import RunnerError
 from espnet3.utils.targets import allowed_elsewhere
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from espnet3.parallel.env_provider import EnvironmentProvider
 
 _WRITER_HOOKS = ("open_writers", "write_record", "close_writers")
+LEFT_OUT = "left_out.jsonl"
 _SECONDS_BETWEEN_LOOKS = 1.0
 # Attributes of a runner that say where and how the work is done, or that are told by themselves.
 _NO_INPUTS = ("provider", "batch_size", "output_dir", "shard_subdir", "resume", "label", "unit", "data_mark")
@@ -275,6 +277,8 @@ class BaseRunner(ABC):
                 output_dir=str(Path(self.output_dir or "").absolute()),
                 shard_subdir=self.shard_subdir,
                 mark=plan.mark,
+                bad_items=bad_items_allowed(),
+                patience=execution.patience,
             )
             numbers = range(len(plan.shards))
             with back_here():
@@ -284,9 +288,30 @@ class BaseRunner(ABC):
                 for folder, count in zip(folders, plan.shards, strict=True):
                     if not (_shards.is_for(folder, plan.mark, count) and _shards.is_untouched(folder)):
                         raise RunnerError(f"{folder} was changed by somebody else; run it again")
+                self._report_left_out(base, folders, work.bad_items)
                 return self.merge(list(folders))
         finally:
             _shards.leave_plan(run)
+
+    def _report_left_out(self, base: Path, folders: Sequence[Path], allowed: int) -> None:
+        """Write down which items were left out, and say so.
+
+        Raises:
+            RunnerError: They are more than may be.
+        """
+        found = [each for folder in folders for each in _shards.left_out_of(folder)]
+        path = base / LEFT_OUT
+        if not found:
+            path.unlink(missing_ok=True)
+            return
+        write_text(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in found))
+        shown = "; ".join(f"{each['item']} ({each['why']})" for each in found[:3])
+        what = f"{len(found)} {'item was' if len(found) == 1 else 'items were'} left out, {path}: {shown}"
+        if len(found) > allowed:
+            raise RunnerError(f"{self.label}: {what}; max_bad_items is {allowed}")
+        from esp3rt.progress import console_line
+
+        console_line(f"warning: {self.label}: {what}")
 
     def _do_shards(self, work: ShardWork, base: Path, execution: Execution) -> None:
         """Do the shards that are not done, wherever; when this returns, all are."""

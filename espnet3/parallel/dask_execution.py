@@ -43,6 +43,7 @@ class DaskWorkers:
 
     in_process = False
     shows_progress = False
+    patience = 0.0
 
     def __init__(self, setting: DictConfig | Mapping[str, Any], workers: int, keep: bool = False) -> None:
         self.workers = workers

@@ -58,7 +58,8 @@ def execution_of(setting: DictConfig | Mapping[str, Any] | None, keep: bool = Fa
     if env in LOCAL:
         from esp3rt.processes import LocalProcesses, gpu_of
 
-        return LocalProcesses(workers, gpu_of if env == "local_gpu" else None, keep=keep)
+        attempts = _attempts_for(((setting or {}).get("options") or {}).get("max_bad_items") or 0)
+        return LocalProcesses(workers, gpu_of if env == "local_gpu" else None, attempts, keep)
     if env in DASK:
         from espnet3.parallel.dask_execution import DaskWorkers
 
@@ -72,6 +73,27 @@ def execution_of(setting: DictConfig | Mapping[str, Any] | None, keep: bool = Fa
         return InProcess() if settings.workers == 1 else SlurmJobs(settings)
     known = (*LOCAL, SLURM, *DASK)
     raise ConfigError(f"parallel.env: there is no {env!r}; there are {listed(known)}{did_you_mean(str(env), known)}")
+
+
+def bad_items_allowed() -> int:
+    """How many items may be left out, by the `max_bad_items` of the setting in force.
+
+    Raises:
+        ConfigError: It is no whole number, or negative.
+    """
+    setting = get_parallel_config()
+    options = (setting.get("options") if setting is not None else None) or {}
+    allowed = options.get("max_bad_items") or 0
+    if not isinstance(allowed, int) or isinstance(allowed, bool) or allowed < 0:
+        raise ConfigError(f"parallel.options.max_bad_items must be 0 or more, not {allowed!r}")
+    return allowed
+
+
+def _attempts_for(allowed: int) -> int:
+    """How often a shard is tried that may have so many items at each of which two processes are lost."""
+    from esp3rt.processes import ATTEMPTS
+
+    return ATTEMPTS + 2 * allowed
 
 
 def shards_wanted(execution: Execution, n_batches: int) -> int:

@@ -70,7 +70,9 @@ def _local(setting: Any, workers: int) -> DictConfig:
 
     shards = {} if setting.get("n_shards") is None else {"n_shards": setting.get("n_shards")}
     env = "local_gpu" if workers > 1 and _gpus() else "local"
-    return OmegaConf.create({"env": env, "n_workers": workers, **shards})
+    bad = (setting.get("options") or {}).get("max_bad_items")
+    options = {} if bad is None else {"options": {"max_bad_items": bad}}
+    return OmegaConf.create({"env": env, "n_workers": workers, **shards, **options})
 
 
 def _places() -> int:

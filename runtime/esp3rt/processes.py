@@ -47,6 +47,7 @@ class LocalProcesses:
 
     in_process = False
     shows_progress = False
+    patience = 0.0
 
     def __init__(
         self,

@@ -71,6 +71,8 @@ class Execution(Protocol):
         workers: How many tasks are done at once.
         in_process: Whether they are done in the process that asks, so that what it has built can be used.
         shows_progress: Whether it shows by itself how far they have come.
+        patience: For how many seconds a task should wait for another process that seems to be at the same work, since
+            that may have been on a machine that is gone.
     """
 
     @property
@@ -81,6 +83,9 @@ class Execution(Protocol):
 
     @property
     def shows_progress(self) -> bool: ...
+
+    @property
+    def patience(self) -> float: ...
 
     def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
         """Do the tasks and yield each that has ended, in the order in which they end.
@@ -111,6 +116,7 @@ class InProcess:
     workers = 1
     in_process = True
     shows_progress = False
+    patience = 0.0
 
     def run(self, job: Job, tasks: Sequence[int], moved: Callable[[int], None]) -> Iterator[Outcome]:
         """Do the tasks; see `Execution.run`. Errors are raised as they are."""

@@ -237,12 +237,22 @@ def test_without_trouble_it_says_nothing() -> None:
 
 
 def test_cancelling_names_each_job_once(fake: Fake, tmp_path: Path) -> None:
-    """And only jobs of the name that is given."""
+    """In one call, and in none where there is nothing to cancel."""
     fake("scancel", "true")
-    client.cancel(["7_0", "7_1", "7_0"], name="run.3")
+    client.cancel(["7_0", "7_1", "7_0"])
     client.cancel([])
 
-    assert _calls(tmp_path) == ["scancel 3 --name=run.3 7_0 7_1"]
+    assert _calls(tmp_path) == ["scancel 2 7_0 7_1"]
+
+
+def test_another_job_of_the_number_is_not_cancelled(fake: Fake, tmp_path: Path) -> None:
+    """Its name is asked for first."""
+    fake("squeue", r"printf '7|run|\n7|run|\n8|other|\n'")
+    fake("scancel", "true")
+    client.cancel(["7_0", "8", "7_1", "9"], name="run")
+    client.cancel(["8"], name="run")
+
+    assert [call for call in _calls(tmp_path) if "scancel" in call] == ["scancel 2 7_0 7_1"]
 
 
 def test_jobs_that_are_over_are_cancelled_already(fake: Fake) -> None:

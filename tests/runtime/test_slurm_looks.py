@@ -169,7 +169,7 @@ def test_an_array_as_a_whole_is_refused(slurm: Slurm) -> None:
     """It would be taken for a job that is gone."""
     slurm.queue(_row("7_0", "RUNNING"), _row("7_1", "RUNNING"))
 
-    with pytest.raises(ValueError, match="job 7 is an array.*7_0"):
+    with pytest.raises(ValueError, match=r"job 7 is an array.*7_0"):
         Watch(["7"]).look()
 
 
@@ -350,7 +350,7 @@ def test_a_look_has_an_end(slurm: Slurm) -> None:
     slurm.queue(_row("8", "RUNNING"))
     slurm.accounting(then="sleep 600")
     watch = Watch(["8", "9"])
-    found = watch.look(deadline=4.0)
+    found = watch.look(deadline=2.0)
 
     assert {job: look.alive for job, look in found.items()} == {"8": True, "9": False}
     assert "no answer within" in watch.no_accounting

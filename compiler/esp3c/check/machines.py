@@ -169,13 +169,17 @@ def place_of(of: Amount | None, otherwise: Span) -> Span:
 
 @record
 class Training:
-    """What a training config says of devices. None: not known. `accelerator` is lower case, `auto` by default."""
+    """What a training config says of devices. None: not known. `accelerator` is lower case, `auto` by default.
+
+    `takes_all`: `devices` asks for all that there are.
+    """
 
     config: Config
     devices: Amount | None
     num_nodes: Amount | None
     accelerator: str | None
     accelerator_span: Span | None
+    takes_all: bool = False
 
     @property
     def world_size(self) -> int | None:
@@ -205,7 +209,10 @@ def training_of(config: Config) -> Training:
     if written is not None:
         value = followed(root, written)
         accelerator = value.value.lower() if isinstance(value, Scalar) and isinstance(value.value, str) else None
-    return Training(config, devices, num_nodes, accelerator, written.span if written is not None else None)
+    asked = followed(root, section.get("devices") or root.get("num_device"))
+    takes_all = known and isinstance(asked, Scalar) and asked.value in ("auto", -1, "-1")
+    where = written.span if written is not None else None
+    return Training(config, devices, num_nodes, accelerator, where, takes_all)
 
 
 def _count(root: MapNode, trainer: MapNode, name: str, common: str) -> Amount | None:
@@ -250,18 +257,45 @@ def training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]
 def job_shape(recipe: Recipe, stage: Stage, machine: Machine) -> tuple[Amount | None, Amount | None]:
     """The machines of a stage's SLURM job, and its processes on each; None where that is not known.
 
-    Where the setting does not say it, they are those of the training; other stages have one of each.
+    What the setting does not say is that of the training; other stages have one of each.
     """
     config = recipe.configs.get(stage.needs[0]) if stage.needs else None
     trains = built_in(stage) == "train" and config is not None and config.kind == "training"
     training = training_of(config) if trains and config is not None else None
-    one = Amount(1)
-    nodes = machine.amount("nodes") if machine.has("nodes") else training.num_nodes if training else one
-    tasks = machine.amount("ntasks_per_node") if machine.has("ntasks_per_node") else training.devices if training else one
+    nodes, tasks = (machine.amount(name) for name in ("nodes", "ntasks_per_node"))
+    if not machine.has("nodes"):
+        nodes = training.num_nodes if training is not None else Amount(1)
+    if not machine.has("ntasks_per_node"):
+        tasks = _processes(training, machine) if training is not None else Amount(1)
     return nodes, tasks
 
 
-def device_kinds(recipe: Recipe) -> Iterator[tuple[Stage, Machine, str, Span]]:
+def _processes(training: Training, machine: Machine) -> Amount | None:
+    """The processes of a training on each machine of its job, where the job's setting does not say it."""
+    if not training.takes_all:
+        return training.devices
+    if training.accelerator == "cpu":
+        return Amount(1)
+    gpus = gpus_listed(machine)
+    return None if gpus is None or training.accelerator is None else Amount(max(1, gpus.value), gpus.span)
+
+
+def gpus_listed(machine: Machine) -> Amount | None:
+    """The GPUs that a setting names for each machine of a job, by `gpus_per_node` or `gres`; None where it is not known."""
+    if machine.has("gpus_per_node"):
+        return gpus_a_node(machine)
+    if not machine.has("gres"):
+        return Amount(0)
+    text = machine.text("gres")
+    parts = [part.strip() for part in text[0].split(",")] if text is not None else []
+    named = ",".join(part for part in parts if part.partition(":")[0] == "gpu")
+    if text is None or not named:
+        return None if text is None else Amount(0, text[1])
+    counted = gpus(named)
+    return Amount(counted, text[1]) if counted is not None else None
+
+
+def device_kinds(def device_kinds(recipe: Recipe) -> Iterator[tuple[Stage, Machine, str, Span]]:
     """Stages that say on which kind of device they work: `trainer.accelerator`, and `device` of an inference."""
     for stage, training, machine in training_stages(recipe):
         if training.accelerator is not None and training.accelerator_span is not None:

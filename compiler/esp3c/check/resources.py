@@ -9,6 +9,7 @@ from esp3c.check.flow import flow_of
 from esp3c.check.machines import (
     Amount,
     Machine,
+    Training,
     amount,
     device_kinds,
     followed,
@@ -31,6 +32,11 @@ def _on(stage: Stage, machine: Machine) -> Label:
     return Label(machine.used, f"where `{stage.name}` runs")
 
 
+def _devices(recipe: Recipe, stage: Stage, training: Training, machine: Machine) -> Amount | None:
+    """How many devices a training uses on each machine: a SLURM job has a process for each."""
+    return job_shape(recipe, stage, machine)[1] if machine.backend == "slurm" else training.devices
+
+
 @explained("ESP0801", "more devices than the job has")
 def devices_and_gpus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """A training uses more GPUs on each machine than its SLURM job asks for.
@@ -43,7 +49,7 @@ def devices_and_gpus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     waited in the queue. Make `devices` and `gpus_per_node` the same.
     """
     for stage, training, machine in training_stages(recipe):
-        asked, devices = gpus_a_node(machine), training.devices
+        asked, devices = gpus_a_node(machine), _devices(recipe, stage, training, machine)
         # With `auto` and no GPU at all, it is the CPU that the devices are processes of.
         if asked is None or devices is None or not (training.wants_gpus or (training.may_use_gpus and asked.value)):
             continue
@@ -69,7 +75,7 @@ def idle_gpus(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     are used; without it, it is one.
     """
     for stage, training, machine in training_stages(recipe):
-        asked, devices = gpus_a_node(machine), training.devices
+        asked, devices = gpus_a_node(machine), _devices(recipe, stage, training, machine)
         if asked is None or devices is None or not training.may_use_gpus or devices.value >= asked.value:
             continue
         yield Diagnostic(
@@ -133,31 +139,26 @@ def machines_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         parallel gpu = slurm(nodes = 4, gpus_per_node = 4)
         stages { train on gpu }
 
-    With too few machines the training waits for the others for ever; with too many, Lightning refuses to begin. Without
-    `nodes`, the job of a training has as many as `num_nodes` says. `local` is one machine.
+    A run refuses that. Leave one of them out: without `nodes` the job has as many machines as `num_nodes` says, and without
+    `num_nodes` (or with 1, its default) the training takes what the job has. `local` is one machine.
     """
     for stage, training, machine in training_stages(recipe):
-        if machine.settings is None or training.num_nodes is None:
+        wanted = training.num_nodes
+        if machine.settings is None or wanted is None or wanted.value == 1:
             continue
         nodes = machine.amount("nodes") if machine.backend == "slurm" else None
         if machine.backend == "local":
             nodes = Amount(1)
-        if nodes is not None and nodes.value != training.num_nodes.value:
+        if nodes is not None and nodes.value != wanted.value:
             label = "`local` is one machine" if machine.backend == "local" else f"the job has {nodes.value}"
             yield Diagnostic(
                 code_of(machines_differ),
-                f"`{stage.name}` trains on {_machines(training.num_nodes.value)}, and runs on {nodes.value}",
-                Label(place_of(training.num_nodes, machine.used), label)
-                if training.num_nodes.span is not None
-                else Label(place_of(nodes, machine.used), "`trainer.num_nodes` is 1 where it is not set"),
+                f"`{stage.name}` trains on {wanted.value} machines, and runs on {nodes.value}",
+                Label(place_of(wanted, machine.used), label),
                 secondary=(_on(stage, machine),)
-                if nodes.span is None or training.num_nodes.span is None
+                if nodes.span is None
                 else (Label(nodes.span, "the machines of the job"),),
             )
-
-
-def _machines(number: int) -> str:
-    return "1 machine" if number == 1 else f"{number} machines"
 
 
 @explained("ESP0806", "`dist_world_size` is not the number of processes")
@@ -173,7 +174,7 @@ def world_size(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     itself.
     """
     for training in trainings(recipe):
-        for finding in trainer.shared_otherwise(training):
+        for finding in trainer.shared_otherwise(training, *_in_jobs(recipe, training)):
             yield finding.said(code_of(world_size))
 
 
@@ -265,30 +266,26 @@ def unused_count(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 @explained("ESP0814", "processes and devices of a machine differ")
 def tasks_differ(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A SLURM job starts several processes on a machine, and not one for each device.
+    """A SLURM job starts another number of processes on a machine than its training has devices.
 
         training { trainer { devices = 4 } }
         parallel gpu = slurm(gpus_per_node = 4, ntasks_per_node = 2)
         stages { train on gpu }
 
-    Lightning wants one process for each device and stops otherwise. Make them equal, or leave `ntasks_per_node` out: the
-    job of a training then has a process for each of its `devices`.
+    There is one process for each device, and a run refuses anything else. Leave one of them out: without
+    `ntasks_per_node` the job has a process for each of the `devices`, and without `devices` (or with 1, its default) the
+    training has a device for each process.
     """
     for stage, training, machine in training_stages(recipe):
         tasks = machine.amount("ntasks_per_node") if machine.backend == "slurm" else None
-        if tasks is None or training.devices is None or tasks.value == training.devices.value:
-            continue
-        # One process on one machine starts the others itself.
-        nodes, _ = job_shape(recipe, stage, machine)
-        if tasks.value < 1 or (tasks.value == 1 and (nodes is None or nodes.value == 1)):
+        devices = training.devices
+        if tasks is None or devices is None or devices.value in (1, tasks.value) or tasks.value < 1:
             continue
         yield Diagnostic(
             code_of(tasks_differ),
-            f"`ntasks_per_node` is {tasks.value}, and `{stage.name}` has {training.devices.value} devices on each machine",
-            Label(place_of(tasks, machine.used), f"{training.devices.value}, one for each device"),
-            secondary=(Label(training.devices.span, "the devices"),)
-            if training.devices.span is not None
-            else (_on(stage, machine),),
+            f"`ntasks_per_node` is {tasks.value}, and `{stage.name}` has {devices.value} devices on each machine",
+            Label(place_of(tasks, machine.used), f"{devices.value}, one for each device"),
+            secondary=(Label(devices.span, "the devices"),) if devices.span is not None else (_on(stage, machine),),
         )
 
 

@@ -70,7 +70,9 @@ def _shell_line(name: str, written: _Written | None) -> Iterator[Finding]:
         label = "one line of shell each: make two of it" if control in "\r\n" else "no part of a line of shell"
         yield written.finding(f"a line of `{name}` holds {_shown(control)}", label)
     elif re.fullmatch(DIRECTIVE, written.text):
-        yield written.finding(f"a line of `{name}` is an option of sbatch", "options have keys here, or stand in `extra`")
+        yield written.finding(
+            f"a line of `{name}` is an option of sbatch", "options have keys here, or stand in `extra`"
+        )
 
 
 def _argument(name: str, written: _Written | None) -> Iterator[Finding]:
@@ -166,9 +168,7 @@ def misspelt_flags(settings: MapNode) -> Iterator[Finding]:
         name = flag.name.replace("_", "-")
         near = nearest(name, LONG_OPTIONS) if re.fullmatch(EXTRA_NAME, name) else []
         if name not in LONG_OPTIONS and certain(name, near) is not None:
-            yield Finding(
-                f"sbatch has no option `{flag.name}`", Label(flag.key_span, f"did you mean {one_of(near)}?")
-            )
+            yield Finding(f"sbatch has no option `{flag.name}`", Label(flag.key_span, f"did you mean {one_of(near)}?"))
 
 
 def not_for_extra(settings: MapNode) -> Iterator[Finding]:

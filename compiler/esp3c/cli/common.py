@@ -76,9 +76,7 @@ def fail(failure: Failure) -> int:
     return failure.code
 
 
-def load(
-    text: str, overrides: Sequence[str] = (), layout: Layout | None = None, move: Move | None = None
-) -> Result:
+def load(text: str, overrides: Sequence[str] = (), layout: Layout | None = None, move: Move | None = None) -> Result:
     """Reads and compiles the recipe that an argument names.
 
     Raises:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esp3c.cli.common import Failure, add_recipe, add_set, add_stages, fail, printable, recipe_path, show
+from esp3c.cli.places import add_on, move_of, refuse_unknown
 from esp3c.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from esp3c.cli.job_scripts import Scripts
     from esp3c.cli.traces import Trace
     from esp3c.cli.where import Where
     from esp3c.cli.writer import Change
@@ -26,18 +28,19 @@ examples:
   esp3c plan recipe.esp                             all stages
   esp3c plan recipe.esp --stages infer measure      some of them
   esp3c plan recipe.esp --set training.optimizer.lr=3e-4
+  esp3c plan recipe.esp --on here                   as a run with this flag would do it
   esp3c plan recipe.esp --diff                      with the lines of the files that would change
   esp3c plan recipe.esp --format json               for programs
 
 Nothing is run and nothing is written. What is said of earlier results are facts of the disk: which files are there and what
 they say of themselves. Whether a stage keeps them is decided by the stage, which compares its inputs.
 
-Where stages are sent to SLURM and scontrol is there, the site's limits are asked. The exit code is 1 where the recipe has
-errors or asks for more than the site gives, and 0 otherwise, also where this version could not run the plan: the last lines
-then say why it could not.
+Where stages are sent to SLURM, their job scripts are shown as they would be sent, and where scontrol is there, the site's
+limits are asked. The exit code is 1 where the recipe has errors or asks for more than the site gives, and 0 otherwise, also
+where a run could not begin: the last lines then say why it could not.
 """
 
-VERSION = 1
+VERSION = 2
 
 
 @record
@@ -48,31 +51,26 @@ class Step:
     runs: str
     where: Where
     trace: Trace
-    refused: tuple[str, ...]
     remarks: tuple[str, ...]
 
 
 @record
 class Plan:
-    """Everything that the command has to say. `over`: what the site refuses of it."""
+    """Everything that the command has to say. `scripts`: what is sent to SLURM; `over`: what the site refuses of it."""
 
     path: str
     recipe: Recipe
     steps: tuple[Step, ...]
     folder: Path
     changes: tuple[Change, ...]
+    scripts: Scripts
     over: tuple[Diagnostic, ...]
 
     @property
     def obstacles(self) -> list[str]:
         """Why `esp3c run` would stop before the first stage, or at one."""
         found = [f"{each.path} is in the way: {each.why}" for each in self.changes if each.what == "in the way"]
-        found += [each.message for each in self.over]
-        reasons: dict[str, list[str]] = {}
-        for step in self.steps:
-            for reason in step.refused:
-                reasons.setdefault(reason, []).append(step.stage.name)
-        return found + [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        return found + [each.message for each in self.over]
 
     @property
     def gpu_hours(self) -> float | None:
@@ -91,6 +89,7 @@ def add(commands: Any) -> None:
     add_recipe(parser)
     add_stages(parser)
     add_set(parser)
+    add_on(parser)
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
     parser.add_argument("--diff", action="store_true", help="show the lines of the files that would change")
     parser.set_defaults(run=run)
@@ -98,31 +97,37 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from esp3c.cli.build import compiled
+    from esp3c.cli.job_scripts import scripts_of
     from esp3c.cli.run import chosen, folder_of
     from esp3c.cli.site import over_site_limits
     from esp3c.cli.writer import survey
 
+    home = recipe_path(args.recipe).resolve().parent
     try:
-        result, folder = compiled(args.recipe, args.overrides, folder_of(args.recipe, args.overrides))
+        move = move_of(args.on, args.stages)
+        result, folder = compiled(args.recipe, args.overrides, folder_of(args.recipe, args.overrides, move), move)
         if not result.ok:
             return 1
+        refuse_unknown(result.recipe, args.on)
         names = chosen(result.recipe, args.stages)
-        steps = _steps(result.recipe, names, recipe_path(args.recipe).resolve().parent)
+        steps = _steps(result.recipe, names, home, args.on)
         changes = survey(folder, result.files)
     except Failure as failure:
         return fail(failure)
-    over = over_site_limits(result.recipe, names)
+    sent = {step.stage.name: step.where.shares for step in steps if step.where.backend == "slurm"}
+    over = over_site_limits(result.recipe, list(sent)) if sent else []
     show(over, sys.stderr)
-    plan = Plan(args.recipe, result.recipe, tuple(steps), folder, changes, tuple(over))
+    scripts = scripts_of(result.recipe, sent, home)
+    plan = Plan(args.recipe, result.recipe, tuple(steps), folder, changes, scripts, tuple(over))
     diffs = _diffs(result, folder, changes) if args.diff else {}
     if args.format == "json":
         sys.stdout.write(_json(plan, diffs))
     else:
-        sys.stdout.write("".join(printable(line) + "\n" for line in _text(plan, diffs)))
+        sys.stdout.write("".join(_shown(line) + "\n" for line in _text(plan, diffs)))
     return 1 if over else 0
 
 
-def _steps(recipe: Recipe, names: Sequence[str], home: Path) -> list[Step]:
+def _steps(recipe: Recipe, names: Sequence[str], home: Path, place: str | None) -> list[Step]:
     from esp3c.cli.traces import absent, trace
     from esp3c.cli.where import where
 
@@ -130,11 +135,10 @@ def _steps(recipe: Recipe, names: Sequence[str], home: Path) -> list[Step]:
     for stage in recipe.stages:
         if stage.name not in names:
             continue
-        place = where(recipe, stage)
-        refused = [f"cannot be sent to {place.backend} by this version"] if place.elsewhere else []
-        remarks = [place.remark] if place.remark else []
+        there = where(recipe, stage, place)
+        remarks = [there.remark] if there.remark else []
         remarks += absent(recipe, stage, set(names), home)
-        steps.append(Step(stage, _runs(stage), place, trace(recipe, stage, home), tuple(refused), tuple(remarks)))
+        steps.append(Step(stage, _runs(stage), there, trace(recipe, stage, home), tuple(remarks)))
     return steps
 
 
@@ -189,6 +193,7 @@ def _text(plan: Plan, diffs: dict[str, list[str]]) -> list[str]:
     total, chosen = len(plan.recipe.stages), len(plan.steps)
     count = f"{chosen} of {total} stages" if chosen < total else f"{total} stages"
     lines = [f"{plan.path}: {count} of `{plan.recipe.name}`, in this order", "", *_stage_lines(plan.steps)]
+    lines += _script_lines(plan)
     lines += ["", *_file_lines(plan.folder, plan.changes)]
     for difference in diffs.values():
         lines += ["", *difference]
@@ -209,7 +214,7 @@ def _stage_lines(steps: Sequence[Step]) -> list[str]:
     for step, row in zip(steps, rows, strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
-        notes = [step.trace.text, *step.remarks, *step.refused]
+        notes = [step.trace.text, *step.remarks]
         if step.where.request is not None:
             notes.insert(0, f"asks for {step.where.request.text}{_hours_of(step)}")
         lines += [f"       {note}" for note in notes if note]
@@ -222,6 +227,43 @@ def _stage_lines(steps: Sequence[Step]) -> list[str]:
 def _hours_of(step: Step) -> str:
     total = step.where.request.gpu_hours if step.where.request is not None else None
     return f": {total:.4g} GPU-hours at most" if total else ""
+
+
+def _script_lines(plan: Plan) -> list[str]:
+    """The job scripts. Of one that is nearly like an earlier one, the lines that are others."""
+    lines: list[str] = []
+    told: dict[str, list[str]] = {}
+    for step in plan.steps:
+        name = step.stage.name
+        script = plan.scripts.of.get(name)
+        if script is None:
+            if name in plan.scripts.missing:
+                lines.append(f"  {name}: {plan.scripts.missing[name]}")
+            continue
+        text = script.text.rstrip("\n").split("\n")
+        like, other = _nearest_script(text, told)
+        jobs = "1 job" if script.jobs == 1 else f"{script.jobs} jobs"
+        jobs += f" in {len(script.arrays)} arrays" if len(script.arrays) > 1 else ""
+        but = "" if not like else f", as that of {like}" + (" but for" if other else "")
+        lines += [f"  {name}: {jobs}{but}", *(f"    {line}".rstrip() for line in (other if like else text))]
+        told[name] = text
+    return ["", "job scripts", *lines] if lines else []
+
+
+def _nearest_script(text: list[str], told: dict[str, list[str]]) -> tuple[str, list[str]]:
+    """The stage whose script is nearly this text, and the lines in which this one is another; no name where none is."""
+    found: list[tuple[int, str, list[str]]] = []
+    for name, before in told.items():
+        other = [line for line, its in zip(text, before, strict=False) if line != its]
+        if len(before) == len(text) and 3 * len(other) < len(text):
+            found.append((len(other), name, other))
+    _, name, other = min(found, default=(0, "", []), key=lambda each: each[0])
+    return name, other
+
+
+def _shown(line: str) -> str:
+    """A line as a terminal may have it. Tabs of a job script stay."""
+    return "\t".join(printable(part) for part in line.split("\t"))
 
 
 def _file_lines(folder: Path, changes: Sequence[Change]) -> list[str]:
@@ -251,7 +293,7 @@ def _json(plan: Plan, diffs: dict[str, list[str]]) -> str:
         "recipe": plan.path,
         "name": plan.recipe.name,
         "folder": os.path.relpath(plan.folder),
-        "stages": [_step_data(step) for step in plan.steps],
+        "stages": [_step_data(step, plan.scripts) for step in plan.steps],
         "files": [
             {"path": each.path, "what": each.what, "why": each.why}
             | ({"diff": "\n".join(diffs[each.path])} if each.path in diffs else {})
@@ -266,8 +308,9 @@ def _json(plan: Plan, diffs: dict[str, list[str]]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _step_data(step: Step) -> dict[str, Any]:
+def _step_data(step: Step, scripts: Scripts) -> dict[str, Any]:
     request = step.where.request
+    script = scripts.of.get(step.stage.name)
     return {
         "name": step.stage.name,
         "runs": step.runs or step.stage.name,
@@ -284,7 +327,19 @@ def _step_data(step: Step) -> dict[str, Any]:
             "seconds": request.seconds,
             "gpu_hours": request.gpu_hours,
         },
-        "earlier": {"state": step.trace.state, "text": step.trace.text},
+        "script": None
+        if script is None
+        else {
+            "text": script.text,
+            "jobs": script.jobs,
+            "arrays": [list(each) for each in script.arrays],
+            "command": script.command,
+        },
+        "no_script": scripts.missing.get(step.stage.name),
+        "earlier": {"state": step.trace.state, "text": step.trace.text, "shards": _shards_data(step.trace)},
         "remarks": list(step.remarks),
-        "refused": list(step.refused),
     }
+
+
+def _shards_data(trace: Trace) -> dict[str, int] | None:
+    return None if trace.shards is None else {"done": trace.shards[0], "of": trace.shards[1]}

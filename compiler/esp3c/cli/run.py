@@ -31,8 +31,9 @@ Where a stage is on `slurm`, its jobs are sent, and a table shows what becomes o
 on, and `esp3c status`, `logs`, `cancel` and `resume` work from any shell.
 
 A value that is set for one run is checked like the recipe itself. It does not change the files beside the recipe: they
-are built into .esp3c/set/ and run from there. A training that is already there under the same exp_tag is not taken up with
-other values; give the run a tag of its own, as above. The same goes for --on with a `parallel` of the recipe. A run that was interrupted goes on when it is started again.
+are built into .esp3c/set/ and run from there, as they are with --on and a `parallel` of the recipe. A training that is
+already there under the same exp_tag is not taken up with other values; give the run a tag of its own, as above. A run that
+was interrupted goes on when it is started again.
 """
 
 
@@ -58,11 +59,13 @@ def run(args: argparse.Namespace) -> int:
     from esp3c.cli.writer import write_files
 
     try:
+        if args.detach and args.on in ON_THIS_MACHINE:
+            raise Failure(f"--detach leaves the stages to SLURM, and --on {args.on} keeps them on this machine", 2)
         move = move_of(args.on, args.stages)
         result, folder = compiled(args.recipe, args.overrides, folder_of(args.recipe, args.overrides, move), move)
-        refuse_unknown(result.recipe, args.on)
         if not result.ok:
             return 1
+        refuse_unknown(result.recipe, args.on)
         stages = chosen(result.recipe, args.stages)
         if args.on not in ON_THIS_MACHINE and refused_by_site(result.recipe, stages):
             return 1

@@ -12,21 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from esp3c.graph.flow import built_in, configs_of, files_of, products
-from esp3c.graph.folders import folder, is_known
-from esp3c.ir import Config, DatasetNode, ListNode, MapNode, Node, Recipe, Scalar, Stage, at, strip
+from esp3c.graph.folders import folder, is_known, path_of
+from esp3c.ir import CallNode, Config, DatasetNode, ListNode, MapNode, Node, Recipe, Scalar, Stage, at, strip
 from esp3c.record import record
 from esp3c.schema import stages as schema
 
 # Larger files are not what a run writes under these names.
 _MOST_BYTES = 64_000_000
 
+_MANIFEST = "manifest.json"
+
 
 @record
 class Trace:
-    """What is there of a stage. `state`: `nothing`, `begun`, `there`, or `unknown` (nothing that can be looked at)."""
+    """What is there of a stage. `state`: `nothing`, `begun`, `there`, or `unknown` (nothing that can be looked at).
+
+    `shards`: how many of its shards are done, and how many there are; None where its items were not cut yet.
+    """
 
     state: str
     text: str
+    shards: tuple[int, int] | None = None
 
 
 UNKNOWN = Trace("unknown", "")
@@ -34,6 +40,8 @@ UNKNOWN = Trace("unknown", "")
 
 def trace(recipe: Recipe, stage: Stage, home: Path) -> Trace:
     """What earlier runs of a stage left under the recipe's folder, `home`."""
+    if stage.workload is not None:
+        return _of_workload(recipe, stage, home)
     known = built_in(stage)
     look = _LOOKS.get(known.name) if known is not None else None
     return look(recipe, stage, home) if look is not None else UNKNOWN
@@ -128,6 +136,22 @@ def _of_scores(recipe: Recipe, stage: Stage, home: Path) -> Trace:
     return Trace("nothing", f"there is no {path} yet")
 
 
+def _of_workload(recipe: Recipe, stage: Stage, home: Path) -> Trace:
+    """What a runner of the recipe's own left: in its output folder, or in folders of it."""
+    runner = stage.workload.get("runner") if stage.workload is not None else None
+    made = strip(runner) if runner is not None else None
+    node = made.arguments.get("output_dir") if isinstance(made, CallNode) else None
+    place = path_of(recipe, stage.over[0], node) if node is not None and stage.over is not None else None
+    if place is None:
+        return UNKNOWN
+    if not is_known(place):
+        return _open(place)
+    within = sorted(each.parent.name for each in (home / place).glob(f"*/{_MANIFEST}"))
+    return _of_shards(
+        [place] if (home / place / _MANIFEST).is_file() or not within else [f"{place}/{each}" for each in within], home
+    )
+
+
 _LOOKS: dict[str, Callable[[Recipe, Stage, Path], Trace]] = {
     "create_dataset": _of_data,
     "train_tokenizer": _of_tokenizer,
@@ -146,23 +170,32 @@ def _of_shards(places: list[str], home: Path) -> Trace:
     if not places:
         return UNKNOWN
     texts, states = [], set()
+    finished, total = 0, 0
     for place in places:
-        plan = _json(home / place / "manifest.json")
-        shards = plan.get("shards") if plan is not None else None
-        if plan is None or not isinstance(shards, list):
+        plan = _json(home / place / _MANIFEST)
+        shards = plan.get("shards") if isinstance(plan, dict) else None
+        if not isinstance(plan, dict) or not isinstance(shards, list):
             texts.append(f"nothing in {place} yet")
             states.add("nothing")
             continue
-        done = sum((home / place / f"split.{number}" / "done").is_file() for number in range(len(shards)))
+        done = sum((_shard(home / place, number) / "done").is_file() for number in range(len(shards)))
+        finished, total = finished + done, total + len(shards)
         if done == len(shards):
             texts.append(f"{plan.get('n_items')} items done in {place}")
             states.add("there")
         else:
-            texts.append(f"begun in {place}")
+            texts.append(f"{done} of {len(shards)} shards are done in {place}")
             states.add("begun")
     state = states.pop() if len(states) == 1 else "begun"
     kept = "" if state == "nothing" else "; they are kept if their inputs are the same"
-    return Trace(state, ", ".join(texts) + kept)
+    return Trace(state, ", ".join(texts) + kept, (finished, total) if total else None)
+
+
+def _shard(base: Path, number: int) -> Path:
+    """The folder of a shard that counts: that of whoever took it over last."""
+    turn = _json(base / ".leases" / str(number) / "turn")
+    later = isinstance(turn, int) and turn > 0
+    return base / (f"split.{number}.{turn}" if later else f"split.{number}")
 
 
 def _open(place: str) -> Trace:
@@ -173,14 +206,14 @@ def _any(place: Path, pattern: str) -> bool:
     return place.is_dir() and next(iter(place.rglob(pattern)), None) is not None
 
 
-def _json(path: Path) -> dict[str, Any] | None:
+def _json(path: Path) -> Any:
+    """What a file of JSON holds; None where there is none that can be read."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             return None
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _last_epoch(path: Path) -> int | None:

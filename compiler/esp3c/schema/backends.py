@@ -35,10 +35,10 @@ LOCAL = Block("local", (_WORKERS, _SHARDS))
 
 LOCAL_GPU = Block("local_gpu", (_WORKERS, _SHARDS))
 
-_MAIL = (
-    "NONE|BEGIN|END|FAIL|REQUEUE|ALL|INVALID_DEPEND|STAGE_OUT|TIME_LIMIT|TIME_LIMIT_90|TIME_LIMIT_80|TIME_LIMIT_50|ARRAY_TASKS"
+_MAIL = "NONE|BEGIN|END|FAIL|REQUEUE|ALL|INVALID_DEPEND|STAGE_OUT|TIME_LIMIT|TIME_LIMIT_90|TIME_LIMIT_80|TIME_LIMIT_50|ARRAY_TASKS"
+_MAIL_TYPES = Form(
+    rf"(?i:(?:{_MAIL})(?:,(?:{_MAIL}))*)", 'SLURM\'s events with commas between them, such as `"END,FAIL"`'
 )
-_MAIL_TYPES = Form(rf"(?i:(?:{_MAIL})(?:,(?:{_MAIL}))*)", 'SLURM\'s events with commas between them, such as `"END,FAIL"`')
 
 SLURM = Block(
     "slurm",
@@ -91,7 +91,7 @@ SLURM = Block(
         Key("python", STR, "the Python of the jobs", "that of this run"),
         Key("srun_args", ListOf(STR), "arguments of srun, each with its value: `--mpi=none`"),
         Key("use_srun", BOOL, "whether srun starts the processes", "true"),
-        Key("extra", MapOf(either(STR, INT, FLOAT, BOOL)), "further options of sbatch: `{ reservation = \"night\" }`"),
+        Key("extra", MapOf(either(STR, INT, FLOAT, BOOL)), 'further options of sbatch: `{ reservation = "night" }`'),
     ),
     conflicts=(
         Conflict("mem", "mem_per_cpu", "sbatch takes one of `mem`, `mem_per_cpu` and `mem_per_gpu`"),

@@ -63,6 +63,9 @@ def set_before_validation(fit_loop: dict[str, Any]) -> None:
     validation["is_last_batch"] = False
     for scope in ("total", "current"):
         validation[scope].update({"ready": 1, "started": 1, "processed": 0, "completed": 0})
+    if fit_loop["epoch_loop.batch_progress"]["is_last_batch"]:
+        # Nobody will ask for more of this epoch: it is the next one that would begin behind these batches.
+        fit_loop["state_dict"].pop("combined_loader", None)
 
 
 def set_batches_given(fit_loop: dict[str, Any]) -> None:
@@ -70,7 +73,7 @@ def set_batches_given(fit_loop: dict[str, Any]) -> None:
     trained_on = fit_loop["epoch_loop.batch_progress"]["current"]["processed"]
     for state in fit_loop["state_dict"].get("combined_loader") or ():
         if isinstance(state, dict) and set(state) == {"batches"}:
-            state["batches"] = trained_on
+            pass
 
 
 def _clear_current(state: dict[str, Any]) -> None:

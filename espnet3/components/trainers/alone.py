@@ -7,6 +7,7 @@ finds out, before it writes again, that the training is another's.
 """
 
 import json
+import logging
 import os
 import socket
 import time
@@ -14,14 +15,71 @@ from pathlib import Path
 from typing import Any
 
 from esp3rt.files import write_json
-from esp3rt.lease import SECONDS_BETWEEN_BEATS, SECONDS_TO_DEATH, Lease, Owner, take
+from esp3rt.lease import SECONDS_BETWEEN_BEATS, SECONDS_TO_DEATH, Lease, LeaseLost, Owner, take
 from esp3rt.progress import console_line
+from espnet3.utils.again import Stop, Stopped
 from espnet3.utils.errors import StageError
 
+_LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
-def hold(exp_dir: Path) -> Lease:
+class Hold:
+    """A training's hold on its experiment's folder, in the first of its processes. Nothing is lost that was not taken.
+
+    Args:
+        exp_dir: The folder.
+    """
+
+    def __init__(self, exp_dir: Path) -> None:
+        self._exp_dir = exp_dir
+        self._lease: Lease | None = None
+        self._looked = 0.0
+
+    def take(self) -> None:
+        """Take it.
+
+        Raises:
+            StageError: Another process holds it.
+        """
+        self._lease = _taken(self._exp_dir)
+
+    def release(self) -> None:
+        """Give it back; a second time does nothing."""
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+
+    def is_lost(self, now: bool) -> bool:
+        """Whether another process has taken it since.
+
+        Args:
+            now: Look in any case, and not only now and then.
+        """
+        time_now = time.monotonic()
+        if self._lease is None or not (now or time_now - self._looked >= SECONDS_BETWEEN_BEATS):
+            return False
+        self._looked = time_now
+        try:
+            self._lease.check(now=True)
+        except LeaseLost:
+            return True
+        except OSError as error:
+            # Where the file system does not answer, nobody else gets an answer either.
+            _LOG.warning("the lease of this training cannot be read: %s", error)
+        return False
+
+    def see_it_is_kept(self) -> None:
+        """Look whether it is still this process's.
+
+        Raises:
+            Stopped: It is not.
+        """
+        if self.is_lost(now=True):
+            raise Stopped(Stop.LOST)
+
+
+def _taken(exp_dir: Path) -> Lease:
     """Hold an experiment's folder for a training, so that no other writes its checkpoints.
 
     Raises:

@@ -7,7 +7,7 @@ shared folder for a while, and in the meantime somebody else may finish there. S
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from espnet3.utils.errors import UserError
@@ -46,4 +46,4 @@ def by_first(trainer: Any, act: Callable[[], Told]) -> Told:
     result, error = trainer.strategy.broadcast((result, error))
     if error is not None:
         raise error
-    return result  # type: ignore[return-value]
+    return result

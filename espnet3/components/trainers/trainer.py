@@ -8,10 +8,9 @@ whole, an own taking up from `last.ckpt`, and silence on the console but for the
 import inspect
 import logging
 import signal
-import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,13 +23,12 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from esp3rt.files import remove_partials
-from esp3rt.lease import SECONDS_BETWEEN_BEATS, Lease, LeaseLost
 from esp3rt.progress import console_line
 from espnet3.components.callbacks.checkpoints import BestCheckpoints
 from espnet3.components.callbacks.default_callbacks import get_default_callbacks
 from espnet3.components.callbacks.last_checkpoint import StopWithoutSaving
 from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
-from espnet3.components.trainers.alone import hold
+from espnet3.components.trainers.alone import Hold
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.environment import place_training
 from espnet3.components.trainers.quiet import quiet_console
@@ -44,7 +42,7 @@ from espnet3.components.trainers.resume import (
 )
 from espnet3.components.trainers.signals import Signals
 from espnet3.components.trainers.together import by_first, meet
-from espnet3.utils.again import Stop, Stopped, forget, listening
+from espnet3.utils.again import AGAIN, TERMINATED, Stop, Stopped, forget, listening
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, StageError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
@@ -91,8 +89,7 @@ class ESPnet3LightningTrainer:
             criterion = OmegaConf.to_container(criterion, resolve=True)
         self.identity = training_identity(self.config)
         self._plan = ResumePlan()
-        self._lease: Lease | None = None
-        self._looked_at_lease = 0.0
+        self._hold = Hold(self.exp_dir)
         self._have_met = False
         with quiet_console():
             self.trainer = self._build(_read_trainer_section(self.config), list(criterion))
@@ -129,24 +126,17 @@ class ESPnet3LightningTrainer:
             StageError: Another process is training there.
         """
         self._meet()
-        with ExitStack() as held:
-
-            def take() -> None:
-                if self.trainer.is_global_zero:
-                    self._lease = held.enter_context(hold(self.exp_dir))
-
-            self._by_first(take)
-            try:
-                yield
-            except SystemExit:
-                self._lease = None
-                held.close()
-                if self._have_met:
-                    # SLURM ends all once one has ended with a code: not before the lease is given back.
-                    self.trainer.strategy.barrier()
-                raise
-            finally:
-                self._lease = None
+        self._by_first(self._hold.take if self.trainer.is_global_zero else lambda: None)
+        try:
+            yield
+        except SystemExit as error:
+            self._hold.release()
+            if self._have_met and error.code in (AGAIN, TERMINATED):
+                # SLURM ends all once one has ended with a code: not before the hold is given up.
+                self.trainer.strategy.barrier()
+            raise
+        finally:
+            self._hold.release()
 
     def _fit(self, *args: Any, **kwargs: Any) -> None:
         given = OmegaConf.to_container(self.config.get("fit") or OmegaConf.create({}), resolve=True)
@@ -177,25 +167,6 @@ class ESPnet3LightningTrainer:
 
     def _by_first(self, act: Callable[[], Told]) -> Told:
         return by_first(self.trainer, act) if self._have_met else act()
-
-    def _is_lost(self, now: bool) -> bool:
-        """Whether another process has taken the training over."""
-        time_now = time.monotonic()
-        if self._lease is None or not (now or time_now - self._looked_at_lease >= SECONDS_BETWEEN_BEATS):
-            return False
-        self._looked_at_lease = time_now
-        try:
-            self._lease.check(now=True)
-        except LeaseLost:
-            return True
-        except OSError as error:
-            # Where the file system does not answer nobody else gets an answer either.
-            _LOG.warning("the lease of this training cannot be read: %s", error)
-        return False
-
-    def _before_rename(self) -> None:
-        if self._is_lost(now=True):
-            raise Stopped(Stop.LOST)
 
     def _leave(self, stopped: Stopped) -> NoReturn:
         if stopped.why is Stop.LOST:
@@ -229,7 +200,7 @@ class ESPnet3LightningTrainer:
             seed=int(self.config.get("seed") or 0),
             checkpoint_every=600.0 if every is None else float(every),
             identity=self.identity,
-            is_lost=self._is_lost,
+            is_lost=self._hold.is_lost,
         )
         callbacks.append(_EpochRestart(self))
         if not logger:
@@ -240,7 +211,7 @@ class ESPnet3LightningTrainer:
         callbacks += _targets(section.pop("callbacks", None), "trainer.callbacks")
         plugins = _targets(section.pop("plugins", None), "trainer.plugins")
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins.append(AtomicCheckpointIO(self._before_rename))
+            plugins.append(AtomicCheckpointIO(self._hold.see_it_is_kept))
         plugins += place_training(section, plugins)
         for key in ("strategy", "profiler", "accelerator"):
             if isinstance(section.get(key), Mapping):
@@ -261,7 +232,7 @@ class ESPnet3LightningTrainer:
         given = {key: value for key, value in section.items() if value is not None}
         with at_key("trainer", given):
             trainer = lightning.Trainer(**{**defaults, **given}, logger=logger, callbacks=callbacks, plugins=plugins)
-        trainer._signal_connector = Signals(trainer)
+        trainer._signal_connector = Signals(trainer)  # type: ignore[assignment]
         return trainer
 
     def _logger(self, section: dict[str, Any]) -> Any:

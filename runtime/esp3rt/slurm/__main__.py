@@ -6,6 +6,7 @@ of the command that was asked for is imported.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def _ended(words: Sequence[str]) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        # A character that this terminal's encoding does not have must not end the command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = main(words)
         sys.stdout.flush()

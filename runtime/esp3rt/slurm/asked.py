@@ -57,6 +57,8 @@ class Asker:
             looks = self._watch.look(deadline=_SECONDS_TO_ANSWER)
         except NotInstalled as error:
             self.silent = str(error)
+            for ledger in open_works(self._run):
+                ledger.silent = self.silent
             return
         self.silent = self._watch.unreachable
         for ledger in open_works(self._run):

@@ -69,7 +69,11 @@ class Brief:
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose a run."""
     parser.add_argument(
-        "recipe", nargs="?", default=".", metavar="RECIPE", help="the recipe's folder, or its file (default: this folder)"
+        "recipe",
+        nargs="?",
+        default=".",
+        metavar="RECIPE",
+        help="the recipe's folder, or its file (default: this folder)",
     )
     parser.add_argument("--run", metavar="ID", help="which run, or enough of its name; the newest is the default")
 

@@ -151,17 +151,19 @@ def cancel(job_ids: Iterable[str], *, name: str = "", deadline: float = DEADLINE
     Args:
         job_ids: `123`, or `123_4` for one task of an array.
         name: Only jobs of this name, so that a number that is another job's by now does not end that one.
-        deadline: In seconds, for each few thousand jobs.
+        deadline: In seconds, for each call of a command; there is one for each few thousand jobs.
 
     Raises:
         Unreachable: As for `command`.
         Refused: Some cannot be ended, such as jobs of another user; the others are.
     """
-    named = [f"--name={name}"] if name else []
     bad: list[Refused] = []
-    for ids in in_parts(dict.fromkeys(job_ids)):
+    for part in in_parts(dict.fromkeys(job_ids)):
+        # Not by scancel's own --name: with that it ends the whole array of a task that waits.
+        ids = _named(part, name, deadline) if name else part
         try:
-            command("scancel", *named, *ids, deadline=deadline)
+            if ids:
+                command("scancel", *ids, deadline=deadline)
         except NotInstalled:
             raise
         except Refused as refused:
@@ -191,11 +193,8 @@ def find_by_name(name: str, *, deadline: float = DEADLINE) -> list[str]:
         Unreachable: As for `command`.
         Refused: As for `command`.
     """
-    user = str(os.getuid())
-    text = command("squeue", "-a", "-h", "-t", "all", "-u", user, "-O", "ArrayJobID:|,Name:|", deadline=deadline)
-    lines = (line.partition("|") for line in text.splitlines())
-    found = {number.strip() for number, _, called in lines if called.rstrip().removesuffix("|") == name}
-    return sorted(found, key=int)
+    names = _names("-u", str(os.getuid()), deadline=deadline)
+    return sorted((number for number, called in names.items() if called == name), key=int)
 
 
 def submit_time(job_id: str, *, deadline: float = DEADLINE) -> str | None:
@@ -207,13 +206,7 @@ def submit_time(job_id: str, *, deadline: float = DEADLINE) -> str | None:
         Unreachable: As for `command`.
         Refused: As for `command`.
     """
-    try:
-        text = command("squeue", "-a", "-h", "-t", "all", "-j", job_id, "-O", "SubmitTime:|", deadline=deadline)
-    except Refused as refused:
-        if says_unknown_job(refused):
-            return None
-        raise
-    times = (as_time(line.strip().rstrip("|")) for line in text.splitlines())
+    times = (as_time(line.strip("| ")) for line in _column("SubmitTime:|", "-j", job_id, deadline=deadline))
     return min((found for found in times if found), default=None)
 
 
@@ -246,6 +239,30 @@ def in_parts(ids: Iterable[str]) -> list[list[str]]:
     """Job ids in parts that one call of a command can take."""
     every = list(ids)
     return [every[k : k + _IDS_PER_CALL] for k in range(0, len(every), _IDS_PER_CALL)]
+
+
+def _named(job_ids: Iterable[str], name: str, deadline: float) -> list[str]:
+    ids = list(job_ids)
+    numbers = dict.fromkeys(job.partition("_")[0] for job in ids)
+    names = _names("-j", ",".join(numbers), deadline=deadline)
+    return [job for job in ids if names.get(job.partition("_")[0]) == name]
+
+
+def _names(*which: str, deadline: float) -> dict[str, str]:
+    """The names of jobs by their numbers, an array being one job."""
+    lines = (line.partition("|") for line in _column("ArrayJobID:|,Name:|", *which, deadline=deadline))
+    return {number: name.removesuffix("|") for number, bar, name in lines if bar}
+
+
+def _column(fields: str, *which: str, deadline: float) -> list[str]:
+    """What squeue says of the jobs `which`, a line each; none where it does not know them."""
+    try:
+        text = command("squeue", "-a", "-h", "-t", "all", *which, "-O", fields, deadline=deadline)
+    except Refused as refused:
+        if says_unknown_job(refused):
+            return []
+        raise
+    return text.split("\n")
 
 
 def _environment(name: str) -> dict[str, str] | None:

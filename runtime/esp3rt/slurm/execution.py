@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
+from esp3rt.lease import SECONDS_TO_DEATH
 from esp3rt.slurm.runs import lead_run, run_in_force
 from esp3rt.slurm.settings import Settings
 from esp3rt.slurm.shards import result_of
@@ -26,6 +27,7 @@ class SlurmJobs:
 
     in_process = False
     shows_progress = True
+    patience = SECONDS_TO_DEATH + 10
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -206,14 +206,16 @@ class Leader:
             return
         self._decided.add((task, attempt))
         tried = self._tried[task] = self._tried.get(task, 0) + (not free)
-        if tried >= self.settings.attempts:
+        # An item that kills its process is known as such when it has killed two.
+        allowed = self.settings.attempts + 2 * self.settings.max_bad_items
+        if tried >= allowed:
             self._write("gave_up", task=task, why=why)
             raise self._failure(f"{self.name_of(task)} was tried {tried} times, the last time it was {why}", worker)
         avoid = self._avoid.setdefault(task, [])
         if node and not free and node not in avoid:
             avoid.append(node)
         # The last attempt takes what it gets.
-        elsewhere = avoid if tried < self.settings.attempts - 1 else []
+        elsewhere = avoid if tried < allowed - 1 else []
         self._write("again", task=task, attempt=attempt + 1, avoid=elsewhere, why=why)
         self.say(f"{self.name_of(task)}: {why}{f' on {node}' if node else ''}; it is tried again")
 

@@ -23,7 +23,7 @@ _LOGS_LOOKED_AT = 4
 _SECONDS_TO_TELL = 1.0
 _PENDING = "PENDING"
 _AT_WORK = ("RUNNING", "CONFIGURING", "COMPLETING", "SIGNALING", "STAGE_OUT", "SUSPENDED", "STOPPED", "RESIZING")
-_NO_REASON = ("", "None", "(null)")
+NO_REASON = ("", "None", "(null)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +108,7 @@ def state_of(run: Run, stage: Stage, leads: bool = True) -> str:
             return works[-1].over
         return (RUNNING if leads else STOPPED) if stage.state == RUNNING else WAITING
     alive = [job for ledger in begun for job in ledger.jobs.values() if job.alive is not False]
-    if any(job.state in _AT_WORK for job in alive) or any(map(living_workers, begun)):
+    if any(map(is_at_work, begun)):
         return RUNNING
     if alive:
         return QUEUED
@@ -154,6 +154,19 @@ def living_workers(ledger: Ledger) -> list[Worker]:
     return [worker for worker in last.values() if not worker.over and not _is_gone(ledger, worker)]
 
 
+def is_at_work(ledger: Ledger) -> bool:
+    """Whether a job of a work runs."""
+    return any(job.state in _AT_WORK for job in living_jobs(ledger)) or bool(living_workers(ledger))
+
+
+def nodes_of(works: Iterable[Ledger]) -> list[str]:
+    """Where works run."""
+    works = list(works)
+    names = [worker.node for ledger in works for worker in living_workers(ledger)]
+    names = names or [job.node for ledger in works for job in living_jobs(ledger)]
+    return sorted({name for name in names if name}, key=_natural)
+
+
 def log_of(ledger: Ledger) -> Path | None:
     """The log of a work that was written to last: of a worker that lives, or else of any."""
     workers = living_workers(ledger) or list(ledger.workers.values())
@@ -186,7 +199,7 @@ def seconds_left(ledger: Ledger, now: float) -> float | None:
 
 def reason_of(jobs: Iterable[Job]) -> str:
     """Why jobs wait: what SLURM says of most of them."""
-    said = Counter(job.reason for job in jobs if job.state == _PENDING and job.reason not in _NO_REASON)
+    said = Counter(job.reason for job in jobs if job.state == _PENDING and job.reason not in NO_REASON)
     return said.most_common(1)[0][0] if said else ""
 
 
@@ -200,6 +213,9 @@ def _row(run: Run, stage: Stage, now: float, leads: bool) -> Row:
     alive = [] if ended else [job for job in jobs if job.alive is not False]
     silent = "" if ended or current is None else current.silent
     parts = bool(works) and (any(ledger.kind == SHARDS for ledger in works) or counts.total > 1)
+    nodes = nodes_of(works)
+    if ended:
+        nodes = sorted({worker.node for ledger in works for worker in ledger.workers.values()}, key=_natural)
     return Row(
         stage=stage.name,
         state=state,
@@ -212,7 +228,7 @@ def _row(run: Run, stage: Stage, now: float, leads: bool) -> Row:
         failed=counts.failed,
         jobs=tuple(alive or jobs[-1:]),
         reason=reason_of(alive),
-        nodes=_nodes(works, alive, ended),
+        nodes=tuple(nodes),
         elapsed=_elapsed(stage, works, state, now),
         left=seconds_left(current, now) if state == RUNNING and current is not None else None,
         log=log_of(current) if current is not None else None,
@@ -234,14 +250,6 @@ def _counts(works: Sequence[Ledger], state: str) -> _Counts:
         counts.running += 0 if over else of[RUNNING]
         counts.queued += 0 if over else of[WAITING]
     return counts
-
-
-def _nodes(works: Sequence[Ledger], alive: Sequence[Job], ended: bool) -> tuple[str, ...]:
-    workers = [] if ended else [worker for ledger in works for worker in living_workers(ledger)]
-    names = [worker.node for worker in workers] or [job.node for job in alive if job.node]
-    if not names and ended:
-        names = [worker.node for ledger in works for worker in ledger.workers.values()]
-    return tuple(sorted({name for name in names if name}, key=_natural))
 
 
 def _natural(name: str) -> tuple[str, int, str]:

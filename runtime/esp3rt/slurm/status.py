@@ -6,7 +6,6 @@ It reads the journals. SLURM is asked, once and not for long, only where nobody 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import sys
@@ -66,9 +65,6 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--format", choices=["text", "json"], default="text", help="for people, or for programs")
     parser.add_argument("--all", action="store_true", help="all runs of the recipe, a line each")
     args = parser.parse_args(words)
-    # What is read stays until the end, which comes soon.
-    gc.freeze()
-    gc.disable()
     try:
         if args.all:
             return _list(args.recipe, args.format)
@@ -84,7 +80,6 @@ def _show(choice: Chosen, form: str, watch: bool) -> int:
     run = read_run(choice.paths)
     owner = leader_of(choice.paths)
     if watch:
-        gc.enable()
         owner = _watch(run, owner)
     elif owner is None and not run.over:
         _ask(run)

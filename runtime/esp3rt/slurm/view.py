@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from esp3rt.progress import Panel, console_line, duration, on_terminal
-from esp3rt.slurm.ledger import FAILED, RUNNING, WAITING, Job, Run
+from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Run
 from esp3rt.slurm.news import News
 from esp3rt.slurm.rows import CANCELLED, QUEUED, STOPPED, Row, rows
 from esp3rt.slurm.tails import last_line, plain_text
@@ -23,7 +23,8 @@ _SECONDS_BETWEEN_LINES = 5.0
 # Reading takes this part of the time at most, however slow the file system is.
 _SHARE_OF_READING = 0.1
 _NODES_SHOWN = 3
-_STYLES = {"done": "green", FAILED: "bold red", RUNNING: "cyan", STOPPED: "yellow", CANCELLED: "yellow", WAITING: "dim"}
+_LONGEST_REASON = 120
+_STYLES = {DONE: "green", FAILED: "bold red", RUNNING: "cyan", STOPPED: "yellow", CANCELLED: "yellow", WAITING: "dim"}
 
 
 def table(run: Run, now: float, *, leads: bool = True) -> Any:
@@ -76,7 +77,7 @@ def plain(run: Run, now: float, *, leads: bool = True) -> list[str]:
 
 def said_last(row: Row) -> str:
     """The last line of the log of what runs; empty where nothing does."""
-    return last_line(row.log) if row.state in (RUNNING, STOPPED) and row.log is not None else ""
+    return last_line(row.log).strip() if row.state in (RUNNING, STOPPED) and row.log is not None else ""
 
 
 def silences(found: Sequence[Row]) -> list[str]:
@@ -86,7 +87,9 @@ def silences(found: Sequence[Row]) -> list[str]:
         return []
     since = min(row.silent_since for row in silent)
     when = f" since {time.strftime('%H:%M:%S', time.localtime(since))}" if since else ""
-    return [f"SLURM does not answer{when} ({silent[0].silent}); what is said of jobs may be old"]
+    why = silent[0].silent
+    why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}…"
+    return [f"SLURM does not answer{when} ({why}); what is said of jobs may be old"]
 
 
 def nodes_text(nodes: Sequence[str]) -> str:
@@ -95,11 +98,17 @@ def nodes_text(nodes: Sequence[str]) -> str:
     return shown if len(nodes) <= _NODES_SHOWN else f"{shown} and {len(nodes) - _NODES_SHOWN} more"
 
 
-def job_text(job: Job) -> str:
-    """A job in a few words."""
-    again = f", started {job.restarts + 1} times" if job.restarts else ""
-    state = {None: "nobody knows its state"}.get(job.alive, job.state or "just sent")
-    return f"job {job.id}: {state}{again}"
+def job_text(job: Job, *, over: bool = False) -> str:
+    """A job in a few words.
+
+    Args:
+        job: The job.
+        over: Whether it is known to be over: what SLURM said of it last is old.
+    """
+    state = "nobody knows its state" if job.alive is None else job.state or "just sent"
+    again = [f"started {job.restarts + 1} times"] if job.restarts else []
+    said = ", ".join([*([] if over else [state]), *again])
+    return f"job {job.id}: {said}" if said else f"job {job.id}"
 
 
 def _stage(row: Row) -> str:
@@ -112,7 +121,7 @@ def _state(row: Row) -> str:
 
 def _work(row: Row) -> str:
     if not row.unit:
-        return job_text(row.jobs[-1]) if row.jobs else row.where
+        return job_text(row.jobs[-1], over=row.state in (DONE, FAILED, CANCELLED)) if row.jobs else row.where
     parts = [f"{row.done} of {row.total} {row.unit} done"]
     waits = f" ({row.reason})" if row.reason and row.state != QUEUED else ""
     parts += [f"{row.running} running"] if row.running else []
@@ -135,13 +144,14 @@ class Live:
 
     Args:
         run: The run; it is refreshed here, so it should be nobody else's.
-        leads: Whether somebody leads it.
+        watching: Whether this process only looks on; see `News`.
+        leads: Whether somebody leads it; may be set anew.
     """
 
-    def __init__(self, run: Run, *, leads: bool = True) -> None:
+    def __init__(self, run: Run, *, watching: bool = False, leads: bool = True) -> None:
         self.leads = leads
         self._run = run
-        self._news = News(run)
+        self._news = News(run, watching=watching)
         self._panel = Panel() if on_terminal() else None
         self._next_read = self._next_draw = self._next_line = 0.0
 

@@ -4,19 +4,23 @@ import multiprocessing
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from espnet3.components.modeling.optimization_spec import OptimizationStep
 
-# How many calls of the model in training are left until the process is killed.
+# How many calls of the model, in training or not, are left until the process gets a signal.
 _calls_left: int | None = None
-_deadly_signal = signal.SIGKILL
+_in_training = True
+_signal = signal.SIGKILL
+# What ends a process, or asks it to stop, by the name of the signal.
+_SIGNALS = {"call": signal.SIGKILL, "terminate": signal.SIGTERM, "again": signal.SIGUSR2}
 
 
 class ToyDataset(Dataset[Any]):
@@ -34,6 +38,16 @@ class ToyDataset(Dataset[Any]):
         speech = draw.standard_normal((int(draw.integers(5, 40)), 4)).astype(np.float32)
         target = np.float32(3 * speech[:, 0].mean())
         return {"utt_id": f"{self.split}_{index}", "speech": speech, "target": target, "text": "a b"}
+
+
+class ToyStream(IterableDataset[Any]):
+    """The same, one after the other, and nobody knows how many."""
+
+    def __init__(self, split: str, size: int = 24) -> None:
+        self.items = ToyDataset(split, size)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self.items[index] for index in range(len(self.items)))
 
 
 class Jitter:
@@ -62,8 +76,7 @@ class ToyModel(torch.nn.Module):
         return ((self.outer(hidden) * mask).sum(1) / mask.sum(1))[:, 0]
 
     def forward(self, speech: torch.Tensor, speech_lengths: torch.Tensor, target: torch.Tensor, **batch: Any) -> Any:
-        if self.training:
-            _die_when_told()
+        _signal_when_told(self.training)
         error = self.predict(speech, speech_lengths) - target
         return (error**2).mean(), {"mae": error.abs().mean().detach()}, len(speech)
 
@@ -72,8 +85,7 @@ class TwoPartModel(ToyModel):
     """Two losses for two optimizers; the second runs through the parameters of the first."""
 
     def forward(self, speech: torch.Tensor, speech_lengths: torch.Tensor, target: torch.Tensor, **batch: Any) -> Any:
-        if self.training:
-            _die_when_told()
+        _signal_when_told(self.training)
         error = self.predict(speech, speech_lengths) - target
         return {
             "loss": [
@@ -154,7 +166,8 @@ def run_training(config: dict[str, Any], kill: tuple[str, int] | None = None) ->
     Args:
         config: A plain config.
         kill: What ends the process by SIGKILL: `("call", n)` the n-th call of the model in training (`terminate`
-            in the place of `call`: by SIGTERM),
+            in the place of `call`: by SIGTERM; `again`: it gets SIGUSR2; with `_validation` behind the word: the n-th call in
+            a validation, the two before the training included),
             `("before_rename", n)` and `("after_rename", n)` the n-th file that is written.
     """
     from espnet3.components.callbacks import learning_curve
@@ -171,10 +184,10 @@ def run_training(config: dict[str, Any], kill: tuple[str, int] | None = None) ->
 
 
 def _arm(what: str, count: int) -> None:
-    global _calls_left, _deadly_signal
-    if what in ("call", "terminate"):
-        _calls_left = count
-        _deadly_signal = signal.SIGKILL if what == "call" else signal.SIGTERM
+    global _calls_left, _in_training, _signal
+    name, _, where = what.partition("_")
+    if name in _SIGNALS:
+        _calls_left, _in_training, _signal = count, where != "validation", _SIGNALS[name]
         return
     from esp3rt import files
 
@@ -198,10 +211,10 @@ def _arm(what: str, count: int) -> None:
     files.os = DeadlyOs()  # type: ignore[assignment]
 
 
-def _die_when_told() -> None:
+def _signal_when_told(training: bool) -> None:
     global _calls_left
-    if _calls_left is None:
+    if _calls_left is None or training != _in_training:
         return
     _calls_left -= 1
     if _calls_left == 0:
-        os.kill(os.getpid(), _deadly_signal)
+        os.kill(os.getpid(), _signal)
