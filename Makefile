@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
+CLUSTERS ?= 3
 STAGES ?= all
 
 # What ESPnet2's recognition imports, trains and decodes with, and the environment does not have.
@@ -13,7 +14,7 @@ ESPNET := ci_sdr decorator editdistance einops espnet-g2p-en espnet-tts-frontend
           pooch regex scipy torch-complex typeguard unidecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit slurm bench docs grammar format clean
+.PHONY: help demo test lint unit cluster slurm bench docs grammar format clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +22,7 @@ help: ## show what there is
 demo: $(VENV)/run.stamp ## train the quick-start recipe and print its error rate
 	$(BIN)/esp3c run recipes/spoken_digits/recipe.esp --stages $(STAGES)
 
-test: lint unit ## everything that has to pass: lint, types, layers, tests
+test: lint unit cluster ## everything that has to pass: lint, types, layers, tests
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -32,8 +33,12 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/python grammar/make_tables.py --check
 
 unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slurm"
+
+# They wait most of their time, each worker with a cluster of its own.
+cluster: $(VENV)/dev.stamp ## the tests on a real SLURM, which is started for them
 	$(BIN)/python tests/slurm/install.py --try
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(CLUSTERS) --dist loadfile -m slurm tests/slurm
 
 slurm: $(VENV)/dev.stamp ## install the SLURM of the tests (Debian, as root)
 	$(BIN)/python tests/slurm/install.py
@@ -42,6 +47,8 @@ bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in 
 	$(BIN)/python tests/bench/check_speed.py
 	$(BIN)/python tests/bench/startup.py
 	$(BIN)/python tests/bench/shards.py
+	$(BIN)/python tests/bench/cluster.py
+	$(BIN)/python tests/bench/cluster_status.py
 	$(BIN)/python tests/bench/mistakes/run.py
 
 docs: $(VENV)/dev.stamp ## write the pages that are made from the code

@@ -80,7 +80,7 @@ def test_the_defaults_of_slurm_are_those_of_submitit() -> None:
 
     defaults = _get_default_parameters()
 
-    assert (TIME, SIGNAL_DELAY) == (defaults["time"] * 60, defaults["signal_delay_s"])
+    assert (defaults["time"] * 60, defaults["signal_delay_s"]) == (TIME, SIGNAL_DELAY)
 
 
 def test_every_text_of_a_job_is_made_of_known_characters() -> None:

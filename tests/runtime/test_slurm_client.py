@@ -215,6 +215,10 @@ def test_it_gives_up_when_the_time_is_over(clock: _Clock) -> None:
         client.retried(_failing(99, Unreachable("nobody")), seconds=10, say=lambda _: None)
 
     assert clock.slept == [1, 2, 4, 3]
+    said: list[str] = []
+    with pytest.raises(Unreachable, match="nobody"):
+        client.retried(_failing(1, Unreachable("nobody")), seconds=0, say=said.append)
+    assert said == []
 
 
 def test_a_refusal_is_not_tried_again(clock: _Clock) -> None:

@@ -264,7 +264,7 @@ def test_scontrol_has_the_last_word(slurm: Slurm) -> None:
     """While it knows a job, the job is not gone."""
     slurm.shows(
         "JobId=9 JobName=JobState=FAILED UserId= x UserId=root(0) JobState=SUSPENDED Reason=None Requeue=1 Restarts=3 "
-        f"ExitCode=0:0 SubmitTime={THEN} ReqNodeList=n7 NodeList=n1 Comment=JobState=FAILED",
+        f"ExitCode=0:0 SubmitTime={THEN} ReqNodeList=n7 NodeList=n1 Comment=now JobState=FAILED",
         "JobId=10 ArrayJobId=8 ArrayTaskId=4 JobName=run UserId=root(0) JobState=FAILED Reason=NonZeroExitCode "
         f"Requeue=1 Restarts=0 ExitCode=3:0 SubmitTime={FIRST} NodeList=(null)",
         "JobId=8 ArrayJobId=8 ArrayTaskId=0,2-3%1 ArrayTaskThrottle=1 JobName=run UserId=root(0) JobState=PENDING "
@@ -395,6 +395,9 @@ def test_silence_is_asked_less_and_less(slurm: Slurm) -> None:
     assert _intervals(watch, 1) == [0.5]
     slurm.queue(error=NOBODY)
     assert _intervals(watch, 1) == [5]
+    # It has forgotten the job, so that nothing is known of it that was not known before.
+    slurm.queue()
+    assert (_intervals(watch, 1), watch.looks["9"].alive) == ([0.5], None)
 
 
 def test_when_a_look_is_due(slurm: Slurm, clock: Clock) -> None:

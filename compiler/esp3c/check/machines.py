@@ -295,7 +295,7 @@ def gpus_listed(machine: Machine) -> Amount | None:
     return Amount(counted, text[1]) if counted is not None else None
 
 
-def device_kinds(def device_kinds(recipe: Recipe) -> Iterator[tuple[Stage, Machine, str, Span]]:
+def device_kinds(recipe: Recipe) -> Iterator[tuple[Stage, Machine, str, Span]]:
     """Stages that say on which kind of device they work: `trainer.accelerator`, and `device` of an inference."""
     for stage, training, machine in training_stages(recipe):
         if training.accelerator is not None and training.accelerator_span is not None:

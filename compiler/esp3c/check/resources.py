@@ -33,8 +33,9 @@ def _on(stage: Stage, machine: Machine) -> Label:
 
 
 def _devices(recipe: Recipe, stage: Stage, training: Training, machine: Machine) -> Amount | None:
-    """How many devices a training uses on each machine: a SLURM job has a process for each."""
-    return job_shape(recipe, stage, machine)[1] if machine.backend == "slurm" else training.devices
+    """How many devices a training uses on each machine; where it leaves that to its job, a process has one."""
+    left_open = training.devices is None or training.devices.value == 1
+    return job_shape(recipe, stage, machine)[1] if left_open and machine.backend == "slurm" else training.devices
 
 
 @explained("ESP0801", "more devices than the job has")
@@ -174,8 +175,21 @@ def world_size(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     itself.
     """
     for training in trainings(recipe):
-        for finding in trainer.shared_otherwise(training, *_in_jobs(recipe, training)):
+        for finding in trainer.shared_otherwise(training, *_together(recipe, training)):
             yield finding.said(code_of(world_size))
+
+
+def _together(recipe: Recipe, training: Training) -> tuple[Amount | None, Amount | None]:
+    """The devices of a training on each machine and its machines, which are those of its job where it runs in one."""
+    shapes = [
+        job_shape(recipe, stage, machine)
+        for stage, each, machine in training_stages(recipe)
+        if each.config is training.config and machine.backend == "slurm"
+    ]
+    sizes = {tuple(amount.value if amount is not None else None for amount in shape) for shape in shapes}
+    if not shapes:
+        return training.devices, training.num_nodes
+    return (shapes[0][1], shapes[0][0]) if len(sizes) == 1 else (None, None)
 
 
 @explained("ESP0807", "what does not go with several optimizers")

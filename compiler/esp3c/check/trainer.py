@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from esp3c.check.blocks import set_entry
 from esp3c.check.finding import Finding
-from esp3c.check.machines import Training, amount, followed, place_of
+from esp3c.check.machines import Amount, Training, amount, followed, place_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Entry, ListNode, MapNode, Scalar
 from esp3c.python.reader import Reader
@@ -107,13 +107,14 @@ def _is_one_of(root: MapNode, entry: Entry, allowed: tuple[object, ...]) -> bool
 # -- what ESPnet3 refuses ---------------------------------------------------------------------------------------------
 
 
-def shared_otherwise(training: Training) -> Iterator[Finding]:
-    """Loaders that share their data among another number of processes than train together."""
-    root, size = training.config.root, training.world_size
+def shared_otherwise(training: Training, devices: Amount | None, nodes: Amount | None) -> Iterator[Finding]:
+    """Loaders that share their data among another number of processes than train together: those of the devices."""
+    root = training.config.root
     loaders = followed(root, root.get("dataloader"))
-    if size is None or not isinstance(loaders, MapNode):
+    if devices is None or nodes is None or not isinstance(loaders, MapNode):
         return
-    counts = [each for each in (training.devices, training.num_nodes) if each is not None and each.span is not None]
+    size = devices.value * nodes.value
+    counts = [each for each in (devices, nodes) if each.span is not None]
     for split in ("train", "valid"):
         loader = followed(root, loaders.get(split))
         found = amount(root, loader.get("dist_world_size")) if isinstance(loader, MapNode) else None
@@ -122,7 +123,7 @@ def shared_otherwise(training: Training) -> Iterator[Finding]:
                 f"`dist_world_size` is {found.value}, and {_processes(size)}",
                 Label(place_of(found, training.config.name_span), f"{size}, or nothing at all"),
                 tuple(Label(place_of(each, training.config.name_span), "counted from this") for each in counts),
-                ("`dist_world_size` is `trainer.devices` times `trainer.num_nodes`, each 1 where not set",),
+                ("`dist_world_size` is the number of devices on a machine times that of the machines",),
             )
 
 

@@ -73,7 +73,7 @@ def set_batches_given(fit_loop: dict[str, Any]) -> None:
     trained_on = fit_loop["epoch_loop.batch_progress"]["current"]["processed"]
     for state in fit_loop["state_dict"].get("combined_loader") or ():
         if isinstance(state, dict) and set(state) == {"batches"}:
-            pass
+            state["batches"] = trained_on
 
 
 def _clear_current(state: dict[str, Any]) -> None:

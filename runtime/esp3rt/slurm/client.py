@@ -114,11 +114,11 @@ def command(*words: str, deadline: float = DEADLINE, input: str | None = None) -
 
 
 def retried(call: Callable[[], _T], *, seconds: float, say: Callable[[str], None]) -> _T:
-    """Call again, 1, 2, 4 … and at most 30 seconds later, for as long as nobody answers.
+    """Call again, 1, 2, 4 … and at most 30 seconds later, while nobody answers.
 
     Args:
         call: What is tried; it bounds itself.
-        seconds: For how long it is tried again, at least twice in all; its own time counts.
+        seconds: After so long it is not tried again; the time that `call` takes counts.
         say: Is told once that it waits, and once that it goes on.
 
     Raises:
@@ -132,12 +132,12 @@ def retried(call: Callable[[], _T], *, seconds: float, say: Callable[[str], None
             answer = call()
         except Unreachable as error:
             left = end - time.monotonic()
-            if failed and left <= 0:
+            if left <= 0:
                 raise
             if not failed:
-                say(f"{error}; trying again for {max(left, 0.0):.0f} s")
+                say(f"{error}; trying again for {left:.0f} s")
             failed = True
-            time.sleep(max(0.0, min(wait, left)))
+            time.sleep(min(wait, left))
             wait = min(_LONGEST_WAIT, 2 * wait)
         else:
             if failed:

@@ -95,9 +95,11 @@ def works_of(stage: Stage) -> list[Ledger]:
 
 def state_of(run: Run, stage: Stage, leads: bool = True) -> str:
     """The state of a stage in one word; see `Row`."""
+    works = works_of(stage)
+    if stage.state == FAILED and works and works[-1].over == CANCELLED:
+        return CANCELLED
     if stage.state in (DONE, FAILED):
         return stage.state
-    works = works_of(stage)
     if run.over in (CANCELLED, FAILED) and (stage.began or works):
         return run.over
     if not stage.began and not works:
@@ -126,11 +128,13 @@ def failed_tasks(ledger: Ledger, over: bool) -> list[Task]:
         ledger: The work.
         over: Whether nothing is tried again any more, so that a bad end was the last.
     """
-    return [
+    found = [
         task
         for task in ledger.tasks.values()
         if task.state == FAILED or (over and task.state == WAITING and task.why and task.worker)
     ]
+    # What the work failed of comes first; others may only have waited for their next attempt.
+    return sorted(found, key=lambda task: (task.state != FAILED, task.why not in ledger.why))
 
 
 def open_works(run: Run) -> list[Ledger]:

@@ -182,8 +182,8 @@ def _failed(choice: Chosen, ledger: Ledger) -> Iterator[str]:
     """Which tasks of a work failed, why, and what their logs say."""
     failed = failed_tasks(ledger, over=True)
     for task in failed[:_TASKS_SHOWN]:
-        tries = f" after {task.attempt} attempts" if task.attempt > 1 else ""
-        yield f"  {task_text(ledger, task.number)} failed{tries}: {task.why or 'nobody knows why'}"
+        tries = f", attempt {task.attempt}" if task.attempt > 1 else ""
+        yield f"  {task_text(ledger, task.number)}{tries}: {task.why or 'nobody knows why'}"
         log = ledger.paths.log_of(task.worker) if task.worker else None
         if log is not None and log.exists():
             yield from _log(log, task)
