@@ -18,6 +18,7 @@ from typing import Any
 from esp3rt.files import write_json
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.ledger import Run, read_run
+from esp3rt.slurm.looks import Look
 from esp3rt.slurm.paths import RunPaths, WorkPaths, new_run
 
 START = 1_795_000_000.0
@@ -136,3 +137,30 @@ class WorkerOnDisk:
     def prints(self, text: str) -> None:
         with open(self.log, "a", encoding="utf-8", newline="") as log:
             log.write(text)
+
+
+class Answers:
+    """SLURM's answers, in the place of `Watch`; patch it over `esp3rt.slurm.asked.Watch`.
+
+    Attributes:
+        looks: What it says of each job; of others nobody can say anything.
+        unreachable: Why it does not answer.
+        asked: The jobs that it was asked about, with their names.
+    """
+
+    def __init__(self, *looks: Look, unreachable: str = "") -> None:
+        self.looks = {look.job: look for look in looks}
+        self.unreachable = unreachable
+        self.asked: dict[str, str] = {}
+
+    def __call__(self) -> Answers:
+        return self
+
+    def add(self, jobs: list[str], *, name: str = "") -> None:
+        self.asked |= dict.fromkeys(jobs, name)
+
+    def due(self) -> bool:
+        return bool(self.asked)
+
+    def look(self, *, deadline: float) -> dict[str, Look]:
+        return {job: Look(job) for job in self.asked} | self.looks

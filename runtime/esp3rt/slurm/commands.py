@@ -19,7 +19,7 @@ from typing import Any
 
 from esp3rt.files import write_json
 from esp3rt.slurm.client import Refused, Unreachable, requeue
-from esp3rt.slurm.job import AGAIN, Process, Signals
+from esp3rt.slurm.placed import AGAIN, Process, Signals
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.worker_process import cause_of

@@ -34,6 +34,7 @@ from esp3rt.work import WorkersDied
 
 _SHORTEST_WAIT, _LONGEST_WAIT, _GROWTH = 0.05, 1.0, 1.2
 _SECONDS_OF_PATIENCE = 600.0
+_SECONDS_TO_LOOK = 10.0
 # So many jobs in a row may end before they have begun a task.
 _IDLE_DEATHS = 3
 _LINES_SHOWN = 12
@@ -142,12 +143,15 @@ class Leader:
     def end(self, how: str, why: str = "") -> None:
         """Say that the work is over, and cancel what is left of its jobs."""
         self._write("over", how=how, why=why)
-        left = [job.id for job in self.ledger.jobs.values() if job.alive is not False and not self._has_left(job)]
-        if left:
+        left: dict[str, list[str]] = {}
+        for job in self.ledger.jobs.values():
+            if job.alive is not False and not self._has_left(job):
+                left.setdefault(job.name, []).append(job.id)
+        for name, jobs in left.items():
             try:
-                client.cancel(left)
+                client.cancel(jobs, name=name)
             except (client.Unreachable, client.Refused) as error:
-                self.say(f"jobs {', '.join(left)} could not be cancelled ({error}); they end when they find no work")
+                self.say(f"jobs {', '.join(jobs)} could not be cancelled ({error}); they end when they find no work")
 
     def _begin(self) -> None:
         self._take_in()
@@ -230,7 +234,7 @@ class Leader:
 
     def _look(self) -> bool:
         """Ask SLURM; whether anything has changed."""
-        looks = self._watch.look()
+        looks = self._watch.look(deadline=_SECONDS_TO_LOOK)
         unanswered = self._watch.unreachable
         if unanswered != self.ledger.silent:
             self.say(f"SLURM does not answer ({unanswered}); jobs go on" if unanswered else "SLURM answers again")

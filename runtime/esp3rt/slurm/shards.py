@@ -19,7 +19,7 @@ from typing import Any
 
 from esp3rt.files import write_bytes
 from esp3rt.slurm.claims import Claims
-from esp3rt.slurm.job import Process, Signals
+from esp3rt.slurm.placed import Process, Signals
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.worker_process import WorkerProcess, cause_of
