@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from esp3c.cli import job_scripts
 from esp3c.cli.main import main
 from esp3c.cli.where import Request, where
 from esp3c.ir import Recipe
@@ -120,56 +121,74 @@ def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
 # -- machines -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_of_slurm(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def on_gpu(folder: Path) -> None:
+    """Training and inference on SLURM."""
     change(folder, "stages {", GPU + "stages {")
     change(folder, "  train\n  infer on here", "  train on gpu\n  infer on gpu")
+    change(folder, "devices = 1", "devices = 2")
+
+
+def test_what_is_asked_of_slurm(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    on_gpu(folder)
     found = plan(capsys)
 
     train, infer = found["stages"][2:4]
     assert train["request"] == {"jobs": 1, "nodes": 1, "gpus_per_node": 2, "seconds": 14400.0, "gpu_hours": 8.0}
     assert infer["request"] == {"jobs": 8, "nodes": 1, "gpus_per_node": 2, "seconds": 14400.0, "gpu_hours": 64.0}
     assert found["gpu_hours"] == 72.0
-    assert found["can_run"] is False
-    assert found["obstacles"] == ["train, infer: cannot be sent to slurm by this version"]
+    assert (found["can_run"], found["obstacles"]) == (True, [])
 
     shown = text(capsys)
     assert "asks for an array of 8 jobs, 4 at once, each 1 machine and 2 GPUs, at most 4 h: 64 GPU-hours" in shown
-    assert "asked of SLURM: 72 GPU-hours at most" in shown
-    assert shown.endswith("what esp3c run would stop at:\n  train, infer: cannot be sent to slurm by this version\n")
+    assert shown.endswith("asked of SLURM: 72 GPU-hours at most\n")
 
 
-@pytest.mark.parametrize("stages", [[], ["--stages", "train"]])
-def test_a_run_that_cannot_be_sent_writes_nothing(
-    folder: Path, stages: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """That a stage cannot be sent to its machine is said before anything is built."""
-    change(folder, "parallel here", GPU.replace("node = 2", "node = 1") + "parallel here")
-    change(folder, "  train\n", "  train on gpu\n")
-    before = tree(folder)
-
-    code = code_of("run", *stages)
-
-    assert (code, capsys.readouterr().err) == (
-        1,
-        "esp3c: error: train cannot be sent to slurm by this version, so nothing was built; run it on another "
-        "`parallel`\n",
-    )
-    assert before == tree(folder)
-
-
-def test_without_a_time_limit_no_total_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_time_limit_submitits_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(folder, "stages {", GPU.replace("time = 4h, ", "") + "stages {")
+    change(folder, "  train\n", "  train on gpu\n")
+
+    assert plan(capsys)["stages"][2]["request"]["seconds"] == 300.0
+    assert "at most 5 min" in text(capsys)
+
+
+def test_what_only_the_environment_knows_is_not_summed_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", GPU.replace("gpus_per_node = 2", 'gpus_per_node = "${oc.env:GPUS}"') + "stages {")
     change(folder, "  train\n", "  train on gpu\n")
 
     assert plan(capsys)["gpu_hours"] is None
     shown = text(capsys)
-    assert "no time limit of its own" in shown and "GPU-hours" not in shown
+    assert "an unknown number of GPUs" in shown and "GPU-hours" not in shown
+
+
+@pytest.mark.parametrize(
+    "setting, jobs, nodes, gpus",
+    [
+        ("nodes = 3, gpus_per_node = 4", 1, 3, 4),
+        ('gres = "gpu:a100:2,shard:1"', 1, 2, 2),
+        ('gres = "lustre:1"', 1, 2, 0),
+        ("gpus_per_task = 1", 1, 2, 4),
+        ("gpus_per_task = 1, ntasks_per_node = 2", 1, 2, 2),
+        ('gpus_per_task = "a100:2"', 1, 2, 8),
+        ("exclusive = true", 1, 2, None),
+        ('gpus_per_node = "${oc.env:GPUS}"', 1, 2, None),
+        ("gpus_per_node = 4, n_workers = 8", 1, 2, 4),
+    ],
+)
+def test_the_job_of_a_training_has_the_shape_of_its_trainer(
+    setting: str, jobs: int, nodes: int, gpus: int | None
+) -> None:
+    trainer = "trainer { devices = 4  num_nodes = 2 }"
+    recipe = pasted("", f"parallel big = slurm({setting}, time = 1h)\nstages {{ train on big }}", trainer)
+    request = where(recipe, recipe.stages[0]).request
+
+    assert request is not None
+    assert (request.jobs, request.nodes, request.gpus_per_node) == (jobs, nodes, gpus)
 
 
 @pytest.mark.parametrize(
     "request_, expected",
     [
-        (Request(1, 1, 0, None, None), "1 job with 1 machine and no GPU, no time limit of its own"),
+        (Request(1, 1, 0, None, None), "1 job with 1 machine and no GPU, an unknown time"),
         (Request(1, 2, 1, 1800.0, None), "1 job with 2 machines and 1 GPU each, at most 30 min"),
         (
             Request(3, 1, None, 5400.0, 9),
@@ -182,10 +201,10 @@ def test_a_request_in_words(request_: Request, expected: str) -> None:
     assert request_.text == expected
 
 
-def pasted(parallel: str, stages: str) -> Recipe:
+def pasted(parallel: str, stages: str, more: str = "") -> Recipe:
     return compile_text(
         "recipe r { system = espnet3.systems.asr.system.ASRSystem }\n"
-        f"training {{ model = src.model.CTCRecognizer()  {parallel} }}\n"
+        f"training {{ model = src.model.CTCRecognizer()  {parallel}  {more} }}\n"
         "parallel two = local(n_workers = 2)\n"
         "parallel many = dask(n_workers = 2)\n"
         f"parallel gpu = slurm(n_workers = 2)\n{stages}\n"
@@ -193,36 +212,57 @@ def pasted(parallel: str, stages: str) -> Recipe:
 
 
 @pytest.mark.parametrize(
-    "parallel, line, short, elsewhere, remark",
+    "parallel, line, short, remark",
     [
-        ("", "train", "this machine", False, ""),
-        ("", "train on two", "two (local)", False, ""),
-        ("", "train on gpu", "gpu (slurm)", True, ""),
-        ("parallel = gpu", "train", "slurm", True, ""),
-        ("parallel = gpu", "train on two", "two (local)", False, ""),
-        ("", "train on many", "this machine", False, "`dask` has no effect"),
-        ("", "collect_stats on many", "many (dask)", False, ""),
-        ("parallel = many", "create_dataset", "dask", False, ""),
-        ("parallel = many", "go_on requires training runs src.stages.export_onnx on many", "many (dask)", False, ""),
-        ('parallel { env = "slurm"  n_workers = 4 }', "train", "slurm", True, ""),
-        ("parallel = gpu", "go_on requires training runs src.stages.export_onnx", "this machine", False, ""),
-        ("", "go_on runs src.stages.export_onnx on gpu", "this machine", False, "has no effect"),
+        ("", "train", "this machine", ""),
+        ("", "train on two", "two (local)", ""),
+        ("", "train on gpu", "gpu (slurm)", ""),
+        ("parallel = gpu", "train", "slurm", ""),
+        ("parallel = gpu", "train on two", "two (local)", ""),
+        ("", "train on many", "this machine", "`dask` has no effect"),
+        ("", "collect_stats on many", "many (dask)", ""),
+        ("parallel = many", "create_dataset", "dask", ""),
+        ("parallel = many", "go_on requires training runs src.stages.export_onnx on many", "many (dask)", ""),
+        ('parallel { env = "slurm"  n_workers = 4 }', "train", "slurm", ""),
+        ("parallel = gpu", "go_on requires training runs src.stages.export_onnx", "this machine", ""),
+        ("", "go_on runs src.stages.export_onnx on gpu", "this machine", "has no effect"),
     ],
 )
-def test_where_a_stage_runs(parallel: str, line: str, short: str, elsewhere: bool, remark: str) -> None:
+def test_where_a_stage_runs(parallel: str, line: str, short: str, remark: str) -> None:
     recipe = pasted(parallel, f"stages {{ {line} }}")
     found = where(recipe, recipe.stages[0])
 
-    assert (found.short, found.elsewhere) == (short, elsewhere)
+    assert found.short == short
     assert remark in found.remark and bool(remark) == bool(found.remark)
+
+
+@pytest.mark.parametrize(
+    "line, here, remark",
+    [
+        ("train on gpu", "this machine", ""),
+        ("collect_stats on gpu", "this machine", "with as many processes as `gpu` has workers"),
+        ("collect_stats on many", "this machine", "with as many processes as `many` has workers"),
+        ("train on many", "this machine", "`dask` has no effect"),
+        ("collect_stats on two", "two (local)", ""),
+        ("collect_stats", "this machine", ""),
+    ],
+)
+def test_where_a_stage_runs_that_is_kept_on_this_machine(line: str, here: str, remark: str) -> None:
+    recipe = pasted("", f"stages {{ {line} }}")
+    (stage,) = recipe.stages
+    found = where(recipe, stage, "here")
+
+    assert (found.short, found.request) == (here, None)
+    assert remark in found.remark and bool(remark) == bool(found.remark)
+    assert where(recipe, stage, "debug").short == "this process"
 
 
 @pytest.mark.parametrize("stage", KNOWN_STAGES)
 @pytest.mark.parametrize("env", ["local", "local_gpu", "slurm", "dask", "pbs", "sge", "lsf", "moab", "oar", "htcondor"])
-def test_what_this_version_runs_is_what_the_framework_says(env: str, stage: str) -> None:
+def test_where_a_stage_runs_is_what_the_framework_says(env: str, stage: str) -> None:
+    """Every stage runs wherever the language can send it; both say the same of what has no effect there."""
     from omegaconf import OmegaConf
 
-    from espnet3.utils.errors import StageError
     from espnet3.utils.run_utils import check_parallel
 
     setting = f'parallel {{ env = "{env}"  n_workers = 2 }}'
@@ -231,13 +271,184 @@ def test_what_this_version_runs_is_what_the_framework_says(env: str, stage: str)
     recipe = pasted(setting, f"{configs}\nstages {{ {stage} }}")
     found = where(recipe, recipe.stages[0])
 
-    try:
-        remark = check_parallel(stage, OmegaConf.create({"env": env, "n_workers": 2}))
-    except StageError:
-        assert found.elsewhere
-    else:
-        assert not found.elsewhere
-        assert (remark is not None) == bool(found.remark)
+    remark = check_parallel(stage, OmegaConf.create({"env": env, "n_workers": 2}))
+
+    assert (remark is not None) == bool(found.remark)
+
+
+# -- job scripts ----------------------------------------------------------------------------------------------------------
+
+
+ANSWERING = """
+import json, sys
+asked = json.load(sys.stdin)["requests"]
+open({log!r}, "w").write(json.dumps([sys.argv[1:], asked]))
+lines = ["#!/bin/bash", "#SBATCH --partition=gpu", "#SBATCH --time=240", "\\tmodule load \\x1b[2J", "srun work", "echo"]
+print(json.dumps({{"requests": [
+    {{
+        "stage": each["stage"],
+        "text": "\\n".join([*lines, "echo " + each["kind"]]) + "\\n",
+        "jobs": 1 if each["kind"] == "stage" else 8,
+        "arrays": [[0, 0]] if each["kind"] == "stage" else [[0, 4], [5, 7]],
+        "command": "work",
+    }}
+    for each in asked
+]}}))
+"""
+
+
+def runtime(folder: Path, monkeypatch: pytest.MonkeyPatch, program: str) -> Path:
+    """Puts a program in the place of the runtime; where it writes what it was asked."""
+    path, log = folder.parent / "runtime.py", folder.parent / "asked.json"
+    path.write_text(program.format(log=str(log)), encoding="utf-8")
+    monkeypatch.setattr(job_scripts, "RUNTIME", [sys.executable, str(path)])
+    return log
+
+
+def test_the_runtime_is_asked_for_job_scripts(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = runtime(folder, monkeypatch, ANSWERING)
+    on_gpu(folder)
+    found = plan(capsys)
+
+    words, asked = json.loads(log.read_text(encoding="utf-8"))
+    setting = {
+        "env": "slurm",
+        "n_workers": 8,
+        "options": {"partition": "gpu", "gpus_per_node": 2, "time": 240, "array_parallelism": 4},
+    }
+    assert words == ["request"]
+    assert asked == [
+        {
+            "stage": stage,
+            "recipe_folder": str(folder),
+            "setting": setting,
+            "kind": kind,
+            "shape": {"nodes": 1, "ntasks_per_node": tasks},
+        }
+        for stage, kind, tasks in (("train", "stage", 2), ("infer", "shards", 1))
+    ]
+    scripts = [stage["script"] for stage in found["stages"]]
+    assert [each and each["jobs"] for each in scripts] == [None, None, 1, 8, None]
+    assert scripts[3]["arrays"] == [[0, 4], [5, 7]]
+    assert scripts[2]["text"].startswith("#!/bin/bash\n#SBATCH --partition=gpu\n")
+
+
+def test_a_script_that_two_stages_share_is_shown_once(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime(folder, monkeypatch, ANSWERING)
+    on_gpu(folder)
+    shown = text(capsys)
+
+    assert (
+        "\njob scripts\n  train: 1 job\n    #!/bin/bash\n    #SBATCH --partition=gpu\n    #SBATCH --time=240\n"
+        "    \tmodule load \ufffd[2J\n    srun work\n    echo\n    echo stage\n"
+        "  infer: 8 jobs in 2 arrays, as that of train but for\n    echo shards\n\n"
+    ) in shown
+
+
+@pytest.mark.parametrize(
+    "program, why",
+    [
+        ("import sys; sys.exit('options.mem: 3 is no size\\nit must be one')", "it must be one"),
+        ("import sys; sys.exit(3)", "the runtime ended with exit code 3"),
+        ("print('[]')", "the runtime answered in another form"),
+        ("print('{{\"requests\": []}}')", "the runtime said nothing of it"),
+        ("import time; time.sleep(60)", "the runtime did not answer within 0.5 s"),
+    ],
+)
+def test_a_plan_without_job_scripts_says_why(
+    folder: Path, program: str, why: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime(folder, monkeypatch, program)
+    monkeypatch.setattr(job_scripts, "PATIENCE", 0.5)
+    on_gpu(folder)
+    shown = text(capsys)
+
+    assert f"\njob scripts\n  train: its job script is not known: {why}" in shown
+    assert "asks for 1 job" in shown
+
+
+def test_settings_are_asked_for_as_a_run_would_read_them(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """References to other keys and to the environment have their values; what is not known is not guessed."""
+    monkeypatch.setenv("A_PARTITION", "long")
+    log = runtime(folder, monkeypatch, ANSWERING)
+    change(
+        folder,
+        "training {",
+        'training {\n  parallel = slurm(partition = "${oc.env:A_PARTITION}", account = exp_tag, wckey = "${oc.env:NO_KEY, k}",\n'
+        '    comment = "of ${trainer.max_epochs}", n_workers = trainer.max_epochs, time = 1h, extra = { nice = 3 })\n',
+    )
+    change(folder, "  collect_stats on here", "  collect_stats")
+    plan(capsys, "--stages", "collect_stats")
+
+    (asked,) = json.loads(log.read_text(encoding="utf-8"))[1]
+    assert asked["setting"] == {
+        "env": "slurm",
+        "n_workers": 9,
+        "options": {
+            "partition": "long",
+            "account": "ctc",
+            "wckey": "k",
+            "comment": "of 9",
+            "time": 60,
+            "additional_parameters": {"nice": 3},
+        },
+    }
+
+    monkeypatch.delenv("A_PARTITION")
+    log.unlink()
+    found = plan(capsys, "--stages", "collect_stats")
+    assert found["stages"][0]["no_script"] == "its job script is known only when it runs: $A_PARTITION is not set"
+    assert not log.exists()
+
+
+def test_the_real_runtime_makes_job_scripts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    on_gpu(folder)
+    change(folder, "time = 4h", 'time = 4h, extra = { reservation = "night" }, setup = ["module load cuda"]')
+    found = plan(capsys)
+
+    script = found["stages"][3]["script"]
+    assert script is not None, found["stages"][3]["no_script"]
+    lines = script["text"].splitlines()
+    assert {"#SBATCH --partition=gpu", "#SBATCH --time=240", "#SBATCH --reservation=night", "module load cuda"} <= {
+        *lines
+    }
+    assert "#SBATCH --array=0-7%4" in lines
+    assert (script["jobs"], len(script["arrays"])) == (8, 1)
+
+
+# -- elsewhere for one run ------------------------------------------------------------------------------------------------
+
+
+def test_stages_that_are_taken_to_another_machine(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, "stages {", GPU + "stages {")
+    before = tree(folder)
+    found = plan(capsys, "--on", "gpu", "--stages", "infer,measure")
+
+    assert [stage["machine"] for stage in found["stages"]] == ["gpu", "gpu"]
+    assert found["folder"].startswith(".esp3c/set/")
+    assert tree(folder) == before
+    assert plan(capsys, "--on", "here")["folder"] == "."
+
+
+def test_nothing_is_asked_of_a_site_that_nothing_is_sent_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    on_gpu(folder)
+
+    assert code_of("plan", "--on", "here") == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "job scripts" not in shown.out and "asked of SLURM" not in shown.out
+
+
+def test_a_place_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("plan", "--on", "hree") == 2
+
+    assert "--on hree: the recipe has no such `parallel`; did you mean `here`?" in capsys.readouterr().err
 
 
 def test_publication_is_a_stage_like_others(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
@@ -249,7 +460,7 @@ def test_publication_is_a_stage_like_others(capsys: pytest.CaptureFixture[str], 
 
 
 def test_the_limits_of_the_site_are_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    change(folder, "stages {", GPU.replace("4h", "4d").replace(", array_parallelism = 4", "") + "stages {")
+    change(folder, "stages {", GPU.replace("4h", "4d") + "stages {")
     change(folder, "  train\n", "  train on gpu\n")
     answers = {
         "config": "ClusterName = site\nMaxArraySize = 1001\n",

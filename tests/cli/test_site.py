@@ -38,7 +38,7 @@ def lab() -> SiteLimits:
     return site.read(fact("config"), fact("partition"), fact("node"))
 
 
-def found(limits: SiteLimits, settings: str, stages: str = "collect_stats on m") -> list[tuple[str, str]]:
+def found(limits: SiteLimits, settings: str, stages: str = "train on m") -> list[tuple[str, str]]:
     """The codes and underlined texts for a stage with these settings of `slurm`."""
     result = compile_text(f"{HEAD}parallel m = slurm({settings})\nstages {{ {stages} }}\n")
     assert result.ok, [each.message for each in result.diagnostics]
@@ -47,7 +47,6 @@ def found(limits: SiteLimits, settings: str, stages: str = "collect_stats on m")
 
 def test_what_a_real_slurm_prints_is_read(lab: SiteLimits) -> None:
     assert lab.cluster == "lab"
-    assert lab.max_array == 10001
     assert [each.name for each in lab.partitions] == ["cpu", "gpu", "preempt"]
     assert [each.default for each in lab.partitions] == [True, False, False]
     gpu = lab.partition("gpu")
@@ -87,7 +86,7 @@ def test_what_fits_is_fine(lab: SiteLimits) -> None:
         'partition = "gpu", time = 2d, nodes = 2, cpus_per_task = 3, mem = 6GB, gpus_per_node = 2, n_workers = 10_001'
     )
 
-    assert found(lab, fits) == []
+    assert found(lab, fits, "collect_stats on m") == []
     assert found(lab, "time = 300d, nodes = 3, cpus_per_task = 4, mem = 8GB") == []
     assert found(lab, 'partition = "preempt"') == []
 
@@ -105,7 +104,6 @@ def test_what_fits_is_fine(lab: SiteLimits) -> None:
         ("mem = 9GB", ("ESP0823", "9GB")),
         ("gpus_per_node = 3", ("ESP0823", "3")),
         ('gpus_per_node = "fake:3"', ("ESP0823", '"fake:3"')),
-        ("n_workers = 10_002", ("ESP0824", "10_002")),
     ],
 )
 def test_what_is_over_a_limit_is_said(lab: SiteLimits, settings: str, expected: tuple[str, str]) -> None:
@@ -120,12 +118,32 @@ def test_a_partition_that_is_not_known_has_no_limits(lab: SiteLimits) -> None:
     assert found(lab, 'partition = "${oc.env:PARTITION}", time = 30d, nodes = 900') == []
 
 
-def test_a_training_is_one_job_however_many_workers_others_have(lab: SiteLimits) -> None:
-    assert found(lab, "n_workers = 20_000", "train on m") == []
+def test_more_workers_than_an_array_may_have_are_fine(lab: SiteLimits) -> None:
+    """They are sent in several arrays."""
+    assert found(lab, "n_workers = 20_000, time = 4h", "collect_stats on m") == []
+
+
+def test_a_stage_that_does_not_train_is_one_process(lab: SiteLimits) -> None:
+    """Whatever the setting says for the training that it is also for."""
+    wide = "nodes = 9, ntasks_per_node = 8, cpus_per_task = 4"
+
+    assert found(lab, wide, "collect_stats on m") == []
+    assert found(lab, wide, "train on m") == [("ESP0822", "9"), ("ESP0823", "4")]
+
+
+def test_the_machines_and_processes_of_a_training_are_those_of_its_job(lab: SiteLimits) -> None:
+    """Where the setting does not say them, the limits are held against what the trainer says."""
+    head = HEAD.replace('devices = "auto"', "devices = 3  num_nodes = 4")
+    result = compile_text(
+        f"{head}parallel m = slurm(cpus_per_task = 2, time = 4h)\nstages {{ collect_stats on m  train on m }}\n"
+    )
+    said = [(each.code.id, each.primary.span.text) for each in over_limits(result.recipe, lab)]
+
+    assert said == [("ESP0822", "4"), ("ESP0823", "2")]
 
 
 def test_only_the_stages_that_run_are_looked_at(lab: SiteLimits) -> None:
-    recipe = compile_text(f"{HEAD}parallel m = slurm(nodes = 9)\nstages {{ collect_stats on m  train }}\n").recipe
+    recipe = compile_text(f"{HEAD}parallel m = slurm(mem = 9TB)\nstages {{ collect_stats on m  train }}\n").recipe
 
     assert list(over_limits(recipe, lab, ["train"])) == []
     assert len(list(over_limits(recipe, lab, ["collect_stats"]))) == 1
@@ -190,16 +208,16 @@ def test_a_run_that_is_over_a_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scontrol(tmp_path, f'cat "{FACTS}/$2.txt"', monkeypatch)
-    recipe = compile_text(f"{HEAD}parallel m = slurm(nodes = 9)\nstages {{ collect_stats on m  train }}\n").recipe
+    recipe = compile_text(f"{HEAD}parallel m = slurm(mem = 9TB)\nstages {{ collect_stats on m  train }}\n").recipe
 
     assert refused_by_site(recipe, ["collect_stats"])
-    assert "ESP0822" in capsys.readouterr().err
+    assert "ESP0823" in capsys.readouterr().err
 
 
 def test_a_run_without_slurm_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = tmp_path / "asked"
     scontrol(tmp_path, f'touch "{asked}"', monkeypatch)
-    recipe = compile_text(f"{HEAD}parallel m = slurm(nodes = 9)\nstages {{ collect_stats on m  train }}\n").recipe
+    recipe = compile_text(f"{HEAD}parallel m = slurm(mem = 9TB)\nstages {{ collect_stats on m  train }}\n").recipe
 
     assert not refused_by_site(recipe, ["train"])
     assert not asked.exists()

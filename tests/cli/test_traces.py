@@ -65,10 +65,54 @@ def test_shards_are_told_by_what_the_framework_leaves(tmp_path: Path) -> None:
     _shards.write_done(_shards.shard_dir(tmp_path / "exp/ctc/inference/seen_voices", 0), 20, "f")
     partly = state("infer", tmp_path)
     assert partly[0] == "begun"
-    assert "20 items done in exp/ctc/inference/seen_voices, begun in exp/ctc/inference/unseen_voices" in partly[1]
+    assert "20 items done in exp/ctc/inference/seen_voices, 0 of 1 shards are done in exp/ctc/inference/un" in partly[1]
 
     _shards.write_done(_shards.shard_dir(tmp_path / "exp/ctc/inference/unseen_voices", 0), 30, "f")
     assert state("infer", tmp_path)[0] == "there"
+
+
+def test_shards_that_others_took_over_are_counted_where_they_are(tmp_path: Path) -> None:
+    """A shard counts in the folder of its latest owner, whatever stands in those of the earlier ones."""
+    from espnet3.parallel import _shards
+
+    for name in ("seen_voices", "unseen_voices"):
+        base = tmp_path / "exp/ctc/inference" / name
+        _shards.enter_plan(base, _shards.Plan(runner="r", inputs={}, n_items=5, shards=(1,) * 5), True)
+        for number in range(4):
+            _shards.shard_dir(base, number).mkdir()
+            _shards.write_done(_shards.shard_dir(base, number), 1, "f")
+        taken, not_yet = (_shards.begin_turn(base, number, 2) for number in (2, 3))
+        taken.mkdir()
+        not_yet.mkdir()
+        _shards.write_done(taken, 1, "f")
+    infer = next(each for each in digits().stages if each.name == "infer")
+    found = trace(digits(), infer, tmp_path)
+
+    assert found.shards == (6, 10)
+    assert found.text.startswith("3 of 5 shards are done in exp/ctc/inference/seen_voices, 3 of 5 shards are done in ")
+
+
+def test_the_shards_of_a_workload(tmp_path: Path) -> None:
+    from espnet3.parallel import _shards
+
+    recipe = compile_text(
+        'recipe r { system = espnet3.systems.asr.system.ASRSystem  exp_tag = "t" }\n'
+        'dataset d { source = "mini_an4/asr" }\n'
+        "training { dataset { train = [d()] } }\n"
+        'stages { label_all { runner = src.label.Runner(output_dir = "${exp_dir}/labels")\n'
+        "  provider = src.label.Provider()  over = training.dataset.train } }\n"
+    ).recipe
+    (stage,) = recipe.stages
+    assert trace(recipe, stage, tmp_path).text == "nothing in exp/t/labels yet"
+
+    base = tmp_path / "exp/t/labels/all"
+    _shards.enter_plan(base, _shards.Plan(runner="r", inputs={}, n_items=3, shards=(1, 2)), True)
+    _shards.shard_dir(base, 0).mkdir()
+    _shards.write_done(_shards.shard_dir(base, 0), 1, "f")
+    found = trace(recipe, stage, tmp_path)
+
+    assert (found.state, found.shards) == ("begun", (1, 2))
+    assert "1 of 2 shards are done in exp/t/labels/all" in found.text
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", '{"shards": 3}', "[" * 100_000])

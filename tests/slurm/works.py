@@ -127,7 +127,7 @@ def go_wrong(folder: str, what: str) -> None:
     elif fault == "sys.exit":
         sys.exit(3)
     elif fault == "memory":
-        kept = [bytes(50 * 2**20) + os.urandom(1) for _ in range(int(more[0]) // 50)]
+        kept = [b"x" * 50 * 2**20 + bytes([piece]) for piece in range(int(more[0]) // 50)]
         time.sleep(60)
         raise MemoryError(f"nobody minded {len(kept)} pieces")
     raise ValueError(f"item {what} cannot be read")

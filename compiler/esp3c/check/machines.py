@@ -257,17 +257,16 @@ def training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]
 def job_shape(recipe: Recipe, stage: Stage, machine: Machine) -> tuple[Amount | None, Amount | None]:
     """The machines of a stage's SLURM job, and its processes on each; None where that is not known.
 
-    What the setting does not say is that of the training; other stages have one of each.
+    They are those of the setting, and what it does not say is that of the training. A stage that does not train is one
+    process, whatever the setting says for the others.
     """
     config = recipe.configs.get(stage.needs[0]) if stage.needs else None
-    trains = built_in(stage) == "train" and config is not None and config.kind == "training"
-    training = training_of(config) if trains and config is not None else None
-    nodes, tasks = (machine.amount(name) for name in ("nodes", "ntasks_per_node"))
-    if not machine.has("nodes"):
-        nodes = training.num_nodes if training is not None else Amount(1)
-    if not machine.has("ntasks_per_node"):
-        tasks = _processes(training, machine) if training is not None else Amount(1)
-    return nodes, tasks
+    if built_in(stage) != "train" or config is None or config.kind != "training":
+        return Amount(1), Amount(1)
+    training = training_of(config)
+    nodes = machine.amount("nodes") if machine.has("nodes") else training.num_nodes
+    asked = machine.has("ntasks_per_node")
+    return nodes, machine.amount("ntasks_per_node") if asked else _processes(training, machine)
 
 
 def _processes(training: Training, machine: Machine) -> Amount | None:

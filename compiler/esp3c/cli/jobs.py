@@ -1,6 +1,6 @@
 """What `status`, `logs`, `cancel` and `resume` share: they hand their words on to the runtime, and compile nothing.
 
-The runtime is `python -m esp3rt.slurm COMMAND FOLDER …`: it reads what the runs of the recipe in a folder have left there.
+The runtime is `python -m esp3rt.slurm COMMAND RECIPE …`: it reads what runs have left in the recipe's folder.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ import argparse
 import os
 import sys
 from typing import Any
-
-from esp3c.cli.common import Failure, fail, printable
 
 RUNTIME = [sys.executable, "-P", "-m", "esp3rt.slurm"]
 """How the runtime is called. Without `-P` a module of the folder in which one stands would come before Python's own."""
@@ -28,7 +26,9 @@ def add_command(commands: Any, name: str, description: str, epilog: str) -> argp
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", metavar="ID", dest="run_id", help="a run by its name (default: the last one)")
+    parser.add_argument(
+        "--run", metavar="ID", dest="run_id", help="which run, or enough of its name (default: the last)"
+    )
 
 
 def flag(name: str, value: object) -> list[str]:
@@ -37,23 +37,9 @@ def flag(name: str, value: object) -> list[str]:
 
 
 def hand_on(name: str, recipe: str, flags: list[str]) -> int:
-    """Runs a command of the runtime on this terminal."""
+    """Runs a command of the runtime on this terminal, about the recipe as it was named."""
     from esp3c.cli.child import stream
 
-    try:
-        folder = _folder(recipe)
-    except Failure as failure:
-        return fail(failure)
-    return stream([*RUNTIME, name, folder, *flags], f"esp3c {name}", passed_on=(2,))
-
-
-def _folder(recipe: str) -> str:
-    """The folder of the recipe that an argument names.
-
-    Raises:
-        Failure: there is nothing of that name.
-    """
-    if not os.path.exists(recipe):
-        raise Failure(f"there is no {printable(recipe)}: name the recipe file, or its folder", 2)
-    # An absolute path is no flag, whatever the folder is called.
-    return os.path.abspath(recipe if os.path.isdir(recipe) else os.path.dirname(recipe) or ".")
+    # What was named is no flag, whatever it is called.
+    named = os.path.join(".", recipe) if recipe.startswith("-") else recipe
+    return stream([*RUNTIME, name, named, *flags], f"esp3c {name}", passed_on=(2,))

@@ -9,13 +9,13 @@ from esp3c.cli.jobs import add_command, add_run, flag, hand_on
 
 EPILOG = """\
 examples:
-  esp3c logs                              what the jobs of the last run have printed
-  esp3c logs -f                           and what they print from now on
+  esp3c logs                              of the stage that runs, or failed, or ran last
+  esp3c logs -f                           and what its jobs print from now on
   esp3c logs --stage train                of one stage
   esp3c logs digits --stage infer --shard 17
   esp3c logs --lines 20                   the last 20 lines of each
 
-A shard that was tried several times has a log for each time. Ctrl-C ends the looking, not the run.
+Ctrl-C ends the looking, not the run.
 """
 
 
@@ -25,7 +25,12 @@ def add(commands: Any) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what they print from now on")
     parser.add_argument("--stage", metavar="STAGE", help="of this stage alone")
     parser.add_argument("--shard", metavar="N", type=_whole, help="of whoever works, or worked, on this shard")
-    parser.add_argument("--lines", metavar="N", type=_whole, help="how many of the last lines (default: all)")
+    parser.add_argument(
+        "--lines",
+        metavar="N",
+        type=_whole,
+        help="the last N lines of each log (default: all of one, a few of several)",
+    )
     parser.set_defaults(run=run)
 
 

@@ -90,6 +90,15 @@ def system_module(recipe: Recipe, layout: Layout) -> EmittedFile:
         for stage_name, place in logs.items():
             write(f"        {literal(stage_name)}: {literal(place)},")
         write("    }")
+    runs = {stage.name: found for stage in recipe.stages if (found := _runs_as(recipe, stage)) is not None}
+    if runs:
+        write()
+        write("    # The stages that these run, and the configs that they do it with.")
+        write("    STAGE_RUNS = {")
+        for stage_name, (known, others) in runs.items():
+            pairs = ", ".join(f"{literal(f'{own}_config')}: {literal(f'{other}_config')}" for own, other in others)
+            write(f"        {literal(stage_name)}: ({literal(known)}, {{{pairs}}}),")
+        write("    }")
     if own:
         write()
         write(f"    def __init__(self, *, {', '.join(f'{name(each)}_config=None' for each in own)}, **kwargs):")
@@ -156,6 +165,15 @@ def _log_place(recipe: Recipe, stage: Stage) -> str | None:
         return None
     kind, config = replaced[0]
     return f"{config}_config.{'inference_dir' if kind in ('inference', 'metrics') else 'exp_dir'}"
+
+
+def _runs_as(recipe: Recipe, stage: Stage) -> tuple[str, list[tuple[str, str]]] | None:
+    """The stage of ESPnet3 that a line runs under another name or with other configs, and these; None for its own."""
+    if stage.workload is not None or isinstance(stage.runs, PythonNode):
+        return None
+    runs = stage.runs.name if isinstance(stage.runs, Use) else stage.name
+    replaced = _replaced(recipe, stage, runs)
+    return (runs, replaced) if runs in KNOWN_STAGES and (replaced or runs != stage.name) else None
 
 
 def _stage_method(write: Writer, stage: Stage, runs: str, replaced: list[tuple[str, str]]) -> None:
