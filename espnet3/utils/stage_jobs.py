@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from espnet3.utils.errors import StageError, listed
+from espnet3.utils.errors import ConfigError, StageError
 from espnet3.utils.machine_setting import settings_of
 from espnet3.utils.run_utils import shares_items
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 STAGE = "ESP3RT_STAGE"
 
 
-def is_job_of(stage: str) -> bool:
-    """Whether this process is the job of a stage."""
-    return os.environ.get(STAGE) == stage
+def in_job() -> bool:
+    """Whether this process is part of a job."""
+    return "ESP3RT_JOB" in os.environ
 
 
 def on_cluster(setting: Any) -> bool:
@@ -50,24 +50,35 @@ def is_one_job(stage: str, setting: Any) -> bool:
 
 
 @contextmanager
-def leading(settings: Mapping[str, Any], started_in: str, detached: bool = False) -> Iterator[LedRun | None]:
+def leading(
+    system: Any, settings: Mapping[str, Any], started_in: str, detached: bool = False
+) -> Iterator[LedRun | None]:
     """Around stages: the run that they belong to, where one of them needs jobs.
 
     Args:
+        system: The system.
         settings: The machine setting of each stage, in order.
         started_in: The folder in which this process was started.
         detached: Whether the stages are to go on without this process.
 
     Raises:
-        StageError: Another process leads it.
+        StageError: Another process leads it, or SLURM does not answer.
     """
-    if not any(on_cluster(setting) for setting in settings.values()) or os.environ.get(STAGE):
+    needs_jobs = any(on_cluster(setting) for setting in settings.values())
+    # A run that this process was told to go on with may have none left that does.
+    if os.environ.get(STAGE) or not (needs_jobs or os.environ.get("ESP3RT_RUN")):
         yield None
         return
+    from esp3rt.slurm.chain import take_back
     from esp3rt.slurm.runs import RunBusy, lead_run
 
+    command = [sys.executable, *_own_command(*settings)]
+    lead = lead_run(os.getcwd(), list(settings), command, started_in, mark=_mark_of(system), detached=detached)
     try:
-        with lead_run(os.getcwd(), list(settings), _own_command(None), started_in, detached=detached) as run:
+        with lead as run:
+            if not detached and not in_job():
+                with cluster_errors():
+                    take_back(run.run, run.leader_name)
             yield run
             run.run.refresh()
             if all(stage.state == "done" for stage in run.run.stages.values()):
@@ -84,7 +95,7 @@ def run_as_job(run: LedRun, system: Any, stage: str, setting: Any, started_in: s
     """
     with cluster_errors():
         settings = settings_of(setting)
-        run.command(settings, _own_command(stage), started_in, _shape(system, stage, settings), {STAGE: stage})
+        run.command(settings, _command_in_job(settings, stage), started_in, _shape(system, stage, settings), {STAGE: stage})
 
 
 @contextmanager
@@ -95,10 +106,13 @@ def cluster_errors() -> Iterator[None]:
         StageError: In the place of the error.
     """
     from esp3rt.slurm.client import Refused, Unreachable
+    from esp3rt.slurm.settings import SettingError
     from esp3rt.work import WorkersDied
 
     try:
         yield
+    except SettingError as error:
+        raise ConfigError(str(error)) from error
     except Refused as error:
         raise StageError(f"SLURM does not take the job: {error}") from error
     except Unreachable as error:
@@ -117,19 +131,31 @@ def detach(run: LedRun, system: Any, settings: Mapping[str, Any], started_in: st
         started_in: The folder in which this process was started.
 
     Returns:
-        For each job its stages and what SLURM calls it.
+        For each job its stages and what SLURM calls it; nothing where such a chain is under way.
+
+    Raises:
+        StageError: SLURM does not take a job, and those before it were taken back; or it does not answer.
     """
-    sent = []
+    from esp3rt.slurm.chain import goes_on_alone, take_back
+    from esp3rt.slurm.client import Refused
+
+    sent: list[tuple[str, str]] = []
     with cluster_errors():
-        for stages, setting in _groups(settings):
-            alone = is_one_job(stages[0], settings[stages[0]])
-            asked = settings_of(setting)
-            shape = _shape(system, stages[0], asked) if alone else _one()
-            variables = {STAGE: stages[0]} if alone else {}
-            run.stage = stages[0]
-            command = _own_command(*stages)
-            jobs = run.send_command(asked, command, started_in, shape, variables, gpus=alone)
-            sent.append((", ".join(stages), " ".join(jobs)))
+        if goes_on_alone(run.run, settings):
+            return sent
+        take_back(run.run, run.leader_name)
+        try:
+            for stages, setting in _groups(settings):
+                alone = is_one_job(stages[0], settings[stages[0]])
+                asked = settings_of(setting)
+                shape = _shape(system, stages[0], asked) if alone else _one()
+                variables = {STAGE: stages[0]} if alone else {}
+                command = _command_in_job(asked, *stages)
+                jobs = run.send_command(asked, command, started_in, shape, variables, stages=stages, leads=not alone)
+                sent.append((", ".join(stages), " ".join(jobs)))
+        except Refused:
+            take_back(run.run, run.leader_name)
+            raise
     return sent
 
 
@@ -169,8 +195,8 @@ def _shape(system: Any, stage: str, settings: Settings) -> Shape:
     return Shape(nodes=found["nodes"], tasks=found["ntasks_per_node"])
 
 
-def _own_command(*stages: str | None) -> list[str]:
-    """The command that calls this program again, for other stages.
+def _own_command(*stages: str) -> list[str]:
+    """The words, behind Python, that call this program again for stages.
 
     Raises:
         StageError: This is no `run.py` that could be called again.
@@ -178,12 +204,26 @@ def _own_command(*stages: str | None) -> list[str]:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if main is None:
         raise StageError(
-            "a stage that is a job needs a program that the job can call: start it as `python run.py --stages "
-            f"{listed([each for each in stages if each]) or 'train'}`"
+            f"a stage that is a job needs a program that the job can call: start it as `python run.py --stages {' '.join(stages)}`"
         )
-    wanted = [stage for stage in stages if stage]
     words = _without(sys.argv[1:], {"--stages": True, "--on": True, "--detach": False})
-    return [sys.executable, os.path.realpath(main), *words, *(["--stages", *wanted] if wanted else [])]
+    return [os.path.realpath(main), *words, "--stages", *stages]
+
+
+def _command_in_job(settings: Settings, *stages: str) -> list[str]:
+    # -u: what it prints is in the log when it is killed.
+    return [settings.python or sys.executable, "-u", *_own_command(*stages)]
+
+
+def _mark_of(system: Any) -> str:
+    """What tells the configs of a system from others."""
+    import hashlib
+
+    from omegaconf import OmegaConf
+
+    configs = [(name, config) for name, config in sorted(getattr(system, "__dict__", {}).items()) if OmegaConf.is_config(config)]
+    text = "".join(f"{name}:\n{OmegaConf.to_yaml(config)}\n" for name, config in configs)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without(words: Sequence[str], flags: Mapping[str, bool]) -> list[str]:

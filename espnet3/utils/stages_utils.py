@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from esp3rt.progress import console_line, duration
+from espnet3.utils.again import AGAIN
 from espnet3.utils.errors import (
     MissingConfigError,
     StageError,
@@ -30,6 +31,7 @@ from espnet3.utils.stage_jobs import (
     add_place_arguments,
     cluster_errors,
     detach,
+    in_job,
     is_one_job,
     leading,
     on_cluster,
@@ -163,8 +165,8 @@ def _folder() -> str:
 _STARTED_IN = _folder()
 # What a shell gives for a process that SIGPIPE ended.
 _CODE_OF_SIGPIPE = 141
-# What a shell gives for a process that SIGINT or SIGTERM ended.
-_INTERRUPTS = (130, 143)
+# What a shell gives for a process that SIGINT or SIGTERM ended, and what a stage ends with that is to be started again.
+_INTERRUPTS = (130, 143, AGAIN)
 
 
 @contextmanager
@@ -233,7 +235,8 @@ def run_stages(
     """
     stages = list(stages_to_run)
     remarks = check_stages(system, stages)
-    place = "job" if os.environ.get(STAGE) else getattr(args, "on", None)
+    # In a job, the flags of whoever has sent it are not meant.
+    place = "job" if os.environ.get(STAGE) else None if in_job() else getattr(args, "on", None)
     if getattr(args, "dry_run", False):
         _print_plan(system, stages, remarks)
         return
@@ -247,44 +250,50 @@ def run_stages(
 
     with run_instead(place):
         settings = {stage: meant(setting_for(system, stage)) for stage in stages}
-        if getattr(args, "detach", False):
-            stages = _send_the_rest(system, stages, settings, args, log, remarks)
-            settings = {}
-        with leading({stage: settings[stage] for stage in stages}, _STARTED_IN) as run:
-            for number, stage in enumerate(stages, 1):
-                console_line(f"[{number}/{len(stages)}] {stage}")
+        detached = getattr(args, "detach", False) and not in_job()
+        here = _stages_before_jobs(settings) if detached else stages
+        with leading(system, settings, _STARTED_IN, detached) as run:
+            for number, stage in enumerate(here, 1):
+                console_line(f"[{number}/{len(stages)}] {stage}{', here and now' if detached else ''}")
+                if run is not None and run.is_done(stage):
+                    console_line(f"{stage}: was done before, in run {run.paths.name}")
+                    continue
                 for remark in remarks[stage]:
                     console_line(f"warning: {remark}")
                 _run_stage(system, stage, args, log, run, settings[stage])
+            if detached and run is not None:
+                _send(run, system, {stage: settings[stage] for stage in stages[len(here) :]}, remarks)
 
 
-def _send_the_rest(
-    system: Any,
-    stages: Sequence[str],
-    settings: Mapping[str, Any],
-    args: argparse.Namespace | None,
-    log: logging.Logger,
-    remarks: Mapping[str, Sequence[str]],
-) -> list[str]:
-    """Run the stages before the first that needs jobs, and send it and all that follow; none is left."""
+def _stages_before_jobs(settings: Mapping[str, Any]) -> list[str]:
+    """The stages before the first that needs jobs.
+
+    Raises:
+        StageError: None needs jobs.
+    """
+    stages = list(settings)
     first = next((number for number, stage in enumerate(stages) if on_cluster(settings[stage])), None)
     if first is None:
         raise StageError(
             f"--detach: {listed(stages)} run{'s' if len(stages) == 1 else ''} on this machine; give a stage a `parallel` with "
             "env: slurm, or leave --detach out"
         )
-    for number, stage in enumerate(stages[:first], 1):
-        console_line(f"[{number}/{len(stages)}] {stage}, here and now")
-        for remark in remarks[stage]:
-            console_line(f"warning: {remark}")
-        _run_stage(system, stage, args, log, None, settings[stage])
-    rest = {stage: settings[stage] for stage in stages[first:]}
-    with leading(rest, _STARTED_IN, detached=True) as run:
-        assert run is not None
-        for names, job in detach(run, system, rest, _STARTED_IN):
-            console_line(f"sent: {names} (job {job})")
-        console_line(f"run {run.paths.name} goes on by itself; `esp3c status` shows it, `esp3c cancel` ends it")
-    return []
+    return stages[:first]
+
+
+def _send(run: LedRun, system: Any, settings: Mapping[str, Any], remarks: Mapping[str, Sequence[str]]) -> None:
+    """Send what is not done yet of stages as a chain of jobs."""
+    left = {stage: setting for stage, setting in settings.items() if not run.is_done(stage)}
+    for stage in settings:
+        if stage not in left:
+            console_line(f"{stage}: was done before, in run {run.paths.name}")
+    for remark in (remark for stage in left for remark in remarks[stage]):
+        console_line(f"warning: {remark}")
+    if not left:
+        return
+    for names, job in detach(run, system, left, _STARTED_IN):
+        console_line(f"sent: {names} (job {job})")
+    console_line(f"run {run.paths.name} goes on by itself; `esp3c status` shows it, `esp3c cancel` ends it")
 
 
 def _run_stage(

@@ -170,6 +170,8 @@ def test_what_only_the_environment_knows_is_not_summed_up(folder: Path, capsys: 
         ("gpus_per_task = 1, ntasks_per_node = 2", 1, 2, 2),
         ('gpus_per_task = "a100:2"', 1, 2, 8),
         ("exclusive = true", 1, 2, None),
+        ("extra = { gpus = 8 }", 1, 2, None),
+        ("extra = { nice = 8 }", 1, 2, 0),
         ('gpus_per_node = "${oc.env:GPUS}"', 1, 2, None),
         ("gpus_per_node = 4, n_workers = 8", 1, 2, 4),
     ],

@@ -345,6 +345,12 @@ stages { train requires hard  pack_again requires hard, publication runs pack_mo
     assert made.infer_again() == "inferred"
     assert made.calls == [("train", "H"), ("pack_model", ("H", "P")), ("infer", "I")]
     assert made.training_config == "T"
+    # Who sends a stage to a cluster asks before it is called what it is.
+    assert system.STAGE_RUNS == {
+        "train": ("train", {"training_config": "hard_config"}),
+        "pack_again": ("pack_model", {"training_config": "hard_config"}),
+        "infer_again": ("infer", {}),
+    }
 
 
 NESTED = {
@@ -394,6 +400,9 @@ def test_the_command_line_of_the_generated_entry_point() -> None:
     assert arguments.training_easy_config == Path("e.yaml")
     assert arguments.training_config is None
     assert arguments.dry_run
+    assert (arguments.on, arguments.detach) == (None, False)
+    elsewhere = made["build_parser"](made["STAGES"]).parse_args(["--on", "debug", "--detach"])
+    assert (elsewhere.on, elsewhere.detach) == ("debug", True)
 
 
 def test_a_bundle_of_a_variant_is_packed_with_the_configs_of_the_variant() -> None:

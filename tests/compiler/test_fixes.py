@@ -61,6 +61,10 @@ def test_every_fix_of_every_fixture_mends_its_mistake_and_breaks_nothing(path: P
         ("stages { ExportONNX runs src.stages.export_onnx }", "stages { export_onnx runs src.stages.export_onnx }"),
         ("training {}\nstages { trian }", "training {}\nstages { train }"),
         ("trainning {}", "training {}"),
+        ("training { parallel = slurm(queue = \"a\") }", "training { parallel = slurm(partition = \"a\") }"),
+        ("training { parallel = slurm(walltime = 1h) }", "training { parallel = slurm(time = 1h) }"),
+        ("training { parallel = slurm(memory = 1GB) }", "training { parallel = slurm(mem = 1GB) }"),
+        ("training { parallel = slurm(job_script_prologue = [\"a\"]) }", "training { parallel = slurm(setup = [\"a\"]) }"),
     ],
 )  # fmt: skip
 def test_certain_mistakes_have_a_fix(wrong: str, right: str) -> None:
@@ -81,6 +85,11 @@ def test_certain_mistakes_have_a_fix(wrong: str, right: str) -> None:
         "stages { ExportONNX requires training runs src.stages.export_onnx }\ntraining { ExportONNX { a = 1 } }",
         "training { model = torch.nn.Conv1d() }",
         "training { exp_tag = ctc }",
+        # The values are not of this kind here, or count something else.
+        'training { parallel = slurm(walltime = "04:00:00") }',
+        "training { parallel = slurm(cores = 4) }",
+        "training { parallel = slurm(timeout_min = 240) }",
+        'training { parallel = slurm(job_extra_directives = ["--gres=gpu:1"]) }',
     ],
 )
 def test_what_is_not_certain_has_none(body: str) -> None:

@@ -158,3 +158,12 @@ def test_a_config_that_only_the_method_of_a_stage_reads_is_missed() -> None:
     result = compile(Source("r.esp", "recipe own { system = src.system.OwnSystem }\nstages { make_labels }\n"), world)
 
     assert [each.message for each in result.diagnostics] == ["stage `make_labels` needs the config `training`"]
+
+
+@pytest.mark.parametrize("name", ["espnet", "not_installed"])
+def test_a_single_word_is_no_system(name: str) -> None:
+    """Also where a module of that name might be installed somewhere: nothing could be imported from it."""
+    found = compile(Source("recipe.esp", f"recipe r {{ system = {name} }}\n"), MemoryWorld({})).diagnostics
+
+    assert found[0].primary.span.text == name
+    assert found[0].severity == "error"

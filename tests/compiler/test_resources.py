@@ -91,6 +91,29 @@ def test_a_number_from_a_resolver_may_be_one() -> None:
     assert on('num_nodes = "${oc.decode:${oc.env:NODES}}"', "slurm(nodes = 4)") == []
 
 
+def test_other_options_of_sbatch_ask_for_no_gpus() -> None:
+    assert on('devices = 4  accelerator = "gpu"', "slurm(extra = { nice = 4 })") == ["ESP0804"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "machine", "expected"),
+    [
+        # What one side leaves open, the other says; so does a 1 of the trainer, which the defaults say.
+        ("", "slurm(gpus_per_node = 4, ntasks_per_node = 4)", []),
+        ("devices = 1", "slurm(gpus_per_node = 4, ntasks_per_node = 4, nodes = 2)", []),
+        ("devices = 1", "slurm(gpus_per_node = 2, ntasks_per_node = 4)", ["ESP0801"]),
+        ("devices = 1", "slurm(gpus_per_node = 4, ntasks_per_node = 2)", ["ESP0802"]),
+        ("devices = 4  num_nodes = 2", "slurm(gpus_per_node = 4)", []),
+        ('devices = "auto"', "slurm(gpus_per_node = 4)", []),
+        ('devices = "auto"', "slurm(gpus_per_node = 4, ntasks_per_node = 2)", ["ESP0802"]),
+        ("devices = 4", "slurm(gpus_per_node = 4, ntasks_per_node = 1)", ["ESP0814"]),
+        ("devices = 4", 'slurm(gpus_per_node = 4, ntasks_per_node = "${oc.decode:x}")', []),
+    ],
+)
+def test_a_job_has_the_shape_of_its_training(trainer: str, machine: str, expected: list[str]) -> None:
+    assert on(trainer, machine) == expected
+
+
 def test_devices_of_a_cpu_are_processes() -> None:
     assert on('devices = 8  accelerator = "cpu"', "slurm(mem = 32GB)") == []
     assert on("devices = 8", "slurm(mem = 32GB)") == []

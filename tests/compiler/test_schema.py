@@ -83,6 +83,14 @@ def test_the_defaults_of_slurm_are_those_of_submitit() -> None:
     assert (defaults["time"] * 60, defaults["signal_delay_s"]) == (TIME, SIGNAL_DELAY)
 
 
+def test_the_language_page_has_every_setting_of_slurm() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+    table = page.partition("### Machine settings")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+?) \| (.*) \|$", table, re.MULTILINE)
+
+    assert rows == [(key.name, key.doc, key.default or "") for key in BACKENDS["slurm"].keys]
+
+
 def test_every_text_of_a_job_is_made_of_known_characters() -> None:
     """What a setting may hold is said for each that can be text, and for no other."""
     by_line = {"setup", "teardown"}

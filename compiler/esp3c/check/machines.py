@@ -147,12 +147,22 @@ def gpus_a_node(machine: Machine) -> Amount | None:
         text = machine.text("gpus_per_node")
         counted = gpus(text[0]) if text is not None else None
         return Amount(counted, written.span) if counted is not None else machine.amount("gpus_per_node")
-    # GPUs can be asked for in other ways, and whoever has a machine alone has its GPUs.
-    if machine.has(
-        "gpus_per_task", "gres", "extra", "exclusive", "constraint", "srun_args", "cpus_per_gpu", "mem_per_gpu"
+    # GPUs can be asked for in other ways.
+    if may_have_others(machine) or machine.has(
+        "gpus_per_task", "gres", "constraint", "srun_args", "cpus_per_gpu", "mem_per_gpu"
     ):
         return None
     return Amount(0)
+
+
+def may_have_others(machine: Machine) -> bool:
+    """Whether a job has GPUs that no setting of its own counts: by `extra`, or because the whole machine is its."""
+    node = machine.settings.get("extra") if machine.settings is not None else None
+    extra = strip(node) if node is not None else None
+    if extra is not None and not isinstance(extra, MapNode):
+        return True
+    names = [each.name for each in extra.entries] if extra is not None else []
+    return machine.has("exclusive") or any(each.startswith(("gpu", "tres")) for each in names)
 
 
 def gpu_count(number: int) -> str:

@@ -63,8 +63,8 @@ def scripts_of(recipe: Recipe, stages: Mapping[str, bool], home: Path) -> Script
         if stage.name not in stages:
             continue
         try:
-            setting = _setting(recipe, stage)
-        except _Open as reason:
+            setting = setting_of(recipe, stage)
+        except Open as reason:
             missing[stage.name] = f"its job script is known only when it runs: {reason}"
             continue
         workers = setting.get("n_workers", 1)
@@ -95,15 +95,15 @@ def _shape(recipe: Recipe, stage: Stage) -> dict[str, int]:
 # -- the setting ------------------------------------------------------------------------------------------------------
 
 
-class _Open(Exception):
+class Open(Exception):
     """A value is known only when the stage runs."""
 
 
-def _setting(recipe: Recipe, stage: Stage) -> dict[str, Any]:
+def setting_of(recipe: Recipe, stage: Stage) -> dict[str, Any]:
     """The machine setting of a stage as a run reads it from its config.
 
     Raises:
-        _Open: a value in it is not known before.
+        Open: a value in it is not known before.
     """
     root = lower(recipe, recipe.configs[stage.needs[0]])
     by_stage = _get(root, ("stage_parallel", stage.name))
@@ -138,21 +138,21 @@ def _resolved(text: str, root: YMap, depth: int) -> Any:
     text = _NAME.sub(lambda match: str(_behind(match[1], root, depth)), text)
     text = _ENVIRONMENT.sub(lambda match: _variable(match[1], match[2]), text)
     if "${" in text:
-        raise _Open(text)
+        raise Open(text)
     return text
 
 
 def _behind(name: str, root: YMap, depth: int) -> Any:
     node = _get(root, name.split("."))
     if node is None or depth > _DEEPEST:
-        raise _Open(f"${{{name}}}")
+        raise Open(f"${{{name}}}")
     return _plain(node, root, depth + 1)
 
 
 def _variable(name: str, otherwise: str | None) -> str:
     value = os.environ.get(name, otherwise)
     if value is None:
-        raise _Open(f"${name} is not set")
+        raise Open(f"${name} is not set")
     return value
 
 

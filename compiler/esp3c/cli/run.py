@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from esp3c.cli.common import Failure, add_recipe, add_set, add_stages, fail, recipe_path
 from esp3c.cli.places import ON_THIS_MACHINE, add_on, move_of, names_of, refuse_unknown
+from esp3c.cli.sweep_values import add_sweep
 
 if TYPE_CHECKING:
     from esp3c.ir import Recipe
@@ -48,6 +49,7 @@ def add(commands: Any) -> None:
     add_stages(parser)
     add_set(parser)
     add_on(parser)
+    add_sweep(parser)
     parser.add_argument("--detach", action="store_true", help="send the stages to SLURM, and do not wait for them")
     parser.add_argument("--dry-run", "--dry_run", action="store_true", help="check configs and stages, and run nothing")
     parser.set_defaults(run=run)
@@ -61,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.detach and args.on in ON_THIS_MACHINE:
             raise Failure(f"--detach leaves the stages to SLURM, and --on {args.on} keeps them on this machine", 2)
+        if args.sweep:
+            from esp3c.cli.sweep import run as run_sweep
+
+            return run_sweep(args, chosen, refused_by_site)
         move = move_of(args.on, args.stages)
         result, folder = compiled(args.recipe, args.overrides, folder_of(args.recipe, args.overrides, move), move)
         if not result.ok:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from esp3c.check.machines import Amount, Machine, gpus, gpus_listed, job_shape, machine_in_force
+from esp3c.check.machines import Amount, Machine, gpus, gpus_listed, job_shape, machine_in_force, may_have_others
 from esp3c.cli.places import DEBUG, HERE
 from esp3c.graph.flow import built_in
 from esp3c.graph.machines import machine_text
@@ -118,7 +118,7 @@ def _request(recipe: Recipe, stage: Stage, machine: Machine, shares: bool) -> Re
 
 def _gpus(machine: Machine, tasks: Amount | None) -> int | None:
     """The GPUs of a job on each of its machines, in whichever way they are asked for."""
-    if machine.has("extra", "exclusive"):
+    if may_have_others(machine):
         return None
     found = gpus_listed(machine)
     if not machine.has("gpus_per_task"):

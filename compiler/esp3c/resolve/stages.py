@@ -46,6 +46,10 @@ def system_of(declarations: Declarations, values: Values, world: World) -> Syste
         near = near or tuple(nearest(path.dotted, SYSTEMS))
         values.facts.append(Undefined(path.dotted, path.span, near, lookup, "call"))
         return System(path.dotted, path.span, None, None, lookup)
+    if len(path.parts) == 1:
+        # A module that is not installed here, maybe; a class it is not.
+        values.facts.append(Misplaced("system", path.span))
+        return None
     facts = class_facts(world, path.dotted, frozenset(SYSTEMS))
     if facts.root is None:
         return System(path.dotted, path.span, None, None, lookup)

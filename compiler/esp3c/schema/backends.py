@@ -74,7 +74,7 @@ SLURM = Block(
         Key("exclusive", either(BOOL, OneOf(("user", "mcs", "topo"))), "whether machines are a job's alone", "false"),
         Key("dependency", STR, "jobs to wait for, such as `afterok:123`"),
         Key("comment", STR, "a remark for the scheduler"),
-        Key("job_name", STR, "the name in the queue", "that of recipe and stage"),
+        Key("job_name", STR, "the name in the queue", "that of the stage"),
         Key("mail_type", STR, "what mail is sent about", text=_MAIL_TYPES),
         Key("mail_user", STR, "who gets the mail", "whoever sends the job"),
         Key("array_parallelism", INT, "how many jobs of an array run at once", "all", numbers=COUNT),

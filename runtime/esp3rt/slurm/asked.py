@@ -5,9 +5,7 @@ What is found out goes into the run as it is held here, and is written nowhere.
 
 from __future__ import annotations
 
-from esp3rt.slurm.claims import LEADER
 from esp3rt.slurm.client import NotInstalled
-from esp3rt.slurm.journal import Reader
 from esp3rt.slurm.ledger import Ledger, Run
 from esp3rt.slurm.looks import Watch
 from esp3rt.slurm.rows import living_jobs, open_works
@@ -17,14 +15,7 @@ _SECONDS_TO_ANSWER = 12.0
 
 def names_of(ledger: Ledger) -> dict[str, str]:
     """What the jobs of a work are called in SLURM: the number that sbatch gave, and the name."""
-    names: dict[int, str] = {}
-    found: dict[str, str] = {}
-    for event in Reader(ledger.paths.journal, LEADER).read():
-        if event.kind == "sending":
-            names[event.data["number"]] = event.data["name"]
-        elif event.kind == "sent":
-            found[event.data["job"]] = names.get(event.data["number"], "")
-    return found
+    return {job.id.partition("_")[0]: job.name for job in ledger.jobs.values()}
 
 
 class Asker:
@@ -46,11 +37,10 @@ class Asker:
     def ask(self) -> None:
         """Ask, unless there is nothing to ask about, or it was done a moment ago."""
         for ledger in open_works(self._run):
-            names = names_of(ledger) if any(job.id not in self._known for job in living_jobs(ledger)) else {}
             for job in living_jobs(ledger):
                 if job.id not in self._known:
                     self._known.add(job.id)
-                    self._watch.add([job.id], name=names.get(job.id.partition("_")[0], ""))
+                    self._watch.add([job.id], name=job.name)
         if not self._watch.due():
             return
         try:

@@ -13,12 +13,13 @@ import secrets
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 from esp3rt.lease import Owner
 from esp3rt.slurm import client
-from esp3rt.slurm.asked import Asker, names_of
+from esp3rt.slurm.asked import Asker
 from esp3rt.slurm.chosen import Failure, add_choice, chosen, fail, leader_of
 from esp3rt.slurm.claims import LEADER
 from esp3rt.slurm.journal import Journal
@@ -111,12 +112,8 @@ class _Cancelled:
 
     def _end_jobs(self, ledger: Ledger) -> None:
         """End the jobs of a work, and those of which it is not known whether they were sent."""
-        names = names_of(ledger)
-        jobs: dict[str, int] = {}
-        for job in living_jobs(ledger):
-            base = job.id.partition("_")[0]
-            jobs[base] = jobs.get(base, 0) + 1
-        calls = [(base, names.get(base, ""), count) for base, count in jobs.items()]
+        jobs = Counter((job.id.partition("_")[0], job.name) for job in living_jobs(ledger))
+        calls = [(base, name, count) for (base, name), count in jobs.items()]
         try:
             for sending in list(ledger.unsent.values()):
                 look = partial(client.find_by_name, sending["name"], deadline=_SECONDS_TO_ANSWER)

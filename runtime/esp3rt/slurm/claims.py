@@ -69,18 +69,24 @@ class Claims:
         except FileExistsError:
             return False
         except OSError:
-            # A file system without hard links: whoever finds the file empty knows that its maker died at once.
+            # A file system without hard links.
             try:
                 descriptor = os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             except FileExistsError:
                 return False
-            with open(descriptor, "w", encoding="utf-8") as handle:
-                handle.write(self._mine.name)
+            try:
+                with open(descriptor, "w", encoding="utf-8") as handle:
+                    handle.write(self._mine.name)
+            except OSError:
+                # A claim that does not say whose it is would be nobody's for ever.
+                claim.unlink()
+                raise
         return True
 
     def _hear(self) -> None:
-        for event in self._leader.read():
+        for event in sorted(self._leader.read(), key=lambda event: event.time):
             if event.kind == "again":
+                self._closed.discard(event.data["task"])
                 self._again[event.data["task"]] = event.data["attempt"], event.data.get("avoid", [])
             elif event.kind == "gave_up":
                 self._closed.add(event.data["task"])
@@ -88,20 +94,13 @@ class Claims:
                 self.over = event.kind == "over"
 
 
-def claims_of(paths: WorkPaths, workers: set[str]) -> dict[tuple[int, int], str]:
-    """The claims that workers have: task and attempt, and who."""
-    inodes: dict[int, str] = {}
-    for worker in workers:
-        try:
-            inodes[os.stat(paths.workers / worker).st_ino] = worker
-        except FileNotFoundError:
-            continue
+def all_claims(paths: WorkPaths) -> dict[tuple[int, int], str]:
+    """Every claim: task and attempt, and the worker that has it."""
+    workers = {entry.inode(): entry.name for entry in os.scandir(paths.workers)}
     found = {}
     for entry in os.scandir(paths.claims):
-        owner = inodes.get(entry.inode()) or _written_in(Path(entry.path))
-        if owner in workers:
-            task, _, attempt = entry.name.partition(".")
-            found[int(task), int(attempt)] = owner
+        task, _, attempt = entry.name.partition(".")
+        found[int(task), int(attempt)] = workers.get(entry.inode()) or _written_in(Path(entry.path))
     return found
 
 

@@ -1,35 +1,51 @@
 """A job that runs a command, such as `run.py --stages train`: in each of its processes, with SLURM's signals handed on.
 
 The command learns by SIGUSR2 that its time is nearly over, or its place needed. It then writes down how far it is and ends
-with `AGAIN`, and the job is put back into the queue, from where it goes on. A command that does not end in time, being busy
-in code that lets no handler run, is cut off shortly before SLURM would do it, and goes on from what it wrote last.
+with `AGAIN`. A command that does not end in time, being busy in code that lets no handler run, is cut off shortly before
+SLURM would do it, and goes on from what it wrote last. What becomes of the job depends on how the command ends:
+
+| end | then |
+|---|---|
+| with 0, in each process of the job | it is done |
+| with `AGAIN`, cut off, or by the warning | SLURM puts the job back into the queue [1] |
+| with another exit code | it has failed |
+| by a signal of somebody else's | whoever leads sends another job; where nobody does, back into the queue [2] |
+| badly, when SLURM had begun to end the job | SLURM knows why, and starts it again where it wants to |
+
+[1] `attempts` times in all, where its time was over and the command has not said that it made progress (`PROGRESS`).
+[2] `attempts` times in all.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import selectors
 import signal
-import socket
 import subprocess
 import time
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from esp3rt.files import write_json
-from esp3rt.slurm.client import Refused, Unreachable, requeue
-from esp3rt.slurm.placed import AGAIN, Process, Signals
+from esp3rt.slurm.alone import Alone
+from esp3rt.slurm.client import Refused, Unreachable, requeue, retried
 from esp3rt.slurm.journal import Journal
+from esp3rt.slurm.ledger import DONE, FAILED
+from esp3rt.slurm.meeting import are_others_done, meeting_place, say_done
 from esp3rt.slurm.paths import WorkPaths
+from esp3rt.slurm.placed import AGAIN, Process, Signals
 from esp3rt.worker_process import cause_of
 
 PROGRESS = "ESP3RT_PROGRESS"
 # SLURM sends the warning up to a minute early and needs a moment for the rest.
 _SECONDS_BEFORE_THE_END = 10.0
 _SECONDS_TO_END = 5.0
-_SECONDS_TO_MEET = 120.0
-_LONGEST_TEXT = 4000
+_SECONDS_EARLY = 90.0
+# SLURM sends SIGKILL long before, unless a site lets a job keep its place for a while when another needs it.
+_SECONDS_TO_BE_KILLED = 900.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 1.0
 
 
 def obey(paths: WorkPaths, number: int, me: Process, journal: Journal, about: dict[str, Any]) -> int:
@@ -47,29 +63,129 @@ def obey(paths: WorkPaths, number: int, me: Process, journal: Journal, about: di
     """
     sent = json.loads((paths.send / f"{number}.json").read_text(encoding="utf-8"))
     task = sent["tasks"][me.index]
-    command = about["commands"][str(task)]
-    attempt = sent["attempts"][str(task)]
-    signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
-    progress = paths.ranks / f"{me.job}.{me.restarts}.progress"
-    variables = {**os.environ, **about.get("variables", {}), PROGRESS: str(progress), **_meeting_place(paths, me)}
-    if me.rank == 0:
-        journal.write("began", task=task, attempt=attempt)
-    process = subprocess.Popen(
-        command, cwd=about["place"]["folder"], env=variables, stdin=subprocess.DEVNULL, process_group=0
-    )
-    code = _Watched(process, signals, journal, about.get("signal_delay", 90.0)).wait()
-    if code == 0:
+    return _Obeying(paths, me, journal, about, task, sent["attempts"][str(task)]).run()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _End:
+    """How a command has ended: `taken` where SLURM had begun to end the job, `warned` and `cut` as the names say."""
+
+    code: int
+    warned: bool = False
+    cut: bool = False
+    taken: bool = False
+
+    @property
+    def wants_again(self) -> bool:
+        return self.code == AGAIN or self.cut or (self.warned and self.code == -signal.SIGUSR2)
+
+    @property
+    def is_lost(self) -> bool:
+        return self.code < 0 or self.code in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+
+
+class _Obeying:
+    def __init__(
+        self, paths: WorkPaths, me: Process, journal: Journal, about: dict[str, Any], task: int, attempt: int
+    ) -> None:
+        self._paths = paths
+        self._me = me
+        self._journal = journal
+        self._about = about
+        self._which: dict[str, Any] = {"task": task, "attempt": attempt}
+        self._began = time.monotonic()
+        self._delay = float(about["signal_delay"])
+        self._alone = Alone(paths, me)
+        self._signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
+        self._progress = paths.ranks / f"{me.job}.{me.restarts}.progress"
+
+    def run(self) -> int:
+        about, me = self._about, self._me
         if me.rank == 0:
-            journal.write("ended", sure=True, task=task, attempt=attempt, token=about["token"])
-    elif code == AGAIN:
-        return _again(me, journal, task, attempt)
-    else:
-        why = cause_of(code)
-        kind = "failed" if code > 0 and code not in (128 + signal.SIGTERM, 128 + signal.SIGINT) else "died"
-        journal.write(kind, sure=True, task=task, attempt=attempt, why=why, text=why, progress=progress.exists())
+            self._journal.write("began", **self._which)
+            self._alone.began()
+        variables = {**os.environ, **about["variables"], PROGRESS: str(self._progress), **meeting_place(self._paths, me)}
+        process = subprocess.Popen(
+            about["commands"][str(self._which["task"])],
+            cwd=about["place"]["folder"],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+        end = _Watched(process, self._signals, self._journal, self._delay).wait()
+        if end.code == 0:
+            return self._done()
+        if end.taken:
+            # Were this process to end by itself, so would the job, and SLURM would not start it again.
+            self._await_signal(signal.SIGKILL, _SECONDS_TO_BE_KILLED)
+            return 128 + signal.SIGTERM
+        refusal = self._refusal(end)
+        if end.wants_again and not refusal:
+            return self._again(asks=me.rank == 0)
+        why = refusal or cause_of(end.code)
         print(f"the command {why}", flush=True)
-    journal.write("left", code=code)
-    return code if code >= 0 else 128 - code
+        if end.is_lost and not refusal and self._alone.is_alone and me.restarts + 1 < about["attempts"]:
+            return self._again(asks=True)
+        return self._bad("died" if end.is_lost and not refusal else "failed", why, end.code)
+
+    def _done(self) -> int:
+        if self._me.rank != 0:
+            self._journal.write("left", code=0)
+            say_done(self._paths, self._me)
+            return 0
+        wait = _SHORTEST_WAIT
+        while not are_others_done(self._paths, self._me):
+            # One that fails ends the job, and this process with it.
+            if self._await_signal(signal.SIGTERM, wait):
+                self._await_signal(signal.SIGKILL, _SECONDS_TO_BE_KILLED)
+                return 128 + signal.SIGTERM
+            wait = min(_LONGEST_WAIT, 2 * wait)
+        # In one event: between two, it would look as if the job had ended without an end, or gone on after it.
+        self._journal.write("ended", sure=True, **self._which, token=self._about["token"], left=True)
+        self._alone.over(self._journal, DONE)
+        return 0
+
+    def _refusal(self, end: _End) -> str:
+        """Why a command that wants to be started again is not; empty where it is."""
+        if not end.wants_again or end.code == AGAIN or self._progress.exists() or self._alone.leads:
+            return ""
+        limit = self._about["limit"]
+        its_time_was_over = time.monotonic() - self._began > 60 * limit - self._delay - _SECONDS_EARLY
+        times = self._me.restarts + 1
+        if not its_time_was_over or times < self._about["attempts"]:
+            return ""
+        return f"did not end within its time limit of {limit} min, {times} times"
+
+    def _again(self, asks: bool) -> int:
+        """Have SLURM start the job again; a process that does not ask for that waits until another has."""
+        print("the command goes on when SLURM starts the job again", flush=True)
+        if asks:
+            self._journal.write("requeued", sure=True, **self._which)
+            try:
+                left = self._delay - _SECONDS_BEFORE_THE_END
+                retried(partial(requeue, self._me.job), seconds=left, say=partial(print, flush=True))
+            except (Refused, Unreachable) as error:
+                if self._me.rank == 0:
+                    return self._bad("died", f"not requeued by SLURM: {error}", AGAIN, progress=True)
+        # SLURM takes the job away; it must not have ended by itself before.
+        self._await_signal(signal.SIGTERM, _SECONDS_TO_BE_KILLED)
+        return AGAIN
+
+    def _bad(self, kind: str, why: str, code: int, progress: bool = False) -> int:
+        made = progress or self._progress.exists()
+        self._journal.write(kind, sure=True, **self._which, why=why, text=why, progress=made)
+        self._alone.over(self._journal, FAILED, why)
+        self._journal.write("left", code=code)
+        return code if code >= 0 else 128 - code
+
+    def _await_signal(self, number: signal.Signals, seconds: float) -> bool:
+        """Wait for a signal; for SIGKILL, whose coming nobody hears, wait."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            select.select([self._signals], [], [], left)
+            if number in self._signals.heard():
+                return True
+        return False
 
 
 class _Watched:
@@ -78,127 +194,45 @@ class _Watched:
         self._signals = signals
         self._journal = journal
         self._delay = delay
+        self._deadline: float | None = None
+        self._taken = False
 
-    def wait(self) -> int:
-        """Wait for the command's end, hand signals on; its exit code, `AGAIN` where it had to be cut off."""
+    def wait(self) -> _End:
+        """Wait for the command's end, and hand signals on."""
         life = os.pidfd_open(self._process.pid)
-        deadline = None
-        with selectors.DefaultSelector() as selector:
-            selector.register(life, selectors.EVENT_READ)
-            selector.register(self._signals, selectors.EVENT_READ)
-            while True:
-                wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-                ready = {key.fileobj for key, _ in selector.select(wait)}
-                if life in ready:
-                    break
-                for number in self._signals.heard():
-                    if number == signal.SIGUSR2 and deadline is None:
-                        self._journal.write("stopping", why="the time limit is near, or another job needs the place")
-                        deadline = time.monotonic() + max(_SECONDS_TO_END, self._delay - _SECONDS_BEFORE_THE_END)
-                        self._process.send_signal(signal.SIGUSR2)
-                    elif number in (signal.SIGTERM, signal.SIGINT):
-                        self._journal.write("stopping", why="SLURM ends the job")
-                        self._signal(signal.SIGTERM)
-                if deadline is not None and time.monotonic() >= deadline:
-                    print("the command does not end in time: it is cut off, and goes on from what it wrote last", flush=True)
-                    self._signal(signal.SIGKILL)
-                    self._process.wait()
-                    os.close(life)
-                    return AGAIN
-        os.close(life)
-        code = self._process.wait()
+        cut = False
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(life, selectors.EVENT_READ)
+                selector.register(self._signals, selectors.EVENT_READ)
+                while not cut:
+                    wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+                    ready = {key.fileobj for key, _ in selector.select(wait)}
+                    # First what was heard: the command may have ended of it.
+                    self._hand_on(self._signals.heard())
+                    if life in ready:
+                        break
+                    cut = self._deadline is not None and time.monotonic() >= self._deadline
+        finally:
+            os.close(life)
+        if cut:
+            print("the command does not end in time: it is cut off, and goes on from what it wrote last", flush=True)
         # What it has started does not outlive it.
         self._signal(signal.SIGKILL)
-        return code
+        return _End(code=self._process.wait(), warned=self._deadline is not None, cut=cut, taken=self._taken)
+
+    def _hand_on(self, numbers: list[int]) -> None:
+        if signal.SIGUSR2 in numbers and self._deadline is None:
+            self._journal.write("stopping", why="the time limit is near, or another job needs the place")
+            self._deadline = time.monotonic() + max(_SECONDS_TO_END, self._delay - _SECONDS_BEFORE_THE_END)
+            self._process.send_signal(signal.SIGUSR2)
+        if {signal.SIGTERM, signal.SIGINT} & {*numbers}:
+            self._journal.write("stopping", why="SLURM ends the job")
+            self._taken = True
+            self._signal(signal.SIGTERM)
 
     def _signal(self, number: int) -> None:
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return
-
-
-def _again(me: Process, journal: Journal, task: int, attempt: int) -> int:
-    """Have SLURM start the job again; only the first process asks for that, the others wait for the end."""
-    if me.rank != 0:
-        time.sleep(_SECONDS_TO_MEET)
-        return AGAIN
-    print("the command goes on when SLURM starts the job again", flush=True)
-    try:
-        journal.write("requeued", sure=True, task=task, attempt=attempt)
-        requeue(me.job)
-    except (Refused, Unreachable) as error:
-        # Whoever leads sends another job.
-        journal.write("died", sure=True, task=task, attempt=attempt, why=f"SLURM does not requeue it: {error}", progress=True)
-        journal.write("left", code=AGAIN)
-        return AGAIN
-    # SLURM takes the job away; it must not have ended by itself before.
-    time.sleep(_SECONDS_TO_MEET)
-    return AGAIN
-
-
-def _meeting_place(paths: WorkPaths, me: Process) -> dict[str, str]:
-    """MASTER_ADDR and MASTER_PORT: where the job's first process can be reached from each other one.
-
-    The names of a job's nodes need not resolve. So the first process writes down what it could be reached by, and the
-    others take what they can connect to.
-
-    Raises:
-        TimeoutError: It cannot be reached by anything.
-    """
-    if me.world == 1:
-        return {}
-    file = paths.ranks / f"{me.job}.{me.restarts}.json"
-    if me.rank == 0:
-        with socket.create_server(("", 0)) as found:
-            port = found.getsockname()[1]
-        addresses = ["127.0.0.1"] if me.nodes == 1 else _addresses()
-        probe = socket.create_server(("", 0), backlog=1024)
-        write_json(file, {"addresses": addresses, "port": port, "probe": probe.getsockname()[1]})
-        # Kept open until this process ends: a connection that is made is all that others want of it.
-        _open.append(probe)
-        return {"MASTER_ADDR": addresses[0], "MASTER_PORT": str(port)}
-    deadline = time.monotonic() + _SECONDS_TO_MEET
-    while time.monotonic() < deadline:
-        found_there = _read(file)
-        for address in found_there.get("addresses", ()):
-            try:
-                socket.create_connection((address, found_there["probe"]), timeout=3).close()
-            except OSError:
-                continue
-            return {"MASTER_ADDR": address, "MASTER_PORT": str(found_there["port"])}
-        time.sleep(0.1)
-    raise TimeoutError(f"the job's first process cannot be reached from {me.node}, by {_read(file).get('addresses')}")
-
-
-_open: list[socket.socket] = []
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found
-
-
-def _addresses() -> list[str]:
-    """What this machine may be reached by from others, the likeliest first."""
-    found = []
-    for name in (socket.gethostname(), socket.getfqdn()):
-        try:
-            found += [str(info[4][0]) for info in socket.getaddrinfo(name, None, socket.AF_INET)]
-        except OSError:
-            continue
-    try:
-        # No packet is sent: this only asks which of the machine's addresses would be used.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))
-            found.append(probe.getsockname()[0])
-    except OSError:
-        pass
-    launched = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "")
-    ordered = [address for address in found if not address.startswith("127.")]
-    ordered += [launched] if launched else []
-    ordered += [address for address in found if address.startswith("127.")]
-    return list(dict.fromkeys([*ordered, "127.0.0.1"]))

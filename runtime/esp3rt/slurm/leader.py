@@ -16,30 +16,34 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, field
 from typing import Any
 
 from esp3rt.slurm import client
-from esp3rt.slurm.claims import LEADER, claims_of
+from esp3rt.slurm.claims import LEADER, all_claims
 from esp3rt.slurm.journal import Event, Journal, Reader
-from esp3rt.slurm.ledger import DONE, RUNNING, WAITING, Job, Ledger, Worker
+from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Ledger, Worker
 from esp3rt.slurm.looks import Look, Watch
 from esp3rt.slurm.paths import WorkPaths
-from esp3rt.slurm.request import COMMANDS, SHARDS, Request, Shape, Wanted, requests
+from esp3rt.slurm.request import COMMANDS, SHARDS, Shape, Wanted
 from esp3rt.slurm.settings import Settings
-from esp3rt.slurm.submit import send
+from esp3rt.slurm.submit import Sender
+from esp3rt.slurm.tails import last_lines
 from esp3rt.wire import unpacked_error
 from esp3rt.work import WorkersDied
 
 _SHORTEST_WAIT, _LONGEST_WAIT, _GROWTH = 0.05, 1.0, 1.2
-_SECONDS_OF_PATIENCE = 600.0
 _SECONDS_TO_LOOK = 10.0
+_SECONDS_BETWEEN_LOOKS = 1.0
+# Where SLURM does not answer, so long is spent on sending, and so long then on what jobs have done meanwhile.
+_SECONDS_TO_SEND, _SECONDS_BETWEEN_SENDING = 15.0, 15.0
 # So many jobs in a row may end before they have begun a task.
 _IDLE_DEATHS = 3
 _LINES_SHOWN = 12
 # SLURM ended them for reasons of its own; whoever did not get far at least got somewhere.
 _NOT_ITS_FAULT = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
+# The node could not start it, and SLURM keeps it until somebody lets it go.
+_HELD_FOR_EVER = "launch failed requeued held"
 
 
 class WorkCancelled(WorkersDied):
@@ -89,13 +93,16 @@ class Leader:
         self._journal = Journal(self.paths.journal, name)
         self._watch = Watch()
         self._inbox: deque[Event] = deque()
+        # By the journals, also those of leaders before this one.
         self._decided: set[tuple[int, int]] = set()
         self._tried: dict[int, int] = {}
         self._avoid: dict[int, list[str]] = {}
-        self._buried: set[str] = set()
+        self._exits: dict[str, str] = {}
+        self._looked = self._send_from = 0.0
+        self._is_look_wanted = self._is_burial_due = self._is_unsent = False
+        self._sender = Sender(self.paths, self.settings, self._journal, self.ledger.token[:6], self.say)
+        self._watched: set[tuple[str, str]] = set()
         self._known_moved = 0
-        self._largest: int | None = None
-        self._may_exclude = True
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -108,13 +115,13 @@ class Leader:
             WorkersDied: A task could not be done; the message says why and where its log is.
             WorkCancelled: Somebody has cancelled the work.
             Refused: SLURM does not take a job.
-            Unreachable: SLURM has not answered for long.
             Exception: What a shard's work has raised.
         """
+        self._sender.patience = _SECONDS_TO_SEND
         self._begin()
-        wait = _SHORTEST_WAIT
+        is_first, wait = True, _SHORTEST_WAIT
         while True:
-            changed = bool(self._inbox)
+            changed, is_first = is_first or bool(self._inbox), False
             while self._inbox:
                 event = self._inbox.popleft()
                 if event.kind == "ended" and event.data.get("token") == self.ledger.token:
@@ -124,11 +131,14 @@ class Leader:
             if changed and self.ledger.count(DONE) == len(self.ledger.tasks):
                 self.end("done")
                 return
-            if self._watch.due():
+            if self._is_time_to_look():
                 changed = self._look() or changed
+            if self._is_burial_due:
+                self._bury()
             if changed:
-                self._send_what_lacks()
                 wait = _SHORTEST_WAIT
+            if (changed or self._is_unsent) and time.monotonic() >= self._send_from:
+                self._send_or_wait()
             self.tick()
             if not self._take_in():
                 time.sleep(wait)
@@ -138,54 +148,79 @@ class Leader:
     def send_all(self) -> list[str]:
         """Send the jobs and do not wait for them; what SLURM calls them."""
         self._begin()
+        self._send_what_lacks()
         return sorted({job.id.partition("_")[0] for job in self.ledger.jobs.values()})
 
     def end(self, how: str, why: str = "") -> None:
         """Say that the work is over, and cancel what is left of its jobs."""
-        self._write("over", how=how, why=why)
-        left: dict[str, list[str]] = {}
-        for job in self.ledger.jobs.values():
-            if job.alive is not False and not self._has_left(job):
-                left.setdefault(job.name, []).append(job.id)
-        for name, jobs in left.items():
+        try:
+            self._write("over", how=how, why=why)
+        finally:
+            # Where the disk is full as well.
+            self._end_jobs(self._alive())
+
+    def _end_jobs(self, jobs: Sequence[Job]) -> None:
+        by_name: dict[str, list[str]] = {}
+        for job in jobs:
+            by_name.setdefault(job.name, []).append(job.id)
+        for name, ids in by_name.items():
             try:
-                client.cancel(jobs, name=name)
+                client.cancel(ids, name=name)
             except (client.Unreachable, client.Refused) as error:
-                self.say(f"jobs {', '.join(jobs)} could not be cancelled ({error}); they end when they find no work")
+                self.say(f"jobs {', '.join(ids)} could not be cancelled ({error}); they end when they find no work")
 
     def _begin(self) -> None:
         self._take_in()
-        self._find_lost_calls()
-        for job in self.ledger.jobs.values():
-            if job.alive is not False:
-                self._watch.add([job.id], name=job.name)
-        self._send_what_lacks()
+        if self.ledger.kind == SHARDS:
+            # Of an error that was raised while nobody led nobody has heard: whoever leads now has called for another try.
+            self._inbox = deque(event for event in self._inbox if event.kind != "failed")
+            for task in self.ledger.tasks.values():
+                if task.state == FAILED:
+                    self._write("again", task=task.number, attempt=task.attempt + 1, tried=0, avoid=[], why=task.why)
+        self._bury()
 
     def _take_in(self) -> bool:
-        events = self.ledger.fold(self._reader.read())
+        events = self.ledger.fold(sorted(self._reader.read(), key=lambda event: event.time))
+        for event in events:
+            self._note(event)
         self._inbox.extend(events)
         if self.ledger.moved != self._known_moved:
             self.moved(self.ledger.moved - self._known_moved)
             self._known_moved = self.ledger.moved
         return bool(events)
 
+    def _note(self, event: Event) -> None:
+        if event.kind == "again":
+            task = event.data["task"]
+            self._decided.add((task, event.data["attempt"] - 1))
+            self._tried[task], self._avoid[task] = event.data.get("tried", 0), event.data["avoid"]
+        elif event.kind == "seen":
+            self._exits[event.data["job"]] = event.data.get("exit", "")
+
     def _write(self, kind: str, **data: Any) -> None:
-        self._journal.write(kind, sure=True, **data)
+        try:
+            self._journal.write(kind, sure=True, **data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
         # What it says itself it hears as well, so that what it knows is what the next leader will know.
         self._take_in()
 
     # -- what becomes of tasks -----------------------------------------------------------------------------------------
 
     def _heed(self, event: Event) -> None:
-        if event.kind == "again":
-            self._decided.add((event.data["task"], event.data["attempt"] - 1))
-        elif event.kind == "over" and event.data["how"] == "cancelled":
+        if event.kind == "over" and event.data["how"] == "cancelled":
             raise WorkCancelled(f"{self.ledger.name} was cancelled")
-        elif event.kind == "failed":
+        if event.kind == "failed":
             self._on_failed(event)
+        elif event.kind == "worker" and event.data["job"] not in self.ledger.jobs:
+            # Of a call of sbatch that seemed to have come to nothing.
+            self._write("seen", job=event.data["job"], state="RUNNING", alive=True, node=event.data["node"])
+        elif event.kind in ("left", "stopping"):
+            # SLURM may know more of its job, and of others that say nothing any more.
+            self._is_look_wanted = self._is_burial_due = True
+        elif event.kind == "began":
+            self._is_burial_due = self._is_burial_due or self._is_gone(event.writer)
         elif event.kind == "died":
-            if event.data["task"] is None:
-                raise self._failure(f"a worker process {event.data['why']} before it began a task", event.writer)
             worker = self.ledger.workers.get(event.writer)
             self._open_again(
                 event.data["task"], event.data["attempt"], event.data["why"], worker.node if worker else "", event.writer,
@@ -208,32 +243,42 @@ class Leader:
         """Let a task be tried again, unless it was often enough."""
         if self._is_done(task) or (task, attempt) in self._decided:
             return
-        self._decided.add((task, attempt))
-        tried = self._tried[task] = self._tried.get(task, 0) + (not free)
+        tried = self._tried.get(task, 0) + (not free)
         # An item that kills its process is known as such when it has killed two.
         allowed = self.settings.attempts + 2 * self.settings.max_bad_items
         if tried >= allowed:
             self._write("gave_up", task=task, why=why)
             raise self._failure(f"{self.name_of(task)} was tried {tried} times, the last time it was {why}", worker)
-        avoid = self._avoid.setdefault(task, [])
+        avoid = self._avoid.get(task, [])
         if node and not free and node not in avoid:
-            avoid.append(node)
+            avoid = [*avoid, node]
         # The last attempt takes what it gets.
         elsewhere = avoid if tried < allowed - 1 else []
-        self._write("again", task=task, attempt=attempt + 1, avoid=elsewhere, why=why)
+        self._write("again", task=task, attempt=attempt + 1, tried=tried, avoid=elsewhere, why=why)
         self.say(f"{self.name_of(task)}: {why}{f' on {node}' if node else ''}; it is tried again")
 
     def _failure(self, what: str, worker: str) -> WorkersDied:
         log = self.paths.log_of(worker) if worker else None
-        lines = _tail(log) if log is not None else []
+        lines = last_lines(log, _LINES_SHOWN) if log is not None else []
         tail = "".join(f"\n  {line}" for line in lines)
         where = f"; its log: {log}" if log is not None else ""
         return WorkersDied(f"{what}{where}" + (f". It ends with:{tail}" if tail else ""))
 
     # -- what becomes of jobs ------------------------------------------------------------------------------------------
 
+    def _is_time_to_look(self) -> bool:
+        for job in self.ledger.jobs.values():
+            if job.alive is not False and (job.id, job.name) not in self._watched:
+                self._watched.add((job.id, job.name))
+                self._watch.add([job.id], name=job.name)
+        now = time.monotonic()
+        if self._is_look_wanted and now - self._looked >= _SECONDS_BETWEEN_LOOKS:
+            self._watch.hurry()
+        return self._watch.due(now)
+
     def _look(self) -> bool:
         """Ask SLURM; whether anything has changed."""
+        self._looked, self._is_look_wanted = time.monotonic(), False
         looks = self._watch.look(deadline=_SECONDS_TO_LOOK)
         unanswered = self._watch.unreachable
         if unanswered != self.ledger.silent:
@@ -249,77 +294,105 @@ class Leader:
             look.state, look.alive, look.reason, look.node, look.restarts or 0
         )  # fmt: skip
         if changed:
+            self._is_burial_due = True
             self._write(
                 "seen", job=look.job, state=look.state, alive=look.alive, reason=look.reason, node=look.node,
                 restarts=look.restarts or 0, exit=look.exit_code,
             )  # fmt: skip
-        if look.alive is False and look.job not in self._buried:
-            self._buried.add(look.job)
-            # It may have written its last words after the journals were read.
-            self._take_in()
-            self._bury(look, {worker.name for worker in self._workers_of(look.job)})
-        superseded = {w.name for w in self._workers_of(look.job) if _restarts(w.name) < (look.restarts or 0)}
-        if superseded - self._buried:
-            self._take_in()
-            self._bury(look, superseded - self._buried)
-            self._buried |= superseded
+        if look.state == "PENDING" and look.reason == _HELD_FOR_EVER:
+            self.say(f"job {look.job} is cancelled: it could not be started, and SLURM holds it ({look.reason})")
+            self._end_jobs([job])
         return changed
 
     def _workers_of(self, job: str) -> list[Worker]:
         return [worker for worker in self.ledger.workers.values() if worker.job == job]
 
-    def _bury(self, look: Look, workers: set[str]) -> None:
+    def _is_gone(self, worker: str) -> bool:
+        """Whether a worker's job is over, or was started again."""
+        job = self.ledger.jobs.get(_job(worker))
+        return job is not None and (job.alive is False or _restarts(worker) < job.restarts)
+
+    def _bury(self) -> None:
         """Open the tasks of workers that will write no more."""
-        why = _how(look)
-        if self.ledger.kind == SHARDS:
-            free = look.state in (*_NOT_ITS_FAULT, "TIMEOUT", "CANCELLED") or look.alive is True
-            for (task, attempt), worker in claims_of(self.paths, workers).items():
-                self._open_again(task, attempt, why, self.ledger.workers[worker].node, worker, free)
+        self._is_burial_due = False
+        # They may have written their last words after the journals were read.
+        self._take_in()
+        if self.ledger.kind == COMMANDS:
+            self._bury_commands()
             return
-        job = self.ledger.jobs[look.job]
-        if look.alive is not False or job.task is None:
-            # The same job goes on with the same command.
-            return
-        worker = max(workers, default="")
-        progress = bool(worker) and (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
-        attempt = max(1, self.ledger.tasks[job.task].attempt)
-        self._open_again(job.task, attempt, why, job.node, worker, look.state in _NOT_ITS_FAULT or progress)
+        for (task, attempt), owner in sorted(all_claims(self.paths).items()):
+            if not self._is_gone(owner):
+                continue
+            job, worker = self.ledger.jobs[_job(owner)], self.ledger.workers.get(owner)
+            # The first task of a job had all the time that a job has.
+            is_cut_off = job.state == "TIMEOUT" and worker is not None and worker.done > 0
+            free = is_cut_off or job.alive is not False or job.state in (*_NOT_ITS_FAULT, "CANCELLED")
+            node = worker.node if worker is not None else job.node
+            self._open_again(task, attempt, self._how(job), node, owner, free)
+
+    def _bury_commands(self) -> None:
+        for task in self.ledger.tasks.values():
+            jobs = [job for job in self.ledger.jobs.values() if job.task == task.number]
+            if not jobs or any(job.alive is not False for job in jobs):
+                # The same job goes on with the same command.
+                continue
+            job = jobs[-1]
+            worker = max((worker.name for worker in self._workers_of(job.id)), default="")
+            progress = bool(worker) and (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
+            free = job.state in _NOT_ITS_FAULT or progress
+            self._open_again(task.number, max(1, task.attempt), self._how(job), job.node, worker, free)
+
+    def _how(self, job: Job) -> str:
+        state = job.state.lower().replace("_", " ")
+        detail = job.reason if job.reason not in ("", "None") else self._exits.get(job.id, "")
+        return f"lost: its job {job.id} was {state}" + (f" ({detail})" if detail else "")
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
-    def _find_lost_calls(self) -> None:
-        """A leader before this one may have died between calling sbatch and writing down what it said."""
-        for number, sending in sorted(self.ledger.unsent.items()):
-            find = partial(client.find_by_name, sending["name"])
-            found = client.retried(find, seconds=_SECONDS_OF_PATIENCE, say=self.say)
-            if found:
-                self._write("sent", number=number, job=found[0])
-            else:
-                self._write("not_sent", number=number, why="whoever called sbatch was ended")
+    def _send_or_wait(self) -> None:
+        """Send what lacks; where SLURM does not answer, later."""
+        try:
+            self._send_what_lacks()
+            self._is_unsent = False
+        except (client.Unreachable, client.Refused) as error:
+            # What is refused where others run, such as one job more than a user may have, may be taken later.
+            if isinstance(error, client.Refused) and not self._alive():
+                raise
+            if not self._is_unsent:
+                self.say(f"{self.ledger.name}: more jobs are sent later ({error})")
+            self._is_unsent = True
+            self._send_from = time.monotonic() + _SECONDS_BETWEEN_SENDING
 
     def _send_what_lacks(self) -> None:
+        self._sender.find_lost(self.ledger.unsent)
+        self._take_in()
         open_tasks = [task for task in self.ledger.tasks.values() if task.state in (WAITING, RUNNING)]
-        alive = [job for job in self.ledger.jobs.values() if job.alive is not False and not self._has_left(job)]
+        alive = self._alive()
         if self.ledger.kind == COMMANDS:
             taken = {job.task for job in alive}
             lacking = [task.number for task in open_tasks if task.number not in taken]
             if lacking:
-                self._send(lacking, len(lacking), ())
+                self._send(lacking, len(lacking))
             return
         waiting = [task for task in open_tasks if task.state == WAITING]
-        lacking_jobs = min(len(waiting), self.settings.workers - len(alive))
+        busy = {worker.job for worker in self.ledger.workers.values() if worker.task is not None}
+        idle = sum(job.id not in busy for job in alive)
+        lacking_jobs = min(len(waiting) - idle, self.settings.workers - len(alive))
         if waiting and lacking_jobs <= 0 and all(self._avoided(task.number, alive) for task in waiting):
             lacking_jobs = 1
         if lacking_jobs > 0:
             self._refuse_endless()
             everywhere = [set(self._avoid.get(task.number, ())) for task in waiting]
-            avoid = sorted(set.intersection(*everywhere)) if self._may_exclude else []
-            self._send([], lacking_jobs, tuple(avoid))
+            self._send([], lacking_jobs, sorted(set.intersection(*everywhere)))
 
     def _avoided(self, task: int, alive: Sequence[Any]) -> bool:
         """Whether no living job may take a task, as far as it is known where they run."""
         avoid = self._avoid.get(task, ())
         return bool(avoid) and bool(alive) and all(job.node and job.node in avoid for job in alive)
+
+    def _alive(self) -> list[Job]:
+        """The jobs that do something, or will."""
+        return [job for job in self.ledger.jobs.values() if job.alive is not False and not self._has_left(job)]
 
     def _has_left(self, job: Job) -> bool:
         """Whether every process of a job has ended in order, and SLURM has not started it again."""
@@ -329,88 +402,40 @@ class Leader:
     def _refuse_endless(self) -> None:
         """Jobs that end before they do anything are not sent for ever."""
         dead = [job for job in self.ledger.jobs.values() if job.alive is False and job.state not in _NOT_ITS_FAULT]
-        idle = [job for job in dead if not self._workers_of(job.id)]
+        busy = {_job(worker) for worker in all_claims(self.paths).values()}
+        idle = [job for job in dead if job.id not in busy and not self._has_left(job)]
         # Where others do their work, a machine or two may be the reason.
         allowed = _IDLE_DEATHS + (self.settings.workers if self.ledger.count(DONE) else 0)
         if len(idle) >= allowed:
             last = idle[-1]
             log = self.paths.logs / f"{last.id}_0_log.out"
-            tail = "".join(f"\n  {line}" for line in _tail(log))
+            tail = "".join(f"\n  {line}" for line in last_lines(log, _LINES_SHOWN))
             raise WorkersDied(
                 f"{len(idle)} jobs ended before they began to work; the last, {last.id}, was "
                 f"{last.state or 'lost'} ({last.reason or 'no reason'}) on {last.node or 'no node'}; its log: {log}"
                 + (f". It ends with:{tail}" if tail else "")
             )
 
-    def _send(self, tasks: Sequence[int], jobs: int, exclude: tuple[str, ...]) -> None:
-        if self._largest is None:
-            self._largest = client.max_array_size() if jobs > 1 else None
-        number = 1 + max((int(file.stem) for file in self.paths.send.glob("*.json")), default=0)
+    def _send(self, tasks: Sequence[int], jobs: int, exclude: Sequence[str] = ()) -> None:
         wanted = Wanted(
             kind=self.ledger.kind,
             name=self.ledger.name,
             jobs=jobs,
             shape=self.shape,
             folder=self.recipe,
-            exclude=exclude,
+            exclude=tuple(exclude),
             after=self.after,
             gpus=self.gpus,
         )
-        first = 0
-        for request in requests(self.settings, wanted, self._largest):
-            about = {
-                "first": first,
-                "of": jobs,
-                "tasks": list(tasks[first : first + request.jobs]),
-                "attempts": {task: self.ledger.tasks[task].attempt + 1 for task in tasks},
-            }
-            name = self._name_of_request(request.name, number)
-            parameters = {**request.parameters, "job_name": name}
-            arguments = ("work", str(self.paths.folder), str(number))
-            named = replace(request, name=name, parameters=parameters, arguments=arguments)
-            if not self._send_one(named, number, about, exclude):
-                return
-            first += request.jobs
-            number += 1
-
-    def _send_one(self, request: Request, number: int, about: dict[str, Any], exclude: tuple[str, ...]) -> bool:
         try:
-            job = send(request, number, self.paths, self._journal, about, _SECONDS_OF_PATIENCE, self.say)
-        except client.Refused:
-            if not exclude:
-                raise
-            # There may be no other node.
-            self._may_exclude = False
+            self._sender.send(wanted, tasks, {task: self.ledger.tasks[task].attempt + 1 for task in tasks})
+        finally:
             self._take_in()
-            self._send_what_lacks()
-            return False
-        self._take_in()
-        self._watch.add([name for name in self.ledger.jobs if name.partition("_")[0] == job], name=request.name)
-        what = f"an array of {request.jobs} jobs" if request.is_array else "a job"
-        self.say(f"{self.ledger.name}: {what} is in the queue ({job})")
-        return True
 
-    def _name_of_request(self, name: str, number: int) -> str:
-        """A name that no other job has, and that tells a person what it is for."""
-        return f"{name}.{self.ledger.token[:6]}.{number}"
+
+def _job(worker: str) -> str:
+    return worker.rsplit(".", 2)[0]
 
 
 def _restarts(worker: str) -> int:
     return int(worker.rsplit(".", 2)[1])
-
-
-def _how(look: Look) -> str:
-    state = look.state.lower().replace("_", " ")
-    detail = look.reason if look.reason not in ("", "None") else look.exit_code
-    return f"lost: its job {look.job} was {state}" + (f" ({detail})" if detail else "")
-
-
-def _tail(log: Any) -> list[str]:
-    try:
-        with open(log, "rb") as handle:
-            handle.seek(0, os.SEEK_END)
-            handle.seek(max(0, handle.tell() - 16_384))
-            text = handle.read().decode(errors="replace")
-    except OSError:
-        return []
-    return [line.rpartition("\r")[2] for line in text.splitlines() if line.strip()][-_LINES_SHOWN:]

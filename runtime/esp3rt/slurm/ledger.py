@@ -9,7 +9,7 @@ The events of a work, by who writes them:
 | `not_sent` | leader | `number`, `why` |
 | `seen` | leader | `job`, `state`, `alive`, `reason`, `node`, `restarts`: what SLURM says has changed |
 | `silent` | leader | `why`: SLURM does not answer; empty: it does again |
-| `again` | leader | `task`, `attempt`, `avoid` (nodes), `why`: the attempt may be made |
+| `again` | leader | `task`, `attempt`, `tried` (how often in vain), `avoid` (nodes), `why`: the attempt may be made |
 | `gave_up` | leader | `task`, `why` |
 | `over` | leader | `how` ("done", "failed", "cancelled"), `why` |
 | `reopened` | leader | it goes on after all |
@@ -17,7 +17,7 @@ The events of a work, by who writes them:
 | `ready` | worker | what all tasks need is built |
 | `began` | worker | `task`, `attempt` |
 | `moved` | worker | `n`: how many more items are done |
-| `ended` | worker | `task`, `attempt`, `token`, `sha256`, and `result` (base64) or a file in results/ |
+| `ended` | worker | `task`, `attempt`, `token`, `sha256`, `result` (base64) or a file in results/; `left`: it leaves as well |
 | `failed` | worker | `task`, `attempt`, `error`, `text`: the task raised an error |
 | `died` | worker | `task`, `attempt`, `why`: the process that worked on it died |
 | `requeued` | worker | `task`, `attempt`: the job goes on when SLURM starts it again |
@@ -199,6 +199,9 @@ class Ledger:
         base = event.data["job"]
         for index in range(size):
             name = f"{base}_{index}" if sending.get("array", size > 1) else base
+            if name in self.jobs:
+                # SLURM was set up anew and counts from one again: those were another job's.
+                self.workers = {worker.name: worker for worker in self.workers.values() if worker.job != name}
             self.jobs[name] = Job(name, name=sending.get("name", ""), task=tasks[index], since=event.time)
 
     def _on_not_sent(self, event: Event) -> None:
@@ -258,6 +261,7 @@ class Ledger:
         task, worker = self.tasks.get(event.data["task"]), self.workers.get(event.writer)
         if worker is not None:
             worker.task, worker.done, worker.moved = None, worker.done + 1, 0
+            worker.over = worker.over or bool(event.data.get("left"))
         if task is not None and event.data.get("token") == self.token and task.state != DONE:
             task.state, task.attempt, task.worker = DONE, event.data["attempt"], event.writer
             task.ended, task.why = event.time, ""

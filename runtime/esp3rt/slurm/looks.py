@@ -112,7 +112,10 @@ class Watch:
         """
         for job in jobs:
             self._wanted[job] = _Wanted(name, since)
-            self._looks.setdefault(job, Look(job, reason="not asked yet", name=name))
+            # Nothing is known of it, though another of its number may be over.
+            self._looks[job] = Look(job, reason="not asked yet", name=name)
+            self._running.discard(job)
+            self._doubted.pop(job, None)
             self.hurry()
 
     @property

@@ -22,12 +22,14 @@ A worker is called `<job>.<restarts>.<process>`, such as `17_3.0.0`: a job that 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from esp3rt.files import write_json
 
@@ -70,6 +72,11 @@ class RunPaths:
     def description(self) -> Path:
         """What was called."""
         return self.folder / "run.json"
+
+    def about(self) -> dict[str, Any]:
+        """The content of run.json."""
+        found: dict[str, Any] = json.loads(self.description.read_text(encoding="utf-8"))
+        return found
 
     @property
     def lead(self) -> Path:
@@ -129,6 +136,11 @@ class WorkPaths:
     def description(self) -> Path:
         """What it is."""
         return self.folder / "work.json"
+
+    def about(self) -> dict[str, Any]:
+        """The content of work.json."""
+        found: dict[str, Any] = json.loads(self.description.read_text(encoding="utf-8"))
+        return found
 
     @property
     def job(self) -> Path:

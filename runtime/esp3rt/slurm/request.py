@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from esp3rt.slurm.settings import Settings
+from esp3rt.slurm.settings import SettingError, Settings
 
 SHARDS, COMMANDS = "shards", "commands"
 # SLURM's own, where a site does not say anything else; one number in `0-N` must be below it.
 MAX_ARRAY_SIZE = 1001
 # With it, a job whose first process has failed does not wait for the others until its time is over.
 _TOGETHER = "--kill-on-bad-exit=1"
+_OF_GPUS = ("gpus", "gpus-per-socket", "gpu-bind", "gpu-freq", "ntasks-per-gpu", "tres-per-task", "tres-bind", "gres-flags")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +64,10 @@ class Request:
         given = dict(self.parameters)
         if self.is_array:
             given["map_count"] = self.jobs
-        return _make_sbatch_string(command=self.command, folder=logs, **given)
+        # Without srun nobody hands SLURM's signals on to what the shell runs, so the process takes the shell's place.
+        command = self.command if given.get("use_srun", True) else f"exec {self.command}"
+        # In the name of a file, `%` stands for what SLURM puts there.
+        return _make_sbatch_string(command=command, folder=str(logs).replace("%", "%%"), **given)
 
     def as_json(self) -> dict[str, Any]:
         """The request as it is kept."""
@@ -123,6 +127,9 @@ def requests(settings: Settings, wanted: Wanted, largest: int | None = None) -> 
         settings: The machine setting.
         wanted: What is to be sent.
         largest: The site's MaxArraySize; SLURM's default where it is not known.
+
+    Raises:
+        SettingError: The setting does not fit what is wanted, or SLURM cannot be given the folder's name.
     """
     limit = max(1, (largest or MAX_ARRAY_SIZE) - 1) if wanted.jobs > 1 else 1
     sizes = [min(limit, wanted.jobs - start) for start in range(0, wanted.jobs, limit)]
@@ -150,16 +157,25 @@ def requests(settings: Settings, wanted: Wanted, largest: int | None = None) -> 
 
 def _parameters(settings: Settings, wanted: Wanted) -> dict[str, Any]:
     options = dict(settings.options)
+    extra = {**options.get("additional_parameters", {})}
+    with_srun = options.get("use_srun", True)
+    if not with_srun and wanted.shape != Shape():
+        raise SettingError(
+            f"parallel.options.use_srun: without srun a job has one process, and {wanted.name} needs "
+            f"{wanted.shape.nodes * wanted.shape.tasks}; leave use_srun out"
+        )
     options["nodes"], options["ntasks_per_node"] = wanted.shape.nodes, wanted.shape.tasks
     if not wanted.gpus:
-        for name in ("gpus_per_node", "gpus_per_task", "cpus_per_gpu", "mem_per_gpu", "gres", "num_gpus"):
-            options.pop(name, None)
+        _leave_gpus_out(options, extra)
     elif "cpus_per_gpu" in options and "gpus_per_task" not in options and wanted.shape == Shape():
         # sbatch wants GPUs counted for the process, where cores are counted for the GPU.
         options["gpus_per_task"] = options.pop("gpus_per_node", 1)
-    extra = {"requeue": True, **options.get("additional_parameters", {})}
+    if "no-requeue" not in extra:
+        extra["requeue"] = True
+    # SLURM warns what srun has started; without srun, its batch shell has to be named.
+    extra["signal"] = f"{'' if with_srun else 'B:'}USR2@{settings.signal_delay:.0f}"
     if wanted.folder:
-        extra.setdefault("chdir", wanted.folder)
+        extra.setdefault("chdir", _checked_folder(wanted.folder))
     options["additional_parameters"] = extra
     if wanted.exclude:
         options["exclude"] = ",".join(part for part in (options.get("exclude"), *wanted.exclude) if part)
@@ -167,10 +183,35 @@ def _parameters(settings: Settings, wanted: Wanted) -> dict[str, Any]:
         before = [f"afterok:{':'.join(wanted.after)}", *([options["dependency"]] if options.get("dependency") else [])]
         options["dependency"] = ",".join(before)
         extra.setdefault("kill-on-invalid-dep", "yes")
-    if options.get("use_srun", True) and wanted.shape != Shape():
+    if with_srun and wanted.shape != Shape():
         options["srun_args"] = [*options.get("srun_args", ()), _TOGETHER]
     options.setdefault("stderr_to_stdout", True)
     return options
+
+
+def _leave_gpus_out(options: dict[str, Any], extra: dict[str, Any]) -> None:
+    """A job that only looks after others needs no GPU, and no machine for itself."""
+    for name in ("gpus_per_node", "gpus_per_task", "cpus_per_gpu", "mem_per_gpu", "num_gpus", "exclusive"):
+        options.pop(name, None)
+    for name in _OF_GPUS:
+        extra.pop(name, None)
+    others = [part for part in str(options.pop("gres", "")).split(",") if part and part.partition(":")[0] != "gpu"]
+    if others:
+        options["gres"] = ",".join(others)
+
+
+def _checked_folder(folder: str) -> str:
+    """The recipe's folder, which stands in the job script and in the names of logs.
+
+    Raises:
+        SettingError: SLURM cannot be given its name.
+    """
+    if "\\" in folder or not folder.isprintable():
+        raise SettingError(
+            f"SLURM cannot write logs below a folder whose name holds a backslash or a control character: {folder!r}; move "
+            "the recipe to another"
+        )
+    return folder
 
 
 def processes(request: Request) -> Sequence[int]:

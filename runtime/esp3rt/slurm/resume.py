@@ -9,11 +9,10 @@ import subprocess
 from collections.abc import Sequence
 
 from esp3rt.slurm.chosen import Failure, add_choice, brief, chosen, fail, leader_of
+from esp3rt.slurm.found import RUN
 from esp3rt.slurm.ledger import DONE
 from esp3rt.slurm.tails import plain_text
 
-# For the process that is started: which run it goes on with.
-RUN = "ESP3RT_RUN"
 _SECONDS_TO_END = 30.0
 
 

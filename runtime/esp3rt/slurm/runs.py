@@ -19,21 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from esp3rt.files import write_bytes, write_json
-from esp3rt.lease import Lease, Owner, holder, take
 from esp3rt.progress import console_line
-from esp3rt.slurm.journal import Journal
+from esp3rt.slurm.claims import LEADER
+from esp3rt.slurm.client import Unreachable
+from esp3rt.slurm.found import RUN, Call, RunBusy, find
+from esp3rt.slurm.journal import Journal, Reader
 from esp3rt.slurm.leader import Ended, Leader, WorkCancelled
-from esp3rt.slurm.ledger import Ledger, Run, read_run
-from esp3rt.slurm.paths import RunPaths, WorkPaths, new_run, runs_of
+from esp3rt.slurm.ledger import DONE, Ledger, Run, read_run
+from esp3rt.slurm.paths import RunPaths, WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape
 from esp3rt.slurm.settings import Settings
 from esp3rt.slurm.view import Live
 
-RUN = "ESP3RT_RUN"
-
-
-class RunBusy(RuntimeError):
-    """Another process leads the run."""
+__all__ = ["LedRun", "RunBusy", "lead_run", "run_in_force"]
 
 
 @dataclass(kw_only=True)
@@ -48,7 +46,6 @@ class LedRun:
 
     paths: RunPaths
     recipe: str
-    lease: Lease
     journal: Journal
     stage: str = ""
     after: tuple[str, ...] = ()
@@ -56,6 +53,11 @@ class LedRun:
 
     def __post_init__(self) -> None:
         self.run = read_run(self.paths)
+
+    @property
+    def leader_name(self) -> str:
+        """Who writes what a leader writes, where no `Leader` does; a name of its own each time."""
+        return f"{LEADER}{socket.gethostname().partition('.')[0]}-{os.getpid()}-{secrets.token_hex(3)}"
 
     @contextmanager
     def stage_of(self, name: str, where: str) -> Iterator[None]:
@@ -65,9 +67,7 @@ class LedRun:
         try:
             yield
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
-            how = "waiting" if stopped else "failed"
-            why = "whoever led it was ended" if stopped else (str(error).splitlines() or [type(error).__name__])[0]
+            how, why = _how(error)
             self.journal.write("stage_ended", stage=name, how=how, why=why)
             raise
         finally:
@@ -145,15 +145,23 @@ class LedRun:
         shape: Shape,
         variables: dict[str, str],
         *,
-        gpus: bool,
+        stages: Sequence[str],
+        leads: bool,
     ) -> list[str]:
         """Send a job that runs a command after those that were sent before, and do not wait for it.
+
+        Args:
+            settings, command, folder, shape, variables: As for `command`.
+            stages: The stages that the command runs.
+            leads: Whether it leads the run while it does; it gets no GPUs then.
 
         Returns:
             What SLURM calls it.
         """
+        self.stage = stages[0]
         leader = self._commands([(self.stage, list(command))], settings, folder, shape, variables)
-        leader.gpus, leader.after = gpus, self.after
+        self._detach(leader.paths, {"stages": list(stages), "leads": leads})
+        leader.gpus, leader.after = not leads, self.after
         self.after = tuple(leader.send_all())
         return list(self.after)
 
@@ -161,9 +169,10 @@ class LedRun:
         """Say that the run is over."""
         self.journal.write("run_over", how=how, why=why)
 
-    def close(self) -> None:
-        """Let go of the lead."""
-        self.lease.release()
+    def is_done(self, stage: str) -> bool:
+        """Whether a stage is done, in this run."""
+        self.run.refresh()
+        return stage in self.run.stages and self.run.stages[stage].state == DONE
 
     def _commands(
         self,
@@ -184,6 +193,8 @@ class LedRun:
                 "commands": {number: command for number, (_, command) in enumerate(commands)},
                 "variables": {**variables, RUN: str(self.paths.folder)},
                 "signal_delay": settings.signal_delay,
+                "limit": settings.minutes,
+                "attempts": settings.attempts,
                 "place": {"folder": folder},
             }
             paths = self._new_work(self.stage or "commands", COMMANDS, settings, about)
@@ -199,14 +210,18 @@ class LedRun:
             leader.tick = live.tick
             try:
                 yield from leader.lead()
-            except (GeneratorExit, KeyboardInterrupt):
-                # Jobs run on: whoever takes the lead finds them.
-                raise
-            except WorkCancelled:
+            except (WorkCancelled, Unreachable):
+                # Its end is said already; or there is none: jobs run on, and whoever takes the lead finds them.
                 raise
             except Exception as error:
-                leader.end("failed", (str(error).splitlines() or [type(error).__name__])[0])
+                leader.end("failed", _first_line(error))
                 raise
+
+    def _detach(self, paths: WorkPaths, detached: dict[str, Any]) -> None:
+        """Let the jobs of a work know that they speak for themselves."""
+        about = paths.about()
+        if about.get("detached") != detached:
+            write_json(paths.description, {**about, "detached": detached})
 
     def _new_work(self, name: str, kind: str, settings: Settings, about: dict[str, Any]) -> WorkPaths:
         return self.paths.new_work(
@@ -230,7 +245,7 @@ class LedRun:
     def _left(self, kind: str, mark: str, tasks: Sequence[int]) -> WorkPaths | None:
         """A work of this kind and mark that was left before its end."""
         for paths in reversed(self.paths.works()):
-            about = json.loads(paths.description.read_text(encoding="utf-8"))
+            about = paths.about()
             if not mark or (about["kind"], about["mark"]) != (kind, mark) or not set(tasks) <= set(about["tasks"]):
                 continue
             if not any(paths.journal.glob("maker-*")):
@@ -241,8 +256,6 @@ class LedRun:
 
 
 def _state_of(paths: WorkPaths) -> Ledger:
-    from esp3rt.slurm.journal import Reader
-
     ledger = Ledger.of(paths)
     ledger.fold(Reader(paths.journal).read())
     return ledger
@@ -258,7 +271,13 @@ def run_in_force() -> LedRun | None:
 
 @contextmanager
 def lead_run(
-    recipe: str | os.PathLike[str], stages: Sequence[str], command: Sequence[str], cwd: str, *, detached: bool = False
+    recipe: str | os.PathLike[str],
+    stages: Sequence[str],
+    command: Sequence[str],
+    cwd: str,
+    *,
+    mark: str = "",
+    detached: bool = False,
 ) -> Iterator[LedRun]:
     """Lead a run: a new one, or the one that was left of the same command.
 
@@ -267,93 +286,51 @@ def lead_run(
         stages: The stages that are called.
         command: What was called, so that it can be called again: Python, `run.py`, its arguments.
         cwd: From which folder.
+        mark: What tells the configs from others, where somebody knows it.
         detached: Whether it is to go on without a process that leads it.
 
     Raises:
-        RunBusy: Another process leads it.
+        RunBusy: Another process leads it, or its jobs go on under other configs.
     """
     global _now
     if _now is not None:
         yield _now
         return
-    paths, lease = _find(Path(recipe), stages, command, cwd, detached)
-    journal = Journal(paths.journal, f"leader-{socket.gethostname().partition('.')[0]}-{os.getpid()}")
-    led = LedRun(paths=paths, recipe=str(Path(recipe).absolute()), lease=lease, journal=journal)
-    journal.write("leader", host=socket.gethostname(), pid=os.getpid())
-    _now = led
-    try:
-        yield led
-    except WorkCancelled as error:
-        led.over("cancelled", str(error))
-        raise
-    except Exception as error:
-        led.over("failed", (str(error).splitlines() or [type(error).__name__])[0])
-        raise
-    finally:
-        _now = None
-        led.close()
+    folder = Path(recipe).absolute()
+    call = Call(recipe=folder, stages=stages, command=command, cwd=cwd, mark=mark, detached=detached)
+    paths, lease = find(call, console_line)
+    with lease:
+        journal = Journal(paths.journal, f"leader-{socket.gethostname().partition('.')[0]}-{os.getpid()}")
+        journal.write("leader", host=socket.gethostname(), pid=os.getpid())
+        led = LedRun(paths=paths, recipe=str(folder), journal=journal)
+        _now = led
+        try:
+            yield led
+        except Exception as error:
+            if not isinstance(_cause(error), Unreachable):
+                led.over(*_how(error))
+            raise
+        finally:
+            _now = None
 
 
-def _find(
-    recipe: Path, stages: Sequence[str], command: Sequence[str], cwd: str, detached: bool
-) -> tuple[RunPaths, Lease]:
-    given = os.environ.get(RUN)
-    if given:
-        paths = RunPaths(Path(given))
-        lease = take(paths.lead)
-        if isinstance(lease, Owner):
-            raise RunBusy(f"run {paths.name} is led by {lease}")
-        return paths, lease
-    key = _key(command)
-    for paths in reversed(runs_of(recipe)[-20:]):
-        about = json.loads(paths.description.read_text(encoding="utf-8"))
-        if _key(about["command"]) != key or not set(stages) & set(about["stages"]):
-            continue
-        owner = holder(paths.lead)
-        if owner is not None:
-            raise RunBusy(
-                f"{owner} leads run {paths.name}, which has {', '.join(s for s in stages if s in about['stages'])} of this "
-                "recipe under the same configs; `esp3c status` shows it, `esp3c cancel` ends it"
-            )
-        run = read_run(paths)
-        if run.over or not _has_work(run):
-            break
-        lease = take(paths.lead)
-        if isinstance(lease, Owner):
-            raise RunBusy(f"run {paths.name} is led by {lease}")
-        console_line(f"run {paths.name} was left before its end; this goes on with it")
-        return paths, lease
-    paths = new_run(recipe)
-    write_json(
-        paths.description,
-        {
-            "version": 1,
-            "command": list(command),
-            "cwd": cwd,
-            "recipe": str(recipe.absolute()),
-            "name": recipe.absolute().name,
-            "stages": list(stages),
-            "created": round(time.time(), 3),
-            "detached": detached,
-        },
-    )
-    lease = take(paths.lead)
-    assert isinstance(lease, Lease)
-    return paths, lease
+def _how(error: BaseException) -> tuple[str, str]:
+    """How an error ends a stage or a run, and why."""
+    cause = _cause(error)
+    if not isinstance(error, Exception) or isinstance(cause, Unreachable):
+        return "waiting", "whoever led it was ended" if cause is error else _first_line(cause)
+    return "cancelled" if isinstance(cause, WorkCancelled) else "failed", _first_line(error)
 
 
-def _has_work(run: Run) -> bool:
-    return any(not work.over for stage in run.stages.values() for work in stage.works)
+def _cause(error: BaseException) -> BaseException:
+    """What of an error matters here, whatever it was turned into on its way."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, WorkCancelled | Unreachable):
+            return found
+        found = found.__cause__
+    return error
 
 
-def _key(command: Sequence[str]) -> list[str]:
-    """A command without its stages: what tells which configs it has."""
-    kept, skip = [], False
-    for word in command[1:]:
-        if word == "--stages":
-            skip = True
-        elif word.startswith("--"):
-            skip = False
-        if not skip and word not in ("--detach",):
-            kept.append(word)
-    return kept
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -10,11 +10,12 @@ The words of dask_jobqueue, in which many configs of ESPnet3 are written, are un
 | `cores` | `cpus_per_task` |
 | `memory` | `mem` |
 | `walltime` | `time` |
-| `job_script_prologue` | `setup` |
+| `job_script_prologue`, `job_script_epilogue` | `setup`, `teardown` |
 | `job_extra_directives` | the option of that name, or `additional_parameters` |
 | `processes` | tasks of one array job; more workers |
 
-Values reach the job script as they are, so none may hold anything that a shell or sbatch would take for more than a value.
+In `additional_parameters` stand options of sbatch that have no name here; one that has is taken for it. What values may be
+made of says `esp3rt.slurm.values`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from esp3rt.slurm.values import CHARACTERS, EXTRA_NAME, RESERVED, why_no_argument, why_no_line, why_no_value
 
 ATTEMPTS = 3
 _OWN = ("attempts", "max_bad_items", "python")
@@ -36,21 +39,23 @@ SUBMITIT = (
     "signal_delay_s", "srun_args", "stderr_to_stdout", "teardown", "time", "use_srun", "wckey",
 )  # fmt: skip
 _COUNTS = ("cpus_per_gpu", "cpus_per_task", "nodes", "ntasks_per_node", "array_parallelism", "attempts", "time")
-_LISTS = ("setup", "teardown", "srun_args")
-_SHELL = ("setup", "teardown")
-# What a value of an option may be made of. `#SBATCH` lines are no shell, but end where a line ends; srun's arguments are
-# quoted. So this is about what is certainly no value.
-_PLAIN = re.compile(r"[\w.,:=+@%/\[\]()&|*~^!<>{} -]*")
-_OPTION = re.compile(r"[a-z][a-z0-9-]*")
-# Names that nodes, partitions, accounts have; what is handed over as one word.
-_WORD = re.compile(r"[\w.,:=+@%/\[\]()&|*~^!<>{}-]*")
-_MAY_HAVE_BLANKS = ("comment",)
+_FROM_ZERO = ("max_bad_items", "signal_delay_s", "gpus_per_node", "gpus_per_task", "num_gpus")
+_FLAGS = ("use_srun", "stderr_to_stdout", "exclusive")
+_NUMBERS_TOO = ("mem", "mem_per_cpu", "mem_per_gpu")
+# Of `SUBMITIT`, what is no option of sbatch.
+_NOT_SBATCHS = (
+    "additional_parameters", "array_parallelism", "num_gpus", "setup", "signal_delay_s", "srun_args", "stderr_to_stdout",
+    "teardown", "use_srun",
+)  # fmt: skip
+_LATEST_WARNING = 65_535
+_SHARED_WITH = ("user", "mcs", "topo")
+_DASK_LINES = {"job_script_prologue": "setup", "job_script_epilogue": "teardown"}
 _DASK = {"queue": "partition", "project": "account", "cores": "cpus_per_task", "memory": "mem", "walltime": "time"}
 # Of dask_jobqueue, and without a meaning where no Dask cluster is started.
 _DASK_ONLY = (
     "death_timeout", "interface", "job_cpu", "job_directives_skip", "job_mem", "local_directory", "log_directory", "nanny",
     "protocol", "scheduler_options", "shared_temp_directory", "shebang", "worker_command", "worker_extra_args",
-    "job_script_epilogue", "config_name", "security", "name", "host", "asynchronous", "loop", "silence_logs",
+    "config_name", "security", "name", "host", "asynchronous", "loop", "silence_logs",
 )  # fmt: skip
 
 
@@ -79,6 +84,11 @@ class Settings:
     remarks: tuple[str, ...] = ()
 
     @property
+    def minutes(self) -> int:
+        """The time limit of a job; without one, submitit asks for this."""
+        return int(self.options.get("time", 5))
+
+    @property
     def signal_delay(self) -> float:
         """How many seconds before its end a job is told of it."""
         return float(self.options.get("signal_delay_s", 90))
@@ -90,18 +100,26 @@ def read_settings(setting: Mapping[str, Any]) -> Settings:
     Raises:
         SettingError: An option does not exist, or its value is none.
     """
+    workers = setting.get("n_workers")
+    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
+        raise SettingError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
     given = dict(setting.get("options") or {})
     remarks = [f"{name} has no meaning for jobs that are no Dask workers" for name in sorted(given.keys() & {*_DASK_ONLY})]
     options = _in_submitits_words({name: value for name, value in given.items() if name not in _DASK_ONLY})
-    workers = int(setting.get("n_workers") or 1) * options.pop("processes", 1)
+    processes = options.pop("processes", 1)
     for name in options:
         if name not in (*SUBMITIT, *_OWN):
             raise SettingError(f"parallel.options.{name}: there is no such option; there are {', '.join((*SUBMITIT, *_OWN))}")
     options = {name: _checked(name, value) for name, value in options.items() if value is not None}
+    if options.get("exclusive") is False:
+        del options["exclusive"]
+    if options.get("use_srun") is False and options.get("teardown"):
+        raise SettingError(
+            "parallel.options.teardown: without srun (use_srun: false) the job's process takes the place of its shell, so that "
+            "SLURM's signals reach it, and no line after it is run; leave one of the two out"
+        )
     own = {name: options.pop(name) for name in _OWN if name in options}
-    if not isinstance(own.get("max_bad_items", 0), int) or own.get("max_bad_items", 0) < 0:
-        raise SettingError(f"parallel.options.max_bad_items must be 0 or more, not {own['max_bad_items']!r}")
-    return Settings(workers=workers, options=options, remarks=tuple(remarks), **own)
+    return Settings(workers=(workers or 1) * processes, options=options, remarks=tuple(remarks), **own)
 
 
 def _in_submitits_words(given: dict[str, Any]) -> dict[str, Any]:
@@ -111,23 +129,33 @@ def _in_submitits_words(given: dict[str, Any]) -> dict[str, Any]:
             if _DASK[name] in given:
                 raise SettingError(f"parallel.options.{name} and .{_DASK[name]} say the same; leave one out")
             options[_DASK[name]] = _dask_value(name, value)
-        elif name == "job_script_prologue":
-            options["setup"] = [*given.get("setup", ()), *value]
-        elif name not in ("job_extra_directives", "setup"):
+        elif name in _DASK_LINES:
+            options[_DASK_LINES[name]] = [*(given.get(_DASK_LINES[name]) or ()), *_lines(name, value)]
+        elif name not in ("job_extra_directives", "additional_parameters", *_DASK_LINES.values()):
             options[name] = value
-    if "setup" in given and "setup" not in options:
-        options["setup"] = given["setup"]
-    for line in given.get("job_extra_directives") or ():
+    for name in _DASK_LINES.values():
+        if name in given:
+            options.setdefault(name, given[name])
+    extra = _extra(given.get("additional_parameters"))
+    for line in _lines("job_extra_directives", given.get("job_extra_directives")):
         option, value = _directive(line)
-        if option.replace("-", "_") in SUBMITIT:
-            options.setdefault(option.replace("-", "_"), value)
+        extra.setdefault(option, value)
+    for option, value in extra.items():
+        name = option.replace("-", "_")
+        if name in SUBMITIT and name not in _NOT_SBATCHS:
+            # They go first, as they do for submitit.
+            options[name] = value
         else:
-            options["additional_parameters"] = {**options.get("additional_parameters", {}), option: value}
+            options.setdefault("additional_parameters", {})[option] = value
+    return _shared_out(options)
+
+
+def _shared_out(options: dict[str, Any]) -> dict[str, Any]:
+    """dask_jobqueue shares the cores and the memory of a job among its processes; here each worker has a job."""
     processes = options.get("processes", 1)
     if not isinstance(processes, int) or isinstance(processes, bool) or processes < 1:
         raise SettingError(f"parallel.options.processes must be a positive whole number, not {processes!r}")
     if processes > 1:
-        # dask_jobqueue shares the cores and the memory of a job among its processes; here each worker has a job.
         if isinstance(options.get("cpus_per_task"), int):
             options["cpus_per_task"] = max(1, options["cpus_per_task"] // processes)
         if isinstance(options.get("mem"), str):
@@ -135,9 +163,23 @@ def _in_submitits_words(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _lines(name: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise SettingError(f"parallel.options.{name} must be a list of texts, not {value!r}")
+    return list(value)
+
+
+def _extra(value: Any) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise SettingError(f"parallel.options.additional_parameters must be names with values, not {value!r}")
+    return {str(option).replace("_", "-"): each for option, each in (value or {}).items() if each is not None}
+
+
 def _dask_value(name: str, value: Any) -> Any:
     if name == "walltime":
-        return _minutes(value)
+        return _minutes(name, value)
     if name == "memory" and isinstance(value, str):
         return f"{math.ceil(_mebibytes(value))}M"
     return value
@@ -164,29 +206,22 @@ def _number(text: str) -> Any:
     return int(text) if text.isdecimal() else text
 
 
-def _minutes(value: Any) -> int:
+def _minutes(name: str, value: Any) -> int:
     """A time limit as SLURM writes it: minutes, `min:s`, `h:min:s`, `days-h[:min[:s]]`."""
     text = str(value).strip()
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    days, dash, rest = text.rpartition("-")
-    try:
-        parts = [int(part) for part in rest.split(":")]
-        if dash:
-            hours, minutes, seconds = (*parts, 0, 0)[:3]
-            total = int(days) * 86400 + hours * 3600 + minutes * 60 + seconds
-        elif len(parts) == 3:
-            total = parts[0] * 3600 + parts[1] * 60 + parts[2]
-        else:
-            total = parts[0] * 60 + (parts[1] if len(parts) == 2 else 0)
-    except ValueError as error:
-        raise SettingError(f"parallel.options.walltime: {text!r} is no time; write 04:00:00") from error
-    return max(1, math.ceil(total / 60))
-
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
+    if found is None:
+        raise SettingError(f"parallel.options.{name}: {text!r} is no time; write 04:00:00")
+    days, *parts = (int(part) if part is not None else None for part in found.groups())
+    numbers = [part for part in parts if part is not None]
+    if days is None and len(numbers) < 3:
+        numbers = [0, *numbers]
+    hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    return max(1, math.ceil(((days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds) / 60))
 
 
 def _mebibytes(text: str) -> float:
-    found = re.fullmatch(r"\s*([\d.]+)\s*([kmgt]?)(i?b)?\s*", text.lower())
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(i?b)?\s*", text.lower())
     if found is None:
         raise SettingError(f"parallel.options.memory: {text!r} is no size; write 16GB")
     factor = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
@@ -199,40 +234,48 @@ def _mebibytes(text: str) -> float:
 
 def _checked(name: str, value: Any) -> Any:
     where = f"parallel.options.{name}"
-    if name in _COUNTS:
-        if name == "time" and isinstance(value, str):
-            return _minutes(value)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SettingError(f"{where} must be a positive whole number, not {value!r}")
-    elif name in _LISTS:
-        if isinstance(value, str) or not all(isinstance(line, str) for line in value):
-            raise SettingError(f"{where} must be a list of texts, not {value!r}")
-        for line in value:
-            _refuse_controls(where, line)
-            if name not in _SHELL:
-                _refuse_more(where, line, blanks=True)
-        return list(value)
-    elif name == "additional_parameters":
-        if not isinstance(value, Mapping):
-            raise SettingError(f"{where} must be names with values, not {value!r}")
+    if name == "time" and isinstance(value, str):
+        return _minutes(name, value)
+    if name in ("setup", "teardown", "srun_args"):
+        lines = _lines(name, value)
+        for line in lines:
+            if not isinstance(line, str):
+                raise SettingError(f"{where} must be a list of texts, not {value!r}")
+            _refuse(where, why_no_argument(line) if name == "srun_args" else why_no_line(line))
+        return lines
+    if name == "additional_parameters":
         for option, each in value.items():
-            if not _OPTION.fullmatch(str(option).replace("_", "-")):
-                raise SettingError(f"{where}: {option!r} is no option of sbatch")
-            _refuse_more(f"{where}.{option}", str(each), blanks=True)
-        return {str(option): each for option, each in value.items()}
-    elif isinstance(value, str):
-        _refuse_more(where, value, blanks=name in _MAY_HAVE_BLANKS)
-    elif not isinstance(value, bool | int | float):
-        raise SettingError(f"{where} cannot be {value!r}")
-    return value
+            _check_extra(where, option, each)
+        return value
+    if isinstance(value, str) and name in CHARACTERS:
+        _refuse(where, why_no_value(name, value))
+        if name == "exclusive" and value not in _SHARED_WITH:
+            raise SettingError(f"{where} must be true, false or one of {', '.join(_SHARED_WITH)}, not {value!r}")
+        return value
+    if name in _FLAGS and isinstance(value, bool):
+        return value
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if name in _COUNTS and not (number and value >= 1):
+        raise SettingError(f"{where} must be a positive whole number, not {value!r}")
+    if name in _FROM_ZERO and not (number and 0 <= value <= _LATEST_WARNING):
+        raise SettingError(f"{where} must be a whole number from 0, not {value!r}")
+    if name in (*_COUNTS, *_FROM_ZERO) or (name in _NUMBERS_TOO and number and value >= 0):
+        return value
+    raise SettingError(f"{where} cannot be {value!r}")
 
 
-def _refuse_controls(where: str, text: str) -> None:
-    if any(ord(character) < 32 or character == "\x7f" for character in text):
-        raise SettingError(f"{where} holds a line break or another control character: {text!r}")
+def _check_extra(where: str, option: str, value: Any) -> None:
+    if not re.fullmatch(EXTRA_NAME, option):
+        raise SettingError(f"{where}: {option!r} is no option of sbatch; write it without its dashes")
+    if option in RESERVED:
+        raise SettingError(f"{where}: {option} cannot be set there: {RESERVED[option]}")
+    if value is True:
+        return
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise SettingError(f"{where}.{option} cannot be {value!r}; leave it out where it is not to be set")
+    _refuse(f"{where}.{option}", why_no_value("extra", str(value)))
 
 
-def _refuse_more(where: str, text: str, blanks: bool) -> None:
-    _refuse_controls(where, text)
-    if not (_PLAIN if blanks else _WORD).fullmatch(text):
-        raise SettingError(f"{where} holds what is no part of a value there: {text!r}")
+def _refuse(where: str, why: str) -> None:
+    if why:
+        raise SettingError(f"{where} {why}")

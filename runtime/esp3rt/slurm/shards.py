@@ -19,12 +19,16 @@ from typing import Any
 
 from esp3rt.files import write_bytes
 from esp3rt.slurm.claims import Claims
-from esp3rt.slurm.placed import Process, Signals
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.paths import WorkPaths
+from esp3rt.slurm.placed import Process, Signals
 from esp3rt.worker_process import WorkerProcess, cause_of
 
 _SECONDS_BETWEEN_REPORTS = 1.0
+# SLURM signals all processes of a job at nearly the same time.
+_SECONDS_TO_HEAR = 0.2
+_ENDED_BY_SLURM = 128 + signal.SIGTERM
+_WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 _LONGEST_IN_JOURNAL = 4096
 _DEATHS_IN_SETUP = 3
 
@@ -50,7 +54,9 @@ def serve(paths: WorkPaths, number: int, me: Process, journal: Journal, about: d
         code = server.run()
     finally:
         server.close()
-    journal.write("left", code=code)
+    if code != _ENDED_BY_SLURM:
+        # Else it may be started again.
+        journal.write("left", code=code)
     return code
 
 
@@ -85,7 +91,7 @@ class _Server:
             if self._signals in ready:
                 self._on_signals(self._signals.heard())
             worker = self._worker
-            if worker is not None and worker.connection in ready:
+            if worker is not None and self._code is None and worker.connection in ready:
                 self._hear(worker)
             if worker is not None and worker is self._worker and self._code is None and worker.life in ready:
                 self._lost(worker)
@@ -101,7 +107,13 @@ class _Server:
         self._selector.close()
 
     def _start(self) -> None:
-        worker = WorkerProcess(dict(os.environ))
+        # What SLURM tells a job of its end, it tells every process of it. Neither the worker nor what an item may start
+        # shall end of that: they never hear it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _WARNINGS)
+        try:
+            worker = WorkerProcess(dict(os.environ))
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WARNINGS)
         self._worker, self._ready = worker, False
         self._selector.register(worker.connection, selectors.EVENT_READ)
         if worker.life is not None:
@@ -130,6 +142,8 @@ class _Server:
                 self._claim()
                 self._give()
             elif kind == "failed":
+                if self._is_ended_by_slurm():
+                    return
                 data, text = content
                 task, attempt = self._task if self._ready and self._task is not None else (None, None)
                 error = None if data is None else base64.b64encode(data).decode()
@@ -168,13 +182,24 @@ class _Server:
     def _on_signals(self, numbers: list[int]) -> None:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self._journal.write("stopping", why="SLURM ends the job")
-            self._code = 128 + signal.SIGTERM
+            self._code = _ENDED_BY_SLURM
         elif signal.SIGUSR2 in numbers and not self._stopping:
             # What is left is for a job that has the time.
             self._stopping = True
             self._journal.write("stopping", why="the time limit is near, or another job needs the place")
             if not self._ready:
+                assert self._task is not None
+                task, attempt = self._task
+                self._journal.write("died", sure=True, task=task, attempt=attempt, why="not begun in time", progress=True)
                 self._code = 0
+
+    def _is_ended_by_slurm(self) -> bool:
+        """Whether it is SLURM that has ended the worker, or what an item had started: with the job, that is."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._signals, selectors.EVENT_READ)
+            if selector.select(_SECONDS_TO_HEAR):
+                self._on_signals(self._signals.heard())
+        return self._code == _ENDED_BY_SLURM
 
     def _lost(self, worker: WorkerProcess) -> None:
         worker.connection.setblocking(False)
@@ -183,7 +208,7 @@ class _Server:
                 self._react(worker.reader.available())
         except (BlockingIOError, EOFError, OSError):
             pass
-        if self._code is not None:
+        if self._code is not None or self._is_ended_by_slurm():
             return
         self._selector.unregister(worker.connection)
         if worker.life is not None:
@@ -194,19 +219,17 @@ class _Server:
         why = _cause(worker)
         print(f"the worker process was lost: {why}", flush=True)
         self._report()
-        if self._ready:
+        self._deaths_in_setup += not self._ready
+        if self._ready or self._deaths_in_setup >= _DEATHS_IN_SETUP:
             assert self._task is not None
             task, attempt = self._task
-            self._journal.write("died", sure=True, task=task, attempt=attempt, why=why)
-            self._claim()
+            before = "" if self._ready else " before it could begin"
+            self._journal.write("died", sure=True, task=task, attempt=attempt, why=why + before)
+            self._task = None
+            if self._ready:
+                self._claim()
             if self._task is None:
-                self._code = 0
-                return
-        else:
-            self._deaths_in_setup += 1
-            if self._deaths_in_setup >= _DEATHS_IN_SETUP:
-                self._journal.write("died", sure=True, task=None, attempt=None, why=why)
-                self._code = 1
+                self._code = 0 if self._ready else 1
                 return
         self._start()
 

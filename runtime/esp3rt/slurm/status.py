@@ -65,6 +65,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--format", choices=["text", "json"], default="text", help="for people, or for programs")
     parser.add_argument("--all", action="store_true", help="all runs of the recipe, a line each")
     args = parser.parse_args(words)
+    if args.watch and (args.all or args.format == "json"):
+        parser.error("--watch shows one run, for people")
     try:
         if args.all:
             return _list(args.recipe, args.format)
@@ -89,17 +91,20 @@ def _show(choice: Chosen, form: str, watch: bool) -> int:
     if form == "json":
         print(json.dumps(_as_json(choice, run, owner, found, advice, now), indent=2, ensure_ascii=False))
         return _code(run)
-    head = f"run {choice.paths.name} of {recipe_name(run.about)}, {_state(run, owner)}"
-    print(plain_text(head))
+    _print(run, owner, now)
+    if advice:
+        print("\n" + "\n".join(map(plain_text, advice)))
+    return _code(run)
+
+
+def _print(run: Run, owner: Owner | None, now: float) -> None:
+    print(plain_text(f"run {run.paths.name} of {recipe_name(run.about)}, {_state(run, owner)}"))
     if on_terminal() and not os.environ.get("NO_COLOR"):
         from rich.console import Console
 
         Console().print(table(run, now, leads=owner is not None))
     else:
-        print("\n".join(plain(run, now, leads=owner is not None)))
-    if advice:
-        print("\n" + "\n".join(map(plain_text, advice)))
-    return _code(run)
+        print("\n".join(plain(run, now, leads=owner is not None)), flush=True)
 
 
 def _watch(run: Run, owner: Owner | None) -> Owner | None:
@@ -107,6 +112,9 @@ def _watch(run: Run, owner: Owner | None) -> Owner | None:
     asker = None
     next_glance = 0.0
     try:
+        if not on_terminal() and not run.over:
+            # Without a table it is said once how it stands; then what changes.
+            _print(run, owner, time.time())
         with Live(run, watching=True, leads=owner is not None) as live:
             while not run.over:
                 if time.monotonic() >= next_glance:
