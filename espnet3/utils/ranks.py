@@ -12,6 +12,7 @@ each of its trainings. Only the first of them is to be seen and heard (`follows`
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Iterator
@@ -79,6 +80,9 @@ def one_training(trainer: Any) -> Iterator[None]:
         Stopped: In others, where it has stopped.
     """
     before = {name: os.environ.get(name) for name in _OF_LIGHTNING}
+    if trainer.world_size > 1:
+        # A process that ends without leaving may be aborted on its last steps, and lose its exit code.
+        atexit.register(_leave_group)
     stopped: Stopped | None = None
     try:
         yield

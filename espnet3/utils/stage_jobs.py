@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from esp3rt.slurm.runs import LedRun
     from esp3rt.slurm.settings import Settings
 
-# In a job: the stage that it is for.
+# In a job: the stage that it is for; `all` in one that runs every stage that it is called for, as those of a sweep do.
 STAGE = "ESP3RT_STAGE"
 
 
@@ -95,7 +95,9 @@ def run_as_job(run: LedRun, system: Any, stage: str, setting: Any, started_in: s
     """
     with cluster_errors():
         settings = settings_of(setting)
-        run.command(settings, _command_in_job(settings, stage), started_in, _shape(system, stage, settings), {STAGE: stage})
+        run.command(
+            settings, _command_in_job(settings, stage), started_in, _shape(system, stage, settings), {STAGE: stage}
+        )
 
 
 @contextmanager
@@ -221,7 +223,11 @@ def _mark_of(system: Any) -> str:
 
     from omegaconf import OmegaConf
 
-    configs = [(name, config) for name, config in sorted(getattr(system, "__dict__", {}).items()) if OmegaConf.is_config(config)]
+    configs = [
+        (name, config)
+        for name, config in sorted(getattr(system, "__dict__", {}).items())
+        if OmegaConf.is_config(config)
+    ]
     text = "".join(f"{name}:\n{OmegaConf.to_yaml(config)}\n" for name, config in configs)
     return hashlib.sha256(text.encode()).hexdigest()
 

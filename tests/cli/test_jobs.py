@@ -144,10 +144,11 @@ def test_an_interrupt_waits_for_it(tmp_path: Path) -> None:
     """What was started hears of Ctrl-C too, and has the time to leave things as they should be."""
     left = tmp_path / "left"
     interrupted = f"os.kill(os.getppid(), signal.SIGINT)\nopen({str(left)!r}, 'w').close()\nsys.exit(3)"
+    program = f"import sys\nfrom esp3c.cli import child\nsys.exit(child.stream({python(interrupted)!r}))"
 
-    code = child.stream(python(interrupted))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
 
-    assert (code, left.exists()) == (130, True)
+    assert (done.returncode, left.exists(), done.stderr) == (130, True, "")
 
 
 # -- run ------------------------------------------------------------------------------------------------------------------

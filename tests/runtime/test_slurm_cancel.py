@@ -143,9 +143,21 @@ def test_slurm_does_not_answer(run: RunOnDisk, slurm: Slurm, capsys: pytest.Capt
     slurm.error = None
 
     assert code == 1
-    assert "whether the jobs of infer (17) run on is not known; nothing was written down" in error
+    assert "whether the jobs (17) run on is not known; nothing was written down" in error
     assert (before.over, before.stages["infer"].works[0].over) == ("", "")
     assert cancel.main([]) == 0
+
+
+def test_slurm_does_not_answer_when_it_is_asked_what_runs(
+    run: RunOnDisk, slurm: Slurm, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it is not even told to end them: that would take as long again."""
+    at_work(run)
+    monkeypatch.setattr(asked, "Watch", Answers(unreachable="timed out"))
+
+    assert (cancel.main([]), slurm.calls) == (1, [])
+    assert "SLURM does not answer (timed out): whether the jobs (17_0, 17_1) run on" in capsys.readouterr().err
+    assert not run.read().over
 
 
 def test_a_refusal_is_told(run: RunOnDisk, slurm: Slurm, capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,28 +170,67 @@ def test_the_compiler_has_the_same_tables() -> None:
 
 # -- what a value can do -----------------------------------------------------------------------------------------------
 
-WORDS = st.text(st.sampled_from(string.ascii_letters + string.digits + "_.,:=+@%/-" + ODD), max_size=12)
-NAMES = st.sampled_from(["reservation", "nice", "hold", "licenses"]) | WORDS
-VALUES = WORDS | st.integers(-5, 5) | st.booleans() | st.floats(allow_nan=False) | st.none()
-TEXTS = sorted(set(values.CHARACTERS) - {"python", "time", "srun_args", "extra"})
-OPTIONS = st.fixed_dictionaries(
-    {},
-    optional={
-        **dict.fromkeys(TEXTS, WORDS),
-        "time": WORDS | st.integers(1, 99),
-        "python": WORDS,
-        "setup": st.lists(WORDS, max_size=2),
-        "teardown": st.lists(WORDS, max_size=2),
-        "srun_args": st.lists(st.sampled_from(["--", "-m", "--mpi="]).flatmap(lambda a: WORDS.map(a.__add__)), max_size=2),
-        "additional_parameters": st.dictionaries(NAMES, VALUES, max_size=2),
-        "job_extra_directives": st.lists(WORDS.map("--{}".format) | WORDS, max_size=2),
-    },
+PLAIN = st.text(st.sampled_from(string.ascii_letters + string.digits + "_.,:=+@%/-[]() "), max_size=6)
+EVIL = st.sampled_from(
+    [
+        *ODD,
+        "\n#SBATCH --uid=0",
+        " #SBATCH --hold",
+        "#SBATCH --hold",
+        "'; id; '",
+        '" --hold "',
+        "$(id)",
+        "`id`",
+        " --hold",
+        " # x",
+    ]
+)
+WORDS = st.one_of(PLAIN, PLAIN, st.builds("{}{}{}".format, PLAIN, EVIL, PLAIN))
+GOOD_NAMES = st.sampled_from(["reservation", "nice", "hold", "licenses", "no_requeue", "chdir", "gres"])
+NAMES = st.one_of(GOOD_NAMES, GOOD_NAMES, GOOD_NAMES, WORDS)
+VALUES = st.one_of(WORDS, st.integers(-5, 5), st.booleans(), st.floats(allow_nan=False), st.none())
+ALL = {
+    **dict.fromkeys(sorted({*values.CHARACTERS} - {"srun_args", "extra"}), WORDS),
+    "time": WORDS | st.integers(1, 99),
+    "setup": st.lists(WORDS, max_size=2),
+    "teardown": st.lists(WORDS, max_size=2),
+    "srun_args": st.lists(
+        st.sampled_from(["", "--", "-m", "--mpi="]).flatmap(lambda a: WORDS.map(a.__add__)), max_size=2
+    ),
+    "additional_parameters": st.dictionaries(NAMES, VALUES, max_size=2),
+    "job_extra_directives": st.lists(st.builds("--{}{}".format, NAMES, WORDS) | WORDS, max_size=2),
+}
+OPTIONS = st.sets(st.sampled_from(sorted(ALL)), min_size=1, max_size=2).flatmap(
+    lambda names: st.fixed_dictionaries({name: ALL[name] for name in sorted(names)})
 )
 
 
+def as_sbatch_reads(line: str) -> list[str]:
+    """The words of a line behind `#SBATCH`: unlike a shell, it lets a backslash escape what follows also inside quotes."""
+    words, word, quote, escaped = [], "", "", False
+    for character in line.removeprefix("#SBATCH") + " ":
+        if escaped:
+            word, escaped = word + character, False
+        elif character == "\\":
+            escaped = True
+        elif quote:
+            word, quote = (word, "") if character == quote else (word + character, quote)
+        elif character in "'\"":
+            quote = character
+        elif character == "#":
+            break
+        elif character.isspace():
+            words, word = [*words, word] if word else words, ""
+        else:
+            word += character
+    assert not quote
+    return words
+
+
 @given(OPTIONS)
-@hypothesis_settings(max_examples=600)
+@hypothesis_settings(max_examples=500)
 @example({"comment": "a b ! é", "additional_parameters": {"reservation": "a b!*?[x] ~"}, "srun_args": ["--x=a b"]})
+@example({"setup": ["#SBATCH --hold"]})
 @example({"setup": ["echo '#SBATCH --uid=0'", "\techo $HOME"], "teardown": ["# SBATCH --hold"]})
 def test_a_value_says_no_more_than_itself(options: dict[str, Any]) -> None:
     """Whatever passes stands in the script as the value of its option, and neither adds a line nor an option to it, nor
@@ -211,11 +250,17 @@ def test_a_value_says_no_more_than_itself(options: dict[str, Any]) -> None:
     assert text.splitlines() == text.removesuffix("\n").split("\n")
     parsed = {}
     for line in directives:
-        _, word = shlex.split(line)
+        (word,) = as_sbatch_reads(line)
         name, equals, value = word.removeprefix("--").partition("=")
-        assert name not in parsed and "#" not in name
+        assert name not in parsed
         parsed[name] = value if equals else True
-    expected: dict[str, Any] = {"nodes": "1", "ntasks-per-node": "1", "time": "5", "wckey": "submitit", "job-name": "train"}
+    expected: dict[str, Any] = {
+        "nodes": "1",
+        "ntasks-per-node": "1",
+        "time": "5",
+        "wckey": "submitit",
+        "job-name": "train",
+    }
     own = ("setup", "teardown", "srun_args", "additional_parameters", "array_parallelism")
     given_ones = {**found.options, **found.options.get("additional_parameters", {})}
     expected |= {name.replace("_", "-"): each for name, each in given_ones.items() if name not in own}
@@ -224,8 +269,9 @@ def test_a_value_says_no_more_than_itself(options: dict[str, Any]) -> None:
     expected.setdefault("chdir", RECIPE)
     assert parsed == {name: each if each is True else str(each) for name, each in expected.items()}
     rest = lines[3 + len(directives) :]
-    (command,) = [line for line in rest if line.startswith("srun ")]
+    command = rest[rest.index("export SUBMITIT_EXECUTOR=slurm") + 1]
     python = found.python or request.python
+    assert all(len(word) > 1 and word[0] == "-" and word != "--" for word in found.options.get("srun_args", ()))
     assert shlex.split(command) == [
         *["srun", "--unbuffered", "--output", f"{RECIPE}/logs/%j_%t_log.out", *found.options.get("srun_args", ())],
         *[python, "-u", "-P", "-m", "esp3rt.slurm", "work", f"{RECIPE}/w", "1"],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ def own_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Clust
     made: list[Cluster] = []
 
     def make(**shape: Any) -> Cluster:
-        made.append(Cluster(Shape(nodes=("n1", "n2"), accounting=False, **shape)))
+        made.append(Cluster(Shape(**{"nodes": ("n1", "n2"), "accounting": False, **shape})))
         made[-1].start_all()
         monkeypatch.setenv("SLURM_CONF", made[-1].env["SLURM_CONF"])
         return made[-1]
@@ -39,8 +41,8 @@ def works(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Works]]:
     """Makes the program in a folder of the test."""
     made: list[Works] = []
 
-    def make(**more: Any) -> Works:
-        made.append(Works(tmp_path / f"recipe{len(made)}", **more))
+    def make(folder: Path = tmp_path / "recipe", **more: Any) -> Works:
+        made.append(Works(folder, **more))
         return made[-1]
 
     yield make
@@ -70,7 +72,7 @@ def test_many_shards(works: Callable[..., Works]) -> None:
 
 
 def test_a_worker_process_is_killed(works: Callable[..., Works]) -> None:
-    """Its shard is done again, by a process that takes its place; the job lives on, and nothing else is done twice."""
+    """Its shard is done again on another node; another process takes its place, and nothing else is done twice."""
     work = works()
     work.hold(5)
     process = work.start()
@@ -82,7 +84,24 @@ def test_a_worker_process_is_killed(works: Callable[..., Works]) -> None:
     work.noticed("a killed worker process", since)
 
     assert _twice(work) <= {3, 4, 5}
-    assert work.calls() == 1
+    assert work.nodes_of(1)[0] == held.node not in work.nodes_of(1)[1:]
+
+
+def test_a_worker_process_is_killed_where_there_is_no_other_node(
+    works: Callable[..., Works], own_cluster: Callable[..., Cluster]
+) -> None:
+    """Its shard is done again there, by the same job."""
+    own_cluster(nodes=("n1",))
+    work = works()
+    work.hold(5, 20)
+    process = work.start()
+    held = work.held(5)
+    work.held(20)
+    os.kill(held.pid, signal.SIGKILL)
+    work.release(5, 20)
+    work.finish(process)
+
+    assert work.nodes_of(1) == ["n1", "n1"]
 
 
 def test_a_supervisor_is_killed(works: Callable[..., Works]) -> None:
@@ -486,6 +505,42 @@ def test_the_time_of_a_job_is_nearly_over(works: Callable[..., Works], cluster: 
 
     assert set(work.seen().values()) == {1}
     assert work.calls() == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four mebibytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    # Processes of jobs may end a moment later.
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_the_disk_is_full(works: Callable[..., Works], cluster: Cluster, small_disk: Path) -> None:
+    """The program ends and says so. When there is space again, it goes on."""
+    work = works(small_disk / "recipe")
+    # They lie together, and what is printed is to be read.
+    work.printed = small_disk.with_name("log")
+    work.hold(5)
+    process = work.start()
+    work.held(5)
+    since = time.time()
+    ballast = small_disk / "ballast"
+    with suppress(OSError), ballast.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    work.release(5)
+    work.end(process, 1)
+    print(f"a full disk: the program ended after {time.time() - since:.2f} s")
+    assert "No space left on device" in work.log()
+    work.until(lambda: not cluster.squeue())
+    ballast.unlink()
+    work.finish(work.start())
 
 
 def test_arrays_have_a_largest_size(works: Callable[..., Works], own_cluster: Callable[..., Cluster]) -> None:

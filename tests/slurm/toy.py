@@ -44,7 +44,7 @@ with report_user_errors(status=1):
     run_stages(Toy(), stages, args)
 '''
 
-_STAGES = '''\
+_STAGES = """\
 import ctypes
 import json
 import os
@@ -93,7 +93,7 @@ class Toy:
         for name, config in json.loads((HERE / "configs.json").read_text()).items():
             setattr(self, name, OmegaConf.create(config))
 
-'''
+"""
 
 
 class Toy:
@@ -177,9 +177,7 @@ class Toy:
 
     def jobs(self, cluster: Cluster, stage: str) -> list[QueuedJob]:
         """The jobs of a stage that SLURM knows, those that are over too, in the order in which they were sent."""
-        tokens = {
-            json.loads(work.description.read_text())["token"][:6] for run in self.runs() for work in run.works()
-        }
+        tokens = {json.loads(work.description.read_text())["token"][:6] for run in self.runs() for work in run.works()}
         names = tuple(f"{stage}.{token}." for token in tokens)
         found = [job for job in cluster.squeue(ended=True) if tokens and job.name.startswith(names)]
         return sorted(found, key=lambda job: int(job.job_id.partition("_")[0]))

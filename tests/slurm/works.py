@@ -171,10 +171,13 @@ class Works:
         items: How many items there are.
         workers, shards: As in the machine setting.
         options: What replaces the usual options there.
+
+    What the program prints goes to a file beside the folder.
     """
 
     def __init__(self, folder: Path, items: int = 24, workers: int = 2, shards: int = 8, **options: Any) -> None:
         self.folder = folder
+        self.printed = folder.with_name(f"{folder.name}.log")
         self.items = items
         usual = {"partition": "cpu", "time": 10, "mem": "400M", "cpus_per_task": 1}
         self.setting = {"env": "slurm", "n_workers": workers, "n_shards": shards, "options": {**usual, **options}}
@@ -189,7 +192,7 @@ class Works:
         """Start the program."""
         command = [sys.executable, __file__, str(self.folder), str(self.items), json.dumps(self.setting)]
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        with open(self.folder / "log", "ab") as log:
+        with open(self.printed, "ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.folder, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -306,13 +309,18 @@ class Works:
         """Wait for the event by which the program shows that it has noticed something, and tell after what time."""
         print(f"{what}: noticed after {self.event(kind, since, **data)['time'] - since:.2f} s")
 
+    def nodes_of(self, shard: int) -> list[str]:
+        """On which nodes a shard was begun, in order."""
+        nodes = {event["writer"]: event["node"] for event in self.events("worker")}
+        return [nodes[event["writer"]] for event in self.events("began") if event["task"] == shard]
+
     def log(self) -> str:
         """What the program has printed, in all its lives."""
-        return (self.folder / "log").read_text(errors="replace")
+        return self.printed.read_text(errors="replace")
 
     def report(self) -> str:
         """What there is to know where something is not as it should be."""
-        logs = [self.folder / "log", *sorted(self.folder.glob(".esp3c/runs/*/works/*/logs/*"))]
+        logs = [self.printed, *sorted(self.folder.glob(".esp3c/runs/*/works/*/logs/*"))]
         parts = [f"-- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in logs if log.exists()]
         return "\n".join([*parts, "-- journals", *map(str, self.events())])
 

@@ -143,30 +143,32 @@ def no_time(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         )
 
 
-@explained("ESP0829", "several processes, and nothing that starts them")
+@explained("ESP0829", "what a job does not do without srun")
 def without_srun(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
-    """A job has several processes, and `use_srun = false`.
+    """A job has several processes, or lines after its program, and `use_srun = false`.
 
         training { trainer { devices = 4 } }
         parallel gpu = slurm(gpus_per_node = 4, time = 4h, use_srun = false)
         stages { train on gpu }
 
-    It is srun that starts a process for each device or machine. Without it the job has one, which waits for the others.
+    It is srun that starts a process for each device or machine; without it the job has one, which waits for the others.
+    And without it the program takes the place of its shell, so that SLURM's signals reach it: no line of `teardown` is
+    run.
     """
     for stage, machine in _jobs(recipe):
         node = machine.settings.get("use_srun") if machine.settings is not None else None
         value = strip(node) if node is not None else None
         if node is None or not isinstance(value, Scalar) or value.value is not False:
             continue
+        because = (Label(machine.used, f"where `{stage.name}` runs"),)
         nodes, tasks = job_shape(recipe, stage, machine)
         number = nodes.value * tasks.value if nodes is not None and tasks is not None else 1
         if number > 1:
-            yield Diagnostic(
-                code_of(without_srun),
-                f"the job of `{stage.name}` has {number} processes, and srun does not start them",
-                Label(node.span, "leave this out"),
-                secondary=(Label(machine.used, f"where `{stage.name}` runs"),),
-            )
+            message = f"the job of `{stage.name}` has {number} processes, and srun does not start them"
+            yield Diagnostic(code_of(without_srun), message, Label(node.span, "leave this out"), because)
+        if machine.has("teardown"):
+            message = "lines of `teardown` are not run without srun"
+            yield Diagnostic(code_of(without_srun), message, Label(node.span, "leave one of the two out"), because)
 
 
 def _jobs(recipe: Recipe) -> Iterator[tuple[Stage, Machine]]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from esp3c.cli.common import Failure
 from esp3c.cli.sweep_points import SET, Built
 from esp3c.cli.sweep_values import Axis
+from esp3c.emit.files import MANIFEST
 from esp3c.record import record
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def _command(built: Built, folder: Path, stages: Sequence[str], place: Sequence[
 
 
 def _content(built: Built) -> list[str]:
-    return [f"{each.path}\0{each.text}" for each in built.result.files]
+    """What is built, but for the file that holds the hash of the recipe: a comment makes no other sweep."""
+    return [f"{each.path}\0{each.text}" for each in built.result.files if each.path != MANIFEST]
 
 
 def _digest(words: Sequence[str], *texts: str) -> str:

@@ -207,7 +207,7 @@ def _parts(label: str, values: Sequence[str]) -> Iterator[str]:
 def _spelt(value: str) -> str:
     """A value in characters that every file system takes."""
     text = re.sub(r"[^A-Za-z0-9_.+-]+", "-", value.strip('"')).rstrip("-.")
-    return text if re.match(r"-[\d.]", text) else text.lstrip("-")
+    return text if re.match(r"-[\d.]", value) else text.lstrip("-")
 
 
 def _short(text: str, values: Sequence[str], longest: int, ambiguous: bool) -> str:

@@ -30,6 +30,7 @@ from esp3rt.slurm.tails import plain_text
 _SECONDS_TO_ANSWER = 15.0
 _SECONDS_TO_HEAR = 20.0
 _SECONDS_BETWEEN_LOOKS = 0.2
+_JOBS_SHOWN = 5
 
 
 def main(words: Sequence[str]) -> int:
@@ -69,7 +70,10 @@ class _Cancelled:
         owner = leader_of(run.paths)
         if owner is None:
             # What the journals say of jobs is as old as the last leader.
-            Asker(run).ask()
+            asker = Asker(run)
+            asker.ask()
+            if asker.silent:
+                raise _unanswered(asker.silent, [job.id for ledger in self._open() for job in living_jobs(ledger)])
         works = self._open()
         if not works and (run.over or self._stage is not None):
             what = f"{self._stage} of run {run.paths.name}" if self._stage is not None else f"run {run.paths.name}"
@@ -128,13 +132,17 @@ class _Cancelled:
                 what = f"job {base}" if count == 1 else f"job {base}, {count} jobs of an array"
                 print(plain_text(f"{ledger.name}: {what} cancelled"), flush=True)
         except client.Unreachable as error:
-            raise Failure(
-                f"SLURM does not answer ({error}): whether the jobs of {ledger.name} "
-                f"({', '.join(base for base, _, _ in calls) or 'of unknown number'}) run on is not known; nothing was written "
-                "down, so try again when it does"
-            ) from error
+            raise _unanswered(str(error), [base for base, _, _ in calls]) from error
         except client.Refused as error:
             raise Failure(f"{ledger.name}: SLURM does not cancel its jobs: {error}") from error
+
+
+def _unanswered(why: str, jobs: Sequence[str]) -> Failure:
+    shown = ", ".join(jobs[:_JOBS_SHOWN]) + (" …" if len(jobs) > _JOBS_SHOWN else "")
+    return Failure(
+        f"SLURM does not answer ({why}): whether the jobs ({shown or 'of unknown number'}) run on is not known; nothing was "
+        "written down, so try again when it does"
+    )
 
 
 def _who() -> str:

@@ -104,7 +104,12 @@ class _Obeying:
         if me.rank == 0:
             self._journal.write("began", **self._which)
             self._alone.began()
-        variables = {**os.environ, **about["variables"], PROGRESS: str(self._progress), **meeting_place(self._paths, me)}
+        variables = {
+            **os.environ,
+            **about["variables"],
+            PROGRESS: str(self._progress),
+            **meeting_place(self._paths, me),
+        }
         process = subprocess.Popen(
             about["commands"][str(self._which["task"])],
             cwd=about["place"]["folder"],

@@ -39,6 +39,7 @@ class SlurmJobs:
             return
         with ExitStack() as stack:
             run = run_in_force()
+            own = run is None
             if run is None:
                 # A runner that was called by a program of its own, without stages.
                 here = os.getcwd()
@@ -57,9 +58,15 @@ class SlurmJobs:
                 if data is None:
                     raise WorkersDied(f"the result of {name} in {paths.results} is not what its worker wrote; run it again")
                 left.discard(ended.task)
-                yield Outcome(ended.task, unpacked(data, f"the result of {name}"))
-            if run is not run_in_force():
-                run.over("done")
+                outcome = Outcome(ended.task, unpacked(data, f"the result of {name}"))
+                if not left:
+                    # Who has the last outcome may not ask for another: what is to be said at the end is said before.
+                    for _ in shards:
+                        continue
+                    if own:
+                        run.over("done")
+                    stack.close()
+                yield outcome
 
     def close(self) -> None:
         """Nothing is kept: jobs end when there is nothing left to do."""

@@ -13,16 +13,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SUFFIX = ".jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened.
 
     Attributes:
@@ -112,10 +111,26 @@ class Reader:
         end = data.rfind(b"\n") + 1
         self._places[name] = place + end
         writer = name.removesuffix(SUFFIX)
-        for line in data[:end].splitlines():
+        lines = [line for line in data[:end].decode(errors="replace").split("\n") if line]
+        for found in _parsed(lines):
             try:
-                found = json.loads(line)
                 yield Event(found.pop("e"), writer, float(found.pop("t")), found)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                # Half a line of a writer that was killed, or an empty one before a new beginning.
+            except (KeyError, TypeError, ValueError, AttributeError):
+                # Somebody else's file.
                 continue
+
+
+def _parsed(lines: Sequence[str]) -> list[dict[str, Any]]:
+    """Each line as JSON, without those that are none: half lines of writers that were killed."""
+    try:
+        # All at once takes half the time.
+        together = json.loads(f"[{','.join(lines)}]")
+        if len(together) == len(lines):
+            return list(together)
+    except ValueError:
+        pass
+    found = []
+    for line in lines:
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found

@@ -23,7 +23,7 @@ from esp3rt.slurm import client
 from esp3rt.slurm.claims import LEADER, all_claims
 from esp3rt.slurm.journal import Event, Journal, Reader
 from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Ledger, Worker
-from esp3rt.slurm.looks import Look, Watch
+from esp3rt.slurm.looks import UNKNOWN, Look, Watch
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape, Wanted
 from esp3rt.slurm.settings import Settings
@@ -37,9 +37,10 @@ _SECONDS_TO_LOOK = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 # Where SLURM does not answer, so long is spent on sending, and so long then on what jobs have done meanwhile.
 _SECONDS_TO_SEND, _SECONDS_BETWEEN_SENDING = 15.0, 15.0
-# So many jobs in a row may end before they have begun a task.
+# So many calls of sbatch may come to nothing but jobs that end before they have begun a task.
 _IDLE_DEATHS = 3
 _LINES_SHOWN = 12
+_TAIL = ". It ends with:"
 # SLURM ended them for reasons of its own; whoever did not get far at least got somewhere.
 _NOT_ITS_FAULT = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
 # The node could not start it, and SLURM keeps it until somebody lets it go.
@@ -73,6 +74,7 @@ class Leader:
         tick: Called often while there is nothing to do.
         after: Jobs that its jobs must wait for.
         gpus: Whether the setting's GPUs are asked for.
+        keep_going: Of commands: whether one that fails, or is tried in vain, leaves the others to go on.
     """
 
     paths: WorkPaths
@@ -85,6 +87,7 @@ class Leader:
     tick: Callable[[], None] = lambda: None
     after: tuple[str, ...] = ()
     gpus: bool = True
+    keep_going: bool = False
 
     def __post_init__(self) -> None:
         self.ledger = Ledger.of(self.paths)
@@ -128,8 +131,7 @@ class Leader:
                     yield Ended(event.data["task"], event.data)
                 else:
                     self._heed(event)
-            if changed and self.ledger.count(DONE) == len(self.ledger.tasks):
-                self.end("done")
+            if changed and self._is_all_over():
                 return
             if self._is_time_to_look():
                 changed = self._look() or changed
@@ -137,13 +139,22 @@ class Leader:
                 self._bury()
             if changed:
                 wait = _SHORTEST_WAIT
-            if (changed or self._is_unsent) and time.monotonic() >= self._send_from:
+            # What workers have said in the meantime may be that nothing is to be sent.
+            if (changed or self._is_unsent) and not self._inbox and time.monotonic() >= self._send_from:
                 self._send_or_wait()
             self.tick()
             if not self._take_in():
                 time.sleep(wait)
                 wait = min(_LONGEST_WAIT, wait * _GROWTH)
                 self._take_in()
+
+    def _is_all_over(self) -> bool:
+        """Whether every task has ended, which is written down then."""
+        failed = self.ledger.count(FAILED) if self.keep_going else 0
+        if self.ledger.count(DONE) + failed < len(self.ledger.tasks):
+            return False
+        self.end(*(("failed", f"{failed} of {len(self.ledger.tasks)} failed") if failed else ("done",)))
+        return True
 
     def send_all(self) -> list[str]:
         """Send the jobs and do not wait for them; what SLURM calls them."""
@@ -232,9 +243,22 @@ class Leader:
         if task is not None and self._is_done(task):
             return
         if self.ledger.kind == COMMANDS:
-            raise self._failure(f"{self.name_of(task)} {event.data['text']}", event.writer)
+            failure = self._failure(f"{self.name_of(task)} {event.data['text']}", event.writer)
+            if not self.keep_going:
+                raise failure
+            self._give_up(task, event.data["text"], failure)
+            return
         error = event.data["error"]
         raise unpacked_error(None if error is None else base64.b64decode(error), event.data["text"])
+
+    def _give_up(self, task: int, why: str, failure: WorkersDied) -> None:
+        """Leave a task, and with it the work, unless this goes on without."""
+        if self.keep_going and self.ledger.tasks[task].state == FAILED:
+            return
+        self._write("gave_up", task=task, why=why)
+        if not self.keep_going:
+            raise failure
+        self.say(f"{str(failure).partition(_TAIL)[0]}; the others go on")
 
     def _is_done(self, task: int) -> bool:
         return self.ledger.tasks[task].state == DONE
@@ -243,17 +267,20 @@ class Leader:
         """Let a task be tried again, unless it was often enough."""
         if self._is_done(task) or (task, attempt) in self._decided:
             return
+        if self.keep_going and self.ledger.tasks[task].state == FAILED:
+            return
         tried = self._tried.get(task, 0) + (not free)
         # An item that kills its process is known as such when it has killed two.
         allowed = self.settings.attempts + 2 * self.settings.max_bad_items
         if tried >= allowed:
-            self._write("gave_up", task=task, why=why)
-            raise self._failure(f"{self.name_of(task)} was tried {tried} times, the last time it was {why}", worker)
+            tries = f"{self.name_of(task)} was tried {tried} times, the last time it was {why}"
+            self._give_up(task, why, self._failure(tries, worker))
+            return
         avoid = self._avoid.get(task, [])
         if node and not free and node not in avoid:
             avoid = [*avoid, node]
         # The last attempt takes what it gets.
-        elsewhere = avoid if tried < allowed - 1 else []
+        elsewhere = avoid if tried < allowed - 1 and self._sender.may_exclude else []
         self._write("again", task=task, attempt=attempt + 1, tried=tried, avoid=elsewhere, why=why)
         self.say(f"{self.name_of(task)}: {why}{f' on {node}' if node else ''}; it is tried again")
 
@@ -262,7 +289,7 @@ class Leader:
         lines = last_lines(log, _LINES_SHOWN) if log is not None else []
         tail = "".join(f"\n  {line}" for line in lines)
         where = f"; its log: {log}" if log is not None else ""
-        return WorkersDied(f"{what}{where}" + (f". It ends with:{tail}" if tail else ""))
+        return WorkersDied(f"{what}{where}" + (f"{_TAIL}{tail}" if tail else ""))
 
     # -- what becomes of jobs ------------------------------------------------------------------------------------------
 
@@ -318,7 +345,9 @@ class Leader:
         # They may have written their last words after the journals were read.
         self._take_in()
         if self.ledger.kind == COMMANDS:
-            self._bury_commands()
+            self._is_burial_due = bool(self._inbox)
+            if not self._inbox:
+                self._bury_commands()
             return
         for (task, attempt), owner in sorted(all_claims(self.paths).items()):
             if not self._is_gone(owner):
@@ -327,7 +356,8 @@ class Leader:
             # The first task of a job had all the time that a job has.
             is_cut_off = job.state == "TIMEOUT" and worker is not None and worker.done > 0
             free = is_cut_off or job.alive is not False or job.state in (*_NOT_ITS_FAULT, "CANCELLED")
-            node = worker.node if worker is not None else job.node
+            # Where nobody knows how a job ended, its node is not to blame.
+            node = "" if job.state == UNKNOWN else worker.node if worker is not None else job.node
             self._open_again(task, attempt, self._how(job), node, owner, free)
 
     def _bury_commands(self) -> None:
@@ -381,9 +411,20 @@ class Leader:
         if waiting and lacking_jobs <= 0 and all(self._avoided(task.number, alive) for task in waiting):
             lacking_jobs = 1
         if lacking_jobs > 0:
-            self._refuse_endless()
+            if self._refuse_endless():
+                # One is enough to see whether the next do better.
+                lacking_jobs = 1
             everywhere = [set(self._avoid.get(task.number, ())) for task in waiting]
             self._send([], lacking_jobs, sorted(set.intersection(*everywhere)))
+            if not self._sender.may_exclude:
+                self._avoid_nothing()
+
+    def _avoid_nothing(self) -> None:
+        """There is no node but those at which tasks were lost."""
+        for task in self.ledger.tasks.values():
+            if task.state == WAITING and self._avoid.get(task.number):
+                tried = self._tried[task.number]
+                self._write("again", task=task.number, attempt=task.attempt + 1, tried=tried, avoid=[], why=task.why)
 
     def _avoided(self, task: int, alive: Sequence[Any]) -> bool:
         """Whether no living job may take a task, as far as it is known where they run."""
@@ -399,22 +440,28 @@ class Leader:
         latest = [w for w in self._workers_of(job.id) if _restarts(w.name) >= job.restarts]
         return bool(latest) and all(worker.over for worker in latest)
 
-    def _refuse_endless(self) -> None:
-        """Jobs that end before they do anything are not sent for ever."""
+    def _refuse_endless(self) -> bool:
+        """Whether jobs ended before they did anything. Others are not sent for ever.
+
+        Raises:
+            WorkersDied: It was so with too many calls of sbatch.
+        """
         dead = [job for job in self.ledger.jobs.values() if job.alive is False and job.state not in _NOT_ITS_FAULT]
-        busy = {_job(worker) for worker in all_claims(self.paths).values()}
-        idle = [job for job in dead if job.id not in busy and not self._has_left(job)]
+        at_work = {_job(worker) for worker in all_claims(self.paths).values()}
+        idle = [job for job in dead if job.id not in at_work and not self._has_left(job)]
         # Where others do their work, a machine or two may be the reason.
-        allowed = _IDLE_DEATHS + (self.settings.workers if self.ledger.count(DONE) else 0)
-        if len(idle) >= allowed:
+        others_work = self.ledger.count(DONE) or any(job.id in at_work for job in self._alive())
+        allowed = _IDLE_DEATHS + (self.settings.workers if others_work else 0)
+        if len({job.id.partition("_")[0] for job in idle}) >= allowed:
             last = idle[-1]
             log = self.paths.logs / f"{last.id}_0_log.out"
             tail = "".join(f"\n  {line}" for line in last_lines(log, _LINES_SHOWN))
             raise WorkersDied(
                 f"{len(idle)} jobs ended before they began to work; the last, {last.id}, was "
                 f"{last.state or 'lost'} ({last.reason or 'no reason'}) on {last.node or 'no node'}; its log: {log}"
-                + (f". It ends with:{tail}" if tail else "")
+                + (f"{_TAIL}{tail}" if tail else "")
             )
+        return bool(idle) and not others_work
 
     def _send(self, tasks: Sequence[int], jobs: int, exclude: Sequence[str] = ()) -> None:
         wanted = Wanted(

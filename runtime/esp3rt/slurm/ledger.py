@@ -178,9 +178,9 @@ class Ledger:
         """Take events in, and give them back."""
         taken = []
         for event in events:
-            handler = getattr(self, f"_on_{event.kind}", None)
+            handler = _HANDLERS.get(event.kind)
             if handler is not None:
-                handler(event)
+                handler(self, event)
             worker = self.workers.get(event.writer)
             if worker is not None:
                 worker.heard = max(worker.heard, event.time)
@@ -300,6 +300,9 @@ class Ledger:
     def _forget_moved(self, worker: Worker) -> None:
         self.moved -= worker.moved
         worker.moved = 0
+
+
+_HANDLERS = {name.removeprefix("_on_"): value for name, value in vars(Ledger).items() if name.startswith("_on_")}
 
 
 @dataclass(slots=True)

@@ -19,7 +19,16 @@ SHARDS, COMMANDS = "shards", "commands"
 MAX_ARRAY_SIZE = 1001
 # With it, a job whose first process has failed does not wait for the others until its time is over.
 _TOGETHER = "--kill-on-bad-exit=1"
-_OF_GPUS = ("gpus", "gpus-per-socket", "gpu-bind", "gpu-freq", "ntasks-per-gpu", "tres-per-task", "tres-bind", "gres-flags")
+_OF_GPUS = (
+    "gpus",
+    "gpus-per-socket",
+    "gpu-bind",
+    "gpu-freq",
+    "ntasks-per-gpu",
+    "tres-per-task",
+    "tres-bind",
+    "gres-flags",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +140,7 @@ def requests(settings: Settings, wanted: Wanted, largest: int | None = None) -> 
     Raises:
         SettingError: The setting does not fit what is wanted, or SLURM cannot be given the folder's name.
     """
-    limit = max(1, (largest or MAX_ARRAY_SIZE) - 1) if wanted.jobs > 1 else 1
+    limit = max(1, (MAX_ARRAY_SIZE if largest is None else largest) - 1) if wanted.jobs > 1 else 1
     sizes = [min(limit, wanted.jobs - start) for start in range(0, wanted.jobs, limit)]
     name = settings.options.get("job_name") or wanted.name
     parallel = settings.options.get("array_parallelism")
@@ -141,7 +150,8 @@ def requests(settings: Settings, wanted: Wanted, largest: int | None = None) -> 
         parameters={**_parameters(settings, wanted), "job_name": name},
         python=settings.python or sys.executable,
         arguments=wanted.arguments,
-        array=len(sizes) > 1,
+        # Where one is all that an array could have, the site may take no arrays.
+        array=len(sizes) > 1 and limit > 1,
     )
     made = []
     for size in sizes:

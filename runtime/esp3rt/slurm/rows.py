@@ -98,7 +98,7 @@ def state_of(run: Run, stage: Stage, leads: bool = True) -> str:
     works = works_of(stage)
     if stage.state == FAILED and works and works[-1].over == CANCELLED:
         return CANCELLED
-    if stage.state in (DONE, FAILED):
+    if stage.state in (DONE, FAILED, CANCELLED):
         return stage.state
     if run.over in (CANCELLED, FAILED) and (stage.began or works):
         return run.over

@@ -124,7 +124,13 @@ class LedRun:
             continue
 
     def commands(
-        self, settings: Settings, commands: Sequence[tuple[str, list[str]]], folder: str, variables: dict[str, str]
+        self,
+        settings: Settings,
+        commands: Sequence[tuple[str, list[str]]],
+        folder: str,
+        variables: dict[str, str],
+        *,
+        keep_going: bool = False,
     ) -> Iterator[int]:
         """Have an array of jobs run a command each; yield the number of each that has ended well.
 
@@ -133,9 +139,18 @@ class LedRun:
             commands: What each is called, and the command.
             folder: Where to run them.
             variables: Environment variables that they get besides those of this process.
+            keep_going: Whether one that fails leaves the others to go on; the ledger says which have failed.
         """
-        for ended in self._lead(self._commands(commands, settings, folder, Shape(), variables)):
+        leader = self._commands(commands, settings, folder, Shape(), variables)
+        leader.keep_going = keep_going
+        for ended in self._lead(leader):
             yield ended.task
+
+    def send_commands(
+        self, settings: Settings, commands: Sequence[tuple[str, list[str]]], folder: str, variables: dict[str, str]
+    ) -> list[str]:
+        """Send the jobs of `commands`, unless they are sent, and do not wait for them; what SLURM calls them."""
+        return self._commands(commands, settings, folder, Shape(), variables).send_all()
 
     def send_command(
         self,

@@ -104,12 +104,16 @@ def read_settings(setting: Mapping[str, Any]) -> Settings:
     if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
         raise SettingError(f"parallel.n_workers must be a positive whole number, not {workers!r}")
     given = dict(setting.get("options") or {})
-    remarks = [f"{name} has no meaning for jobs that are no Dask workers" for name in sorted(given.keys() & {*_DASK_ONLY})]
+    remarks = [
+        f"{name} has no meaning for jobs that are no Dask workers" for name in sorted(given.keys() & {*_DASK_ONLY})
+    ]
     options = _in_submitits_words({name: value for name, value in given.items() if name not in _DASK_ONLY})
     processes = options.pop("processes", 1)
     for name in options:
         if name not in (*SUBMITIT, *_OWN):
-            raise SettingError(f"parallel.options.{name}: there is no such option; there are {', '.join((*SUBMITIT, *_OWN))}")
+            raise SettingError(
+                f"parallel.options.{name}: there is no such option; there are {', '.join((*SUBMITIT, *_OWN))}"
+            )
     options = {name: _checked(name, value) for name, value in options.items() if value is not None}
     if options.get("exclusive") is False:
         del options["exclusive"]

@@ -27,6 +27,8 @@ from esp3rt.worker_process import WorkerProcess, cause_of
 _SECONDS_BETWEEN_REPORTS = 1.0
 # SLURM signals all processes of a job at nearly the same time.
 _SECONDS_TO_HEAR = 0.2
+# The leader decides soon whether, and where, a shard is tried again at which a worker has died.
+_SECONDS_TO_DECIDE, _SECONDS_BETWEEN_CLAIMS = 5.0, 0.2
 _ENDED_BY_SLURM = 128 + signal.SIGTERM
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 _LONGEST_IN_JOURNAL = 4096
@@ -76,6 +78,7 @@ class _Server:
         self._moved, self._told = 0, time.monotonic()
         self._stopping = False
         self._deaths_in_setup = 0
+        self._decided_by = 0.0
         self._code: int | None = None
 
     def run(self) -> int:
@@ -87,6 +90,8 @@ class _Server:
         self._start()
         while self._code is None:
             wait = None if not self._moved else max(0.0, self._told + _SECONDS_BETWEEN_REPORTS - time.monotonic())
+            if self._worker is None:
+                wait = _SECONDS_BETWEEN_CLAIMS
             ready = {key.fileobj for key, _ in self._selector.select(wait)}
             if self._signals in ready:
                 self._on_signals(self._signals.heard())
@@ -97,6 +102,8 @@ class _Server:
                 self._lost(worker)
             if self._moved and time.monotonic() - self._told >= _SECONDS_BETWEEN_REPORTS:
                 self._report()
+            if self._worker is None and self._code is None:
+                self._go_on()
         return self._code
 
     def close(self) -> None:
@@ -225,13 +232,21 @@ class _Server:
             task, attempt = self._task
             before = "" if self._ready else " before it could begin"
             self._journal.write("died", sure=True, task=task, attempt=attempt, why=why + before)
-            self._task = None
-            if self._ready:
-                self._claim()
-            if self._task is None:
-                self._code = 0 if self._ready else 1
+            if not self._ready:
+                self._code = 1
                 return
-        self._start()
+            self._decided_by = time.monotonic() + _SECONDS_TO_DECIDE
+            self._claim()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Put another process in the place of one that was lost, as soon as there is something for it to do."""
+        if self._task is None:
+            self._claim()
+        if self._task is not None:
+            self._start()
+        elif self._stopping or self._claims.over or time.monotonic() >= self._decided_by:
+            self._code = 0
 
 
 def _cause(worker: WorkerProcess) -> str:

@@ -38,6 +38,7 @@ class Sender:
 
     Attributes:
         patience: For how many seconds to try again where SLURM does not answer.
+        may_exclude: Whether jobs can be kept from some nodes; False once it has turned out that there are no others.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Sender:
         self._label = label
         self._say = say
         self._largest: int | None = None
-        self._may_exclude = True
+        self.may_exclude = True
 
     def find_lost(self, unsent: Mapping[int, Mapping[str, object]]) -> None:
         """Find out what became of calls of sbatch that nobody has heard the end of.
@@ -71,6 +72,8 @@ class Sender:
     def send(self, wanted: Wanted, tasks: Sequence[int], attempts: Mapping[int, int]) -> None:
         """Send what is wanted, by as many calls as the site's limits make necessary.
 
+        Where SLURM refuses it and nodes were to be kept out, nothing is sent: see `may_exclude`.
+
         Args:
             wanted: What.
             tasks: Of each job the task; none where jobs find tasks by themselves.
@@ -80,16 +83,12 @@ class Sender:
             Refused: SLURM does not take it.
             Unreachable: It does not answer.
         """
-        if not self._may_exclude:
-            wanted = replace(wanted, exclude=())
         try:
             self._send_all(wanted, tasks, attempts)
         except client.Refused:
             if not wanted.exclude:
                 raise
-            # There may be no other node.
-            self._may_exclude = False
-            self._send_all(replace(wanted, exclude=()), tasks, attempts)
+            self.may_exclude = False
 
     def _send_all(self, wanted: Wanted, tasks: Sequence[int], attempts: Mapping[int, int]) -> None:
         if self._largest is None and wanted.jobs > 1:

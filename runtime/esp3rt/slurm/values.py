@@ -90,7 +90,9 @@ def why_no_line(text: str) -> str:
     if odd is not None:
         return f"holds {_shown(odd)}; write one line of shell in each text: {text!r}"
     if re.fullmatch(DIRECTIVE, text):
-        return f"holds an option of sbatch; options have names of their own, or stand in additional_parameters: {text!r}"
+        return (
+            f"holds an option of sbatch; options have names of their own, or stand in additional_parameters: {text!r}"
+        )
     return ""
 
 

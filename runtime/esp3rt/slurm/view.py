@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from esp3rt.progress import Panel, console_line, duration, on_terminal
 from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Run
+from esp3rt.slurm.named import named_lines
 from esp3rt.slurm.news import News
 from esp3rt.slurm.rows import CANCELLED, QUEUED, STOPPED, Row, rows
 from esp3rt.slurm.tails import last_line, plain_text
@@ -49,7 +50,7 @@ def table(run: Run, now: float, *, leads: bool = True) -> Any:
         elapsed = "" if row.elapsed is None else duration(row.elapsed)
         cells = (row.stage, _state(row), _work(row), nodes_text(row.nodes), elapsed, left)
         made.add_row(*(Text(plain_text(cell)) for cell in cells), style=_STYLES.get(row.state, ""))
-    below = []
+    below = [Text(plain_text(line), no_wrap=True, overflow="ellipsis") for line in named_lines(run, now)]
     for row in found:
         if line := said_last(row):
             below.append(Text(f"{row.stage} │ {line}", style="dim", no_wrap=True, overflow="ellipsis"))
@@ -72,7 +73,7 @@ def plain(run: Run, now: float, *, leads: bool = True) -> list[str]:
         lines.append(plain_text(f"{row.stage:<{widths[0]}}  {_state(row):<{widths[1]}}  {rest}"))
         if line := said_last(row):
             lines.append(f"{'':<{widths[0]}}  | {line}")
-    return [*lines, *map(plain_text, silences(found))]
+    return [*lines, *map(plain_text, [*named_lines(run, now), *silences(found)])]
 
 
 def said_last(row: Row) -> str:

@@ -121,7 +121,8 @@ class _Sweeping:
         except PointsFailed:
             return 1
         if self._detach:
-            console_line(f"sent: {len(points)} points (job {', '.join(jobs)})")
+            count = "1 point" if len(points) == 1 else f"{len(points)} points"
+            console_line(f"sent: {count} (job {', '.join(jobs)})")
             console_line(
                 "`esp3c status` shows them, `esp3c cancel` ends them; the same command without --detach waits for them and "
                 "shows what came of them"
@@ -138,9 +139,11 @@ class _Sweeping:
             return
         console_line("first what is the same for all points")
         code = done_in_front(self._sweep.shared, self._sweep.recipe)
+        if code in (_INTERRUPTED, -signal.SIGINT):
+            raise KeyboardInterrupt
         if code:
             console_line("what is the same for all points could not be done, so that none was begun")
-            raise _Stopped(_INTERRUPTED if code in (_INTERRUPTED, -signal.SIGINT) else 1)
+            raise _Stopped(1)
 
     def _prepare(self, points: Sequence[Point]) -> list[Point]:
         """Do what comes before the jobs of points; those of which it is done."""

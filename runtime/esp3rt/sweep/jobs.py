@@ -13,13 +13,16 @@ from esp3rt.slurm.ledger import Ledger, Task, read_run
 from esp3rt.slurm.paths import runs_of
 from esp3rt.slurm.runs import LedRun, lead_run
 from esp3rt.slurm.settings import Settings, read_settings
-from esp3rt.slurm.tails import last_line
+from esp3rt.slurm.tails import last_lines
 from esp3rt.sweep.spec import DONE, FAILED, Point, Record, Records, Sweep
 
 STAGE = "sweep"
 PREPARED = "prepare"
 # In the jobs: the process is the job of all stages that it was called for.
 _VARIABLES = {"ESP3RT_STAGE": "all"}
+_LINES_LOOKED_AT = 40
+# What SLURM says of a job's end, and what stands there because of it.
+_NOT_ITS_WORDS = ("srun: ", "slurmstepd: ", "job ", "the command ")
 _ENDS = ("ended", "failed", "died", "requeued")
 
 
@@ -94,7 +97,9 @@ def _in_jobs(
             ready = [*sent, *prepare(others)]
     elif others:
         ready = [*sent, *prepare(others)]
-    new = [(point.name, list(point.job)) for point in ready if point not in sent]
+    # -u: what it prints is in the log when it is killed.
+    python = [settings.python or sys.executable, "-u"]
+    new = [(point.name, [*python, *point.job[1:]]) for point in ready if point not in sent]
     if detached:
         run.stage = STAGE
         groups = [each for each in (left, new) if each]
@@ -159,7 +164,8 @@ def _write(records: Records, point: Point, ledger: Ledger, number: int) -> None:
 
 
 def _why(task: Task, ledger: Ledger) -> str:
-    said = last_line(ledger.paths.log_of(task.worker)) if task.worker else ""
+    lines = last_lines(ledger.paths.log_of(task.worker), _LINES_LOOKED_AT) if task.worker else []
+    said = next((line for line in reversed(lines) if line and not line.startswith(_NOT_ITS_WORDS)), "")
     return f"{task.why} ({said})" if said and said not in task.why else task.why
 
 

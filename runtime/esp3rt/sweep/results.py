@@ -174,9 +174,9 @@ def show(results: Results) -> None:
             if row.record.log:
                 console_line(plain_text(f"  its log: {row.record.log}"))
     if results.best is not None:
-        order = "most" if results.most else "least"
-        best = results.best.number(results.by)
-        console_line(plain_text(f"{order} {results.by}: {results.best.point.name}, {_short(best)} (marked *)"))
+        which = "more" if results.most else "less"
+        number = _short(results.best.number(results.by))
+        console_line(plain_text(f"* {results.best.point.name}: {results.by} {number}, where {which} is better"))
     console_line(f"the results are in {results.sweep.folder}: sweep.csv, sweep.json")
 
 
