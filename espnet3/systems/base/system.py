@@ -64,6 +64,9 @@ class BaseSystem:
     DATASET_BUILDER_CLASS_NAME = "DatasetBuilder"
     # Where the logs of a subclass's own stages go, as in `stage_log_mapping`, which is laid over it.
     STAGE_LOGS: Mapping[str, str] = {}
+    # For a stage that runs one of the framework's with other configs: which, and for each of its configs the one it gets
+    # instead, as {"train_easy": ("train", {"training_config": "training_easy_config"})}.
+    STAGE_RUNS: Mapping[str, tuple[str, Mapping[str, str]]] = {}
 
     def __init__(
         self,
