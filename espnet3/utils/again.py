@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from types import FrameType
@@ -64,13 +64,14 @@ def forget() -> None:
 
 
 @contextmanager
-def listening(*signals: signal.Signals) -> Iterator[None]:
+def listening(*signals: signal.Signals, then: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Note signals, instead of being ended by them; whoever listened before still hears them.
 
     Does nothing outside of the main thread, where Python sets no handlers.
 
     Args:
         signals: SIGUSR2, SIGTERM, or both.
+        then: Called whenever one has come.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -78,7 +79,7 @@ def listening(*signals: signal.Signals) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in signals}
     for number, handler in before.items():
         if not isinstance(handler, _Handler):
-            signal.signal(number, _Handler(handler))
+            signal.signal(number, _Handler(handler, then))
     # A parent that waits for signals keeps them blocked, and what it starts inherits that.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
     try:
@@ -90,11 +91,13 @@ def listening(*signals: signal.Signals) -> Iterator[None]:
 
 
 class _Handler:
-    def __init__(self, before: object) -> None:
+    def __init__(self, before: object, then: Callable[[], None]) -> None:
         self._before = before
+        self._then = then
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         global _asked
         _asked = max(_asked, _MEANING[signal.Signals(number)])
+        self._then()
         if callable(self._before):
             self._before(number, frame)

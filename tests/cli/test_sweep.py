@@ -14,7 +14,9 @@ from esp3c.cli.common import Failure
 from esp3c.cli.main import main
 from esp3c.cli.sweep_values import axes_of, points_of, split
 
-CLUSTER = 'parallel gpu = slurm(partition = "p", gpus_per_node = 2, cpus_per_task = 4, mem = 8GB, time = 4h, n_workers = 3)\n'
+CLUSTER = (
+    'parallel gpu = slurm(partition = "p", gpus_per_node = 2, cpus_per_task = 4, mem = 8GB, time = 4h, n_workers = 3)\n'
+)
 
 
 # -- values ------------------------------------------------------------------------------------------------------------
@@ -69,7 +71,7 @@ def test_names_of_points_are_names_of_files_and_tell_points_apart() -> None:
     assert found[0] == "x=a-b"
     assert found[2:4] == ["x=-1", "x=1"]
     assert len({name.casefold() for name in found}) == len(found)
-    assert all(name.isascii() and len(name) <= 100 and not set(name) & set('/\\ "\'*?:<>|') for name in found)
+    assert all(name.isascii() and len(name) <= 100 and not set(name) & set("/\\ \"'*?:<>|") for name in found)
     assert _names('a.x="A","a"')[0] == found[4]
 
 
@@ -239,7 +241,10 @@ def test_tags_of_further_trainings_are_named_after_the_point_too(tones: Path, ca
     """But not that of a training that is the same in all points."""
     _edit(
         tones,
-        ("inference {\n", 'config short extends training { new exp_tag = "short"  trainer.max_epochs = 1 }\n\ninference {\n'),
+        (
+            "inference {\n",
+            'config short extends training { new exp_tag = "short"  trainer.max_epochs = 1 }\n\ninference {\n',
+        ),
         ("  train\n", "  train_short requires short runs train\n  train\n"),
     )
     assert main(["run", "--sweep", "training.optimizer.lr=1e-3,3e-4"]) == 0

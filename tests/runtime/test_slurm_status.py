@@ -351,4 +351,4 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     from esp3rt.slurm.__main__ import main
 
     assert main(["stat"]) == 2
-    assert "usage: python -m esp3rt.slurm {status,logs,cancel,resume,work,request,sweep}" in capsys.readouterr().err
+    assert "usage: python -m esp3rt.slurm {status,logs,cancel,resume,work,request}" in capsys.readouterr().err

@@ -50,7 +50,9 @@ def start(sweep: Sweep, started: list[subprocess.Popen[str]], *words: str) -> su
 
 def test_points_run_and_their_results_are_shown_the_best_first(tmp_path: Path) -> None:
     """By the first metric, and not by the loss; in the table, in sweep.csv and in sweep.json."""
-    sweep = Sweep(tmp_path / "toy", {"1e-3": GOOD.format(loss=0.5, rate=20.0), "3e-4": GOOD.format(loss=0.7, rate=12.5)})
+    sweep = Sweep(
+        tmp_path / "toy", {"1e-3": GOOD.format(loss=0.5, rate=20.0), "3e-4": GOOD.format(loss=0.7, rate=12.5)}
+    )
 
     done = run(sweep)
 
@@ -77,7 +79,11 @@ def test_a_point_that_fails_leaves_the_others_alone_and_says_why(tmp_path: Path)
     """The exit code is 1, the reason is the last line of its log, and it stands last."""
     sweep = Sweep(
         tmp_path / "toy",
-        {"1": "mark(); print('first'); sys.exit('out of luck')", "2": GOOD.format(loss=1, rate=5), "3": "os.kill(os.getpid(), 9)"},
+        {
+            "1": "mark(); print('first'); sys.exit('out of luck')",
+            "2": GOOD.format(loss=1, rate=5),
+            "3": "os.kill(os.getpid(), 9)",
+        },
     )
 
     done = run(sweep)
@@ -270,12 +276,19 @@ def test_in_which_order_points_stand(tmp_path: Path) -> None:
     assert _results(tmp_path / "c", [None, None], [2, 1]) == ["1", "0", "valid/loss"]
     assert _results(tmp_path / "d", [None, None], [1, 2], "max") == ["1", "0", "valid/loss"]
     assert _results(tmp_path / "e", ["{", rates[0]], [1, 2]) == ["1", "0", "WER t"]
-    assert _results(tmp_path / "f", [[1], {"a": 1, "b": {"t": {"n": "x"}}}], [float("nan"), 1]) == ["1", "0", "valid/loss"]
+    assert _results(tmp_path / "f", [[1], {"a": 1, "b": {"t": {"n": "x"}}}], [float("nan"), 1]) == [
+        "1",
+        "0",
+        "valid/loss",
+    ]
 
 
 def test_metrics_that_are_called_the_same_are_told_apart(tmp_path: Path) -> None:
     found = {"pkg.a.Rate": {"t": {"rate": 1}}, "pkg.b.Other": {"t": {"rate": 2}, "u": {"words": True, "rate": 3.5}}}
-    sweep = Sweep(tmp_path / "toy", {"1": f"result(1, 1); (here / 'exp' / name / 'metrics.json').write_text({json.dumps(found)!r})"})
+    sweep = Sweep(
+        tmp_path / "toy",
+        {"1": f"result(1, 1); (here / 'exp' / name / 'metrics.json').write_text({json.dumps(found)!r})"},
+    )
 
     assert run(sweep).returncode == 0
 
@@ -291,7 +304,11 @@ def test_a_spec_that_cannot_be_read_is_said(text: str, tmp_path: Path) -> None:
     with pytest.raises(SweepError, match="start the sweep again"):
         read_sweep(file)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "esp3rt.sweep", str(file)], capture_output=True, text=True, timeout=DEADLINE, check=False
+        [sys.executable, "-P", "-m", "esp3rt.sweep", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("esp3c: error: ") and "Traceback" not in done.stderr

@@ -21,6 +21,7 @@ mark()
 if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
     wait_for("never")
 """
+IGNORES = "signal.signal(signal.SIGUSR2, signal.SIG_IGN); mark(); wait_for('go')"
 # Time is spent in C code, with the signal blocked: no handler runs.
 STUCK = """
 mark()
@@ -118,7 +119,13 @@ def test_the_second_attempt_may_be_the_good_one(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("cluster")
 def test_a_job_that_takes_too_much_memory_is_tried_again(tmp_path: Path) -> None:
     """SLURM ends it with all that it has: nobody is left to say how it ended, but SLURM."""
-    body = "mark(); (HERE / 'x').exists() or (HERE / 'x').touch() or bytearray(400 << 20) and wait_for('never')"
+    body = """
+    mark()
+    if not (HERE / "before").exists():
+        (HERE / "before").touch()
+        much = b"x" * (400 << 20)
+        wait_for("never")
+    """
     toy = Toy(tmp_path / "toy", {"one": body}, jobs={"one": {}})
     with toy.start() as driver:
         assert driver.wait() == 0, driver.out
@@ -170,18 +177,6 @@ def test_a_stage_that_lets_no_handler_run_is_cut_off(cluster: Cluster, tmp_path:
     assert "the command does not end in time: it is cut off, and goes on from what it wrote last" in log
 
 
-def test_a_stage_that_does_not_know_the_warning_begins_anew(cluster: Cluster, tmp_path: Path) -> None:
-    """The signal ends it, and its job is started again."""
-    body = "mark(); os.environ.get('SLURM_RESTART_COUNT') or wait_for('never')"
-    toy = Toy(tmp_path / "toy", {"one": body}, jobs={"one": {"attempts": 1}})
-    with toy.start() as driver:
-        (first,) = toy.await_marks("one")
-        warn(cluster, first["job"])
-        assert driver.wait() == 0, driver.out
-
-    assert [mark["restarts"] for mark in toy.marks()] == [0, 1]
-
-
 def test_a_job_that_slurm_does_not_requeue(cluster: Cluster, tmp_path: Path) -> None:
     """Whoever leads sends another job in its place."""
     body = KNOWS.replace('os.environ.get("SLURM_RESTART_COUNT", "0") == "0"', 'not (HERE / "warned").exists()')
@@ -198,27 +193,32 @@ def test_a_job_that_slurm_does_not_requeue(cluster: Cluster, tmp_path: Path) -> 
     assert "not requeued by SLURM: scontrol: " in driver.out
 
 
-@pytest.mark.parametrize(("partition", "same_job"), [("preempt", True), ("preempt_cancel", False)])
-@pytest.mark.parametrize("knows", [True, False])
+@pytest.mark.parametrize(
+    ("partition", "grace", "body", "same_job"),
+    [
+        ("preempt", 5, KNOWS, True),
+        ("preempt", 0, IGNORES, True),
+        ("preempt_cancel", 0, IGNORES, False),
+    ],
+)
 def test_a_job_that_must_give_way(
-    cluster: Cluster, tmp_path: Path, partition: str, same_job: bool, knows: bool
+    cluster: Cluster, tmp_path: Path, partition: str, grace: int, body: str, same_job: bool
 ) -> None:
-    """It is started again by SLURM, or where the partition cancels it, another is sent; that counts as no attempt."""
-    cluster.set_grace(5)
-    body = KNOWS if knows else "signal.signal(signal.SIGUSR2, signal.SIG_IGN); mark(); wait_for('go')"
-    body = body.replace('os.environ.get("SLURM_RESTART_COUNT", "0") == "0"', 'not (HERE / "go").exists()')
+    """It is started again by SLURM, be it after a word of warning or none; where the partition cancels it, another is sent.
+    That counts as no attempt."""
+    cluster.set_grace(grace)
     toy = Toy(tmp_path / "toy", {"one": body}, jobs={"one": {"attempts": 1, "partition": partition, "nodelist": "n1"}})
     with toy.start() as driver:
         (first,) = toy.await_marks("one")
-        toy.let("go") if knows else None
-        needs = cluster.run("sbatch", "--parsable", "--exclusive", "-w", "n1", "-o", "/dev/null", "--wrap", "sleep 600")
-        until(lambda: next(job.state for job in cluster.squeue() if job.job_id == needs.strip()) == "RUNNING")
-        cluster.run("scancel", needs.strip())
-        _, second = toy.await_marks("one", 2)
+        words = ("--parsable", "--exclusive", "-w", "n1", "-o", "/dev/null", "--wrap", "sleep 600")
+        needs = cluster.run("sbatch", *words).strip()
+        until(lambda: next(job.state for job in cluster.squeue() if job.job_id == needs) == "RUNNING")
+        cluster.run("scancel", needs)
         toy.let("go")
         assert driver.wait() == 0, driver.out
 
-    assert (second["job"] == first["job"]) == (same_job or knows)
+    _, second = toy.marks("one")
+    assert (second["job"] == first["job"]) == same_job
 
 
 @pytest.mark.parametrize("shape", [{"nodes": 2}, {"ntasks_per_node": 2}])
@@ -315,14 +315,18 @@ def test_a_folder_that_slurm_cannot_be_given_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_srun(cluster: Cluster, tmp_path: Path) -> None:
-    """The job's process takes the place of its shell: it hears the warning, and goes on in the same job."""
-    toy = Toy(tmp_path / "toy", {"one": KNOWS}, jobs={"one": {"attempts": 1, "use_srun": False}})
+    """The job's process takes the place of its shell, and hears the warning. A stage that does not know it is ended by it,
+    and begins anew in the same job."""
+    body = "mark(); os.environ.get('SLURM_RESTART_COUNT') or wait_for('never')"
+    toy = Toy(tmp_path / "toy", {"one": body}, jobs={"one": {"attempts": 1, "use_srun": False}})
     with toy.start() as driver:
         (first,) = toy.await_marks("one")
         cluster.run("scancel", "--batch", "--signal=USR2", first["job"])
         assert driver.wait() == 0, driver.out
 
     assert [(mark["job"], mark["restarts"]) for mark in toy.marks()] == [(first["job"], 0), (first["job"], 1)]
+    (log,) = toy.job_logs("one").values()
+    assert "the command goes on when SLURM starts the job again\n" in log
 
 
 def test_a_job_that_slurm_refuses(cluster: Cluster, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def start(cluster: Cluster) -> Iterator[Any]:
 
 def sent(sweep: Sweep) -> list[int]:
     """The numbers of jobs for which sbatch was called, in order."""
-    calls = [call for run in runs_of(sweep.folder) for work in run.works() for call in sorted(work.send.glob("*.json"))]
+    runs = sorted(runs_of(sweep.folder), key=lambda run: run.about()["created"])
+    calls = [call for run in runs for work in run.works() for call in sorted(work.send.glob("*.json"))]
     return [json.loads(call.read_text())["jobs"] for call in calls]
 
 
@@ -111,7 +112,13 @@ def test_the_same_again_sends_what_is_left(cluster: Cluster, start: Any, tmp_pat
 
 def test_jobs_go_on_when_whoever_leads_is_killed(cluster: Cluster, start: Any, tmp_path: Path) -> None:
     """The same command finds them, sends none anew, and does not prepare them again."""
-    sweep = Sweep(tmp_path / "toy", {"1": HELD, "2": HELD, "3": GOOD.format(loss=1, rate=3)}, SETTING, here="mark()", shared="mark()")
+    sweep = Sweep(
+        tmp_path / "toy",
+        {"1": HELD, "2": HELD, "3": GOOD.format(loss=1, rate=3)},
+        SETTING,
+        here="mark()",
+        shared="mark()",
+    )
     first = start(sweep)
     until(lambda: len(sweep.marks(stage="job")) == 3, lambda: first.out)
 
@@ -180,4 +187,8 @@ def test_a_point_that_is_lost_again_and_again_is_given_up(cluster: Cluster, star
     assert running.wait() == 1, running.out
     assert sweep.states() == {"lr=2": "done", "lr=1": "failed"}
     assert len(sweep.marks("lr=1")) == 2
-    assert not [process for process in psutil.process_iter() if str(sweep.folder) in " ".join(process.cmdline())]
+    until(
+        lambda: (
+            not [each for each in psutil.process_iter(["cmdline"]) if str(sweep.folder) in str(each.info["cmdline"])]
+        )
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 DEADLINE = 60.0
 
-_RUN = '''\
+_RUN = """\
 import json, os, sys, time
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def result(loss, rate):
     (folder / "metrics.json").write_text(json.dumps(numbers))
 
 
-'''
+"""
 
 
 class Sweep:

@@ -27,6 +27,10 @@ examples:
   esp3c run recipe.esp --stages infer --on big            on another `parallel` of the recipe
   esp3c run recipe.esp --detach                           send the stages to SLURM, and do not wait for them
   esp3c run recipe.esp --dry-run                          check configs and stages, run nothing
+  esp3c run recipe.esp --sweep training.optimizer.lr=1e-3,3e-4 --sweep recipe.seed=1,2
+                                                          with each combination, four experiments of their own
+  esp3c run recipe.esp --sweep training.optimizer.lr=1e-3,3e-4 --sweep-jobs 2
+                                                          two of them at once
 
 Where a stage is on `slurm`, its jobs are sent, and a table shows what becomes of them. Ctrl-C ends the looking: the jobs go
 on, and `esp3c status`, `logs`, `cancel` and `resume` work from any shell.
@@ -35,6 +39,10 @@ A value that is set for one run is checked like the recipe itself. It does not c
 are built into .esp3c/set/ and run from there, as they are with --on and a `parallel` of the recipe. A training that is
 already there under the same exp_tag is not taken up with other values; give the run a tag of its own, as above. A run that
 was interrupted goes on when it is started again.
+
+The points of a sweep are all checked before anything runs. Where a stage is on `slurm`, they are one array, with a job for each
+point from that stage on; else they run here. One that fails leaves the others alone. At the end a table shows the values with
+what came of them, the best first; it is in .esp3c/sweeps/ as well. The same command runs the points that are left.
 """
 
 

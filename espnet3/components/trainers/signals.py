@@ -2,14 +2,20 @@
 
 Its own handler of SIGTERM talks to the other processes of the training at once, in the middle of whatever this process and
 they are doing, and they need not have got the signal.
+
+SLURM sends its signals to all that a job has started, so also to the processes that load data. Their end is then none to
+fail at.
 """
 
 import signal
 import threading
+import time
 from contextlib import ExitStack
 from typing import Any
 
-from espnet3.utils.again import listening
+from espnet3.utils.again import Stop, asked, listening
+
+_SECONDS_TO_HEAR = 1.0
 
 
 class Signals:
@@ -33,10 +39,26 @@ class Signals:
             # Lightning switches Ctrl-C off once it was pressed.
             self._put_back.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         if self._trainer.state.fn == "fit":
-            self._put_back.enter_context(listening(signal.SIGTERM))
+            self._put_back.enter_context(listening(signal.SIGTERM, then=_let_workers_end))
 
     def teardown(self) -> None:
         """Put back what was there."""
         put_back, self._put_back = self._put_back, None
         if put_back is not None:
             put_back.close()
+
+
+def ended_with_workers(error: RuntimeError) -> bool:
+    """Whether an error only says that what has asked this process to stop has ended those that load its data."""
+    if "DataLoader worker" not in str(error):
+        return False
+    # They may have got the signal a moment earlier.
+    deadline = time.monotonic() + _SECONDS_TO_HEAR
+    while asked() is Stop.NO and "killed by signal" in str(error) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return asked() is not Stop.NO
+
+
+def _let_workers_end() -> None:
+    """The batch that this process works on can still be finished; torch would raise an error in the middle of it."""
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)

@@ -40,9 +40,9 @@ from espnet3.components.trainers.resume import (
     restart_epoch,
     training_identity,
 )
-from espnet3.components.trainers.signals import Signals
+from espnet3.components.trainers.signals import Signals, ended_with_workers
 from espnet3.components.trainers.together import by_first, meet
-from espnet3.utils.again import AGAIN, TERMINATED, Stop, Stopped, forget, listening
+from espnet3.utils.again import AGAIN, TERMINATED, Stop, Stopped, asked, forget, listening
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, StageError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
@@ -112,6 +112,10 @@ class ESPnet3LightningTrainer:
                 self._fit(*args, **kwargs)
             except Stopped as stopped:
                 self._leave(stopped)
+            except RuntimeError as error:
+                if not ended_with_workers(error):
+                    raise
+                self._leave(Stopped(asked()), saved=False)
             except SystemExit as error:
                 # Lightning makes an exit of Ctrl-C, and so of an interruption a failure.
                 if isinstance(error.__context__, KeyboardInterrupt):
@@ -168,16 +172,16 @@ class ESPnet3LightningTrainer:
     def _by_first(self, act: Callable[[], Told]) -> Told:
         return by_first(self.trainer, act) if self._have_met else act()
 
-    def _leave(self, stopped: Stopped) -> NoReturn:
+    def _leave(self, stopped: Stopped, saved: bool = True) -> NoReturn:
         if stopped.why is Stop.LOST:
             raise StageError(
                 f"another process trains in {self.exp_dir} by now, since this one seemed to be dead; it stops here and has "
                 "written nothing since"
             ) from None
         forget()
-        steps = self.trainer.global_step
-        signal_name = "SIGTERM" if stopped.why is Stop.END else "SIGUSR2"
-        _say(f"train: stopped by {signal_name} after {steps} steps; run it again to go on")
+        name = "SIGTERM" if stopped.why is Stop.END else "SIGUSR2"
+        what = f"after {self.trainer.global_step} steps" if saved else "together with what loads its data, and not saved"
+        _say(f"train: stopped by {name} {what}; run it again to go on")
         raise SystemExit(stopped.code) from None
 
     def validate(self, *args: Any, **kwargs: Any) -> Any:

@@ -19,7 +19,6 @@ _COMMANDS = {
     "resume": "resume",
     "work": "job",
     "request": "request_cli",
-    "sweep": "sweep",
 }
 
 

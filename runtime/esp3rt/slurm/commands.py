@@ -33,6 +33,7 @@ from esp3rt.slurm.alone import Alone
 from esp3rt.slurm.client import Refused, Unreachable, requeue, retried
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.ledger import DONE, FAILED
+from esp3rt.slurm.looks import UNKNOWN, Watch
 from esp3rt.slurm.meeting import are_others_done, meeting_place, say_done
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.slurm.placed import AGAIN, Process, Signals
@@ -43,9 +44,10 @@ PROGRESS = "ESP3RT_PROGRESS"
 _SECONDS_BEFORE_THE_END = 10.0
 _SECONDS_TO_END = 5.0
 _SECONDS_EARLY = 90.0
-# SLURM sends SIGKILL long before, unless a site lets a job keep its place for a while when another needs it.
-_SECONDS_TO_BE_KILLED = 900.0
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 1.0
+# A site may let a job keep its place for a while when another needs it.
+_SECONDS_TO_BE_TAKEN = 900.0
+_SECONDS_TO_LOOK = 10.0
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 
 
 def obey(paths: WorkPaths, number: int, me: Process, journal: Journal, about: dict[str, Any]) -> int:
@@ -121,9 +123,7 @@ class _Obeying:
         if end.code == 0:
             return self._done()
         if end.taken:
-            # Were this process to end by itself, so would the job, and SLURM would not start it again.
-            self._await_signal(signal.SIGKILL, _SECONDS_TO_BE_KILLED)
-            return 128 + signal.SIGTERM
+            return self._await_removal()
         refusal = self._refusal(end)
         if end.wants_again and not refusal:
             return self._again(asks=me.rank == 0)
@@ -141,9 +141,8 @@ class _Obeying:
         wait = _SHORTEST_WAIT
         while not are_others_done(self._paths, self._me):
             # One that fails ends the job, and this process with it.
-            if self._await_signal(signal.SIGTERM, wait):
-                self._await_signal(signal.SIGKILL, _SECONDS_TO_BE_KILLED)
-                return 128 + signal.SIGTERM
+            if self._is_told_to_end(wait):
+                return self._await_removal()
             wait = min(_LONGEST_WAIT, 2 * wait)
         # In one event: between two, it would look as if the job had ended without an end, or gone on after it.
         self._journal.write("ended", sure=True, **self._which, token=self._about["token"], left=True)
@@ -170,11 +169,38 @@ class _Obeying:
                 left = self._delay - _SECONDS_BEFORE_THE_END
                 retried(partial(requeue, self._me.job), seconds=left, say=partial(print, flush=True))
             except (Refused, Unreachable) as error:
-                if self._me.rank == 0:
+                # SLURM may be about to do it by itself, which it calls an error, too.
+                if self._me.rank == 0 and self._runs_on():
                     return self._bad("died", f"not requeued by SLURM: {error}", AGAIN, progress=True)
-        # SLURM takes the job away; it must not have ended by itself before.
-        self._await_signal(signal.SIGTERM, _SECONDS_TO_BE_KILLED)
+        # It must not have ended by itself before SLURM takes it away.
+        self._is_told_to_end(_SECONDS_TO_BE_TAKEN)
         return AGAIN
+
+    def _await_removal(self) -> int:
+        """Wait until SLURM has taken the job away, as it said it would.
+
+        Were this process to end before, so would the job, by itself, and SLURM would not start it again.
+        """
+        end = time.monotonic() + _SECONDS_TO_BE_TAKEN
+        wait = _SHORTEST_WAIT
+        # One call for a job is enough: the others end with its first process.
+        while time.monotonic() < end and (self._me.rank != 0 or self._runs_on()):
+            time.sleep(wait)
+            wait = min(_LONGEST_WAIT, 2 * wait)
+        return 128 + signal.SIGTERM
+
+    def _runs_on(self) -> bool:
+        """Whether the job runs, as far as SLURM says."""
+        return Watch([self._me.job]).look(deadline=_SECONDS_TO_LOOK)[self._me.job].state in ("RUNNING", UNKNOWN)
+
+    def _is_told_to_end(self, seconds: float) -> bool:
+        """Wait for SIGTERM, up to so many seconds."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            select.select([self._signals], [], [], left)
+            if signal.SIGTERM in self._signals.heard():
+                return True
+        return False
 
     def _bad(self, kind: str, why: str, code: int, progress: bool = False) -> int:
         made = progress or self._progress.exists()
@@ -182,15 +208,6 @@ class _Obeying:
         self._alone.over(self._journal, FAILED, why)
         self._journal.write("left", code=code)
         return code if code >= 0 else 128 - code
-
-    def _await_signal(self, number: signal.Signals, seconds: float) -> bool:
-        """Wait for a signal; for SIGKILL, whose coming nobody hears, wait."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            select.select([self._signals], [], [], left)
-            if number in self._signals.heard():
-                return True
-        return False
 
 
 class _Watched:

@@ -375,6 +375,8 @@ class Leader:
     def _how(self, job: Job) -> str:
         state = job.state.lower().replace("_", " ")
         detail = job.reason if job.reason not in ("", "None") else self._exits.get(job.id, "")
+        if job.state == "TIMEOUT" and self.ledger.kind == SHARDS:
+            detail = f"{detail}: jobs need more time, or smaller shards"
         return f"lost: its job {job.id} was {state}" + (f" ({detail})" if detail else "")
 
     # -- sending -------------------------------------------------------------------------------------------------------

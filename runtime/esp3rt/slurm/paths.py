@@ -39,9 +39,10 @@ _WORK = re.compile(r"(\d+)-.+")
 
 
 def new_run(recipe: str | os.PathLike[str]) -> RunPaths:
-    """Make the folder of a new run of the recipe in a folder. Names of runs sort by time."""
+    """Make the folder of a new run of the recipe in a folder. Names of runs sort by time, which is UTC in them."""
     while True:
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        now = time.time()
+        name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now % 1 * 1000):03d}{secrets.token_hex(1)[0]}"
         folder = Path(recipe).absolute() / RUNS / name
         try:
             folder.mkdir(parents=True)

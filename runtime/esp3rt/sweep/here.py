@@ -20,7 +20,7 @@ from esp3rt.slurm.found import RUN
 from esp3rt.worker_process import cause_of
 
 _SECONDS_BETWEEN_LOOKS = 0.05
-_SECONDS_TO_END = 30.0
+_SECONDS_TO_END = 20.0
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SET_PARENT_DEATH_SIGNAL = 1
 # Looked up before there are threads: between fork and exec nothing can be loaded.
