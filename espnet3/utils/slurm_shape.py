@@ -71,7 +71,10 @@ def slurm_shape(training_config: Mapping[str, Any] | None, options: Mapping[str,
     trainer = (training_config or {}).get("trainer") or {}
     asked = _options(options or {})
     nodes = _agreed(
-        _count(asked.get("nodes"), "nodes"), "nodes", _count(trainer.get("num_nodes"), "trainer.num_nodes"), "trainer.num_nodes"
+        _count(asked.get("nodes"), "nodes"),
+        "nodes",
+        _count(trainer.get("num_nodes"), "trainer.num_nodes"),
+        "trainer.num_nodes",
     )
     devices = _devices(trainer.get("devices"))
     on_cpu = trainer.get("accelerator") == "cpu"

@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3.utils.errors import ConfigError, StageError
@@ -44,9 +45,15 @@ def on_cluster(setting: Any) -> bool:
     return setting is not None and setting.get("env") == "slurm"
 
 
-def is_one_job(stage: str, setting: Any) -> bool:
+def is_one_job(system: Any, stage: str, setting: Any) -> bool:
     """Whether a stage with this setting is one job, rather than shards of an array."""
-    return on_cluster(setting) and (not shares_items(stage) or settings_of(setting).workers == 1)
+    return on_cluster(setting) and (not shares_items(_meant(system, stage)[0]) or settings_of(setting).workers == 1)
+
+
+def _meant(system: Any, stage: str) -> tuple[str, Mapping[str, str]]:
+    """The stage of the framework that a stage runs, and the configs that it gets instead of the usual ones."""
+    own: Mapping[str, tuple[str, Mapping[str, str]]] = getattr(system, "STAGE_RUNS", {})
+    return own.get(stage, (stage, {}))
 
 
 @contextmanager
@@ -65,11 +72,9 @@ def leading(
         StageError: Another process leads it, or SLURM does not answer.
     """
     needs_jobs = any(on_cluster(setting) for setting in settings.values())
-    # A run that this process was told to go on with may have none left that does.
-    if os.environ.get(STAGE) or not (needs_jobs or os.environ.get("ESP3RT_RUN")):
+    if os.environ.get(STAGE) or not (needs_jobs or _is_told()):
         yield None
         return
-    from esp3rt.slurm.chain import take_back
     from esp3rt.slurm.runs import RunBusy, lead_run
 
     command = [sys.executable, *_own_command(*settings)]
@@ -78,13 +83,22 @@ def leading(
         with lead as run:
             if not detached and not in_job():
                 with cluster_errors():
-                    take_back(run.run, run.leader_name)
+                    run.chain.take_back()
             yield run
             run.run.refresh()
             if all(stage.state == "done" for stage in run.run.stages.values()):
                 run.over("done")
     except RunBusy as error:
         raise StageError(str(error)) from error
+
+
+def _is_told() -> bool:
+    """Whether this process was told which run to go on with: it may have no stage left that needs jobs."""
+    if "ESP3RT_RUN" not in os.environ:
+        return False
+    from esp3rt.slurm.found import told_run
+
+    return told_run(Path.cwd()) is not None
 
 
 def run_as_job(run: LedRun, system: Any, stage: str, setting: Any, started_in: str) -> None:
@@ -108,6 +122,7 @@ def cluster_errors() -> Iterator[None]:
         StageError: In the place of the error.
     """
     from esp3rt.slurm.client import Refused, Unreachable
+    from esp3rt.slurm.leader import WorkCancelled
     from esp3rt.slurm.settings import SettingError
     from esp3rt.work import WorkersDied
 
@@ -119,6 +134,8 @@ def cluster_errors() -> Iterator[None]:
         raise StageError(f"SLURM does not take the job: {error}") from error
     except Unreachable as error:
         raise StageError(f"SLURM does not answer: {error}; nothing is lost, `esp3c resume` goes on") from error
+    except WorkCancelled as error:
+        raise StageError(f"{error}\nwhat is done is kept; `esp3c resume` goes on") from error
     except WorkersDied as error:
         raise StageError(f"{error}\nwhat is done is kept; run it again to go on") from error
 
@@ -127,7 +144,7 @@ def detach(run: LedRun, system: Any, settings: Mapping[str, Any], started_in: st
     """Send stages as a chain of jobs, each after the one before.
 
     Args:
-        run: The run that they belong to.
+        run: The run that they belong to; stages that are done in it are left out.
         system: The system.
         settings: The machine setting of each stage, in order.
         started_in: The folder in which this process was started.
@@ -138,17 +155,17 @@ def detach(run: LedRun, system: Any, settings: Mapping[str, Any], started_in: st
     Raises:
         StageError: SLURM does not take a job, and those before it were taken back; or it does not answer.
     """
-    from esp3rt.slurm.chain import goes_on_alone, take_back
     from esp3rt.slurm.client import Refused
 
+    left = [stage for stage in settings if not run.is_done(stage)]
     sent: list[tuple[str, str]] = []
     with cluster_errors():
-        if goes_on_alone(run.run, settings):
+        if not left or run.chain.goes_on(left):
             return sent
-        take_back(run.run, run.leader_name)
+        run.chain.take_back(detaches=True)
         try:
-            for stages, setting in _groups(settings):
-                alone = is_one_job(stages[0], settings[stages[0]])
+            for stages, setting in _groups(system, settings, left):
+                alone = is_one_job(system, stages[0], settings[stages[0]])
                 asked = settings_of(setting)
                 shape = _shape(system, stages[0], asked) if alone else _one()
                 variables = {STAGE: stages[0]} if alone else {}
@@ -156,18 +173,19 @@ def detach(run: LedRun, system: Any, settings: Mapping[str, Any], started_in: st
                 jobs = run.send_command(asked, command, started_in, shape, variables, stages=stages, leads=not alone)
                 sent.append((", ".join(stages), " ".join(jobs)))
         except Refused:
-            take_back(run.run, run.leader_name)
+            run.chain.take_back()
             raise
     return sent
 
 
-def _groups(settings: Mapping[str, Any]) -> list[tuple[list[str], Any]]:
-    """Stages that one job runs, and the setting of the job."""
+def _groups(system: Any, settings: Mapping[str, Any], left: Sequence[str]) -> list[tuple[list[str], Any]]:
+    """The stages that are left, those together that one job runs, and the setting of the job."""
     groups: list[tuple[list[str], Any]] = []
     known = next(setting for setting in settings.values() if on_cluster(setting))
     open_group = False
-    for stage, setting in settings.items():
-        if is_one_job(stage, setting):
+    for stage in left:
+        setting = settings[stage]
+        if is_one_job(system, stage, setting):
             groups.append(([stage], setting))
             known, open_group = setting, False
         elif open_group:
@@ -188,8 +206,9 @@ def _shape(system: Any, stage: str, settings: Settings) -> Shape:
     """The processes of a stage's job: a training has those that its trainer wants, any other stage has one."""
     from esp3rt.slurm.request import Shape
 
-    config = getattr(system, "training_config", None)
-    if stage != "train" or config is None:
+    name, configs = _meant(system, stage)
+    config = getattr(system, configs.get("training_config", "training_config"), None)
+    if name != "train" or config is None:
         return Shape()
     from espnet3.utils.slurm_shape import slurm_shape
 

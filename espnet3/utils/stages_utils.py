@@ -283,15 +283,12 @@ def _stages_before_jobs(settings: Mapping[str, Any]) -> list[str]:
 
 def _send(run: LedRun, system: Any, settings: Mapping[str, Any], remarks: Mapping[str, Sequence[str]]) -> None:
     """Send what is not done yet of stages as a chain of jobs."""
-    left = {stage: setting for stage, setting in settings.items() if not run.is_done(stage)}
     for stage in settings:
-        if stage not in left:
+        if run.is_done(stage):
             console_line(f"{stage}: was done before, in run {run.paths.name}")
-    for remark in (remark for stage in left for remark in remarks[stage]):
-        console_line(f"warning: {remark}")
-    if not left:
-        return
-    for names, job in detach(run, system, left, _STARTED_IN):
+        for remark in remarks[stage]:
+            console_line(f"warning: {remark}")
+    for names, job in detach(run, system, settings, _STARTED_IN):
         console_line(f"sent: {names} (job {job})")
     console_line(f"run {run.paths.name} goes on by itself; `esp3c status` shows it, `esp3c cancel` ends it")
 
@@ -312,7 +309,7 @@ def _run_stage(
                 if path is not None and getattr(args, "write_requirements", False):
                     write_requirements(path.with_suffix(".requirements.txt"))
                 with _part_of(run, stage, setting), parallel_in_force(_setting_of(system, stage)):
-                    if run is not None and is_one_job(stage, setting):
+                    if run is not None and is_one_job(system, stage, setting):
                         run_as_job(run, system, stage, setting, _STARTED_IN)
                     else:
                         with stage_of_ranks(stage, _STARTED_IN), _told_as_stage_error(run):

@@ -250,10 +250,10 @@ def test_what_is_left_is_given_up_when_the_results_are_not_wanted(setting: Any, 
 
 def test_the_framework_goes_by_what_there_are_executions_for() -> None:
     """Before a stage begins."""
-    from espnet3.parallel.executions import DASK, LOCAL
+    from espnet3.parallel.executions import DASK, LOCAL, SLURM
     from espnet3.utils import run_utils
 
-    assert set(LOCAL) == set(run_utils._HERE)
+    assert {*LOCAL, SLURM} == set(run_utils._HERE)
     assert set(DASK) == set(run_utils._DASK)
 
 

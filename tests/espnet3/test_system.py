@@ -1,5 +1,6 @@
 """The system: stages without arguments, configs of one's own, datasets that are built once."""
 
+import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from espnet3.systems.asr.system import ASRSystem
 from espnet3.systems.base.system import BaseSystem
 from espnet3.utils.errors import ConfigError, StageError
-from espnet3.utils.stages_utils import run_stages
+from espnet3.utils.stages_utils import check_stages, run_stages
 
 _MODULE = """
 from pathlib import Path
@@ -322,13 +323,39 @@ def test_logs_of_a_subclass_go_beside_what_its_stages_write() -> None:
 
 def test_a_stage_for_other_machines_is_refused_before_any_runs(tmp_path: Path) -> None:
     """The message names the stage and the way out."""
-    slurm = OmegaConf.create({"exp_dir": str(tmp_path), "stage_parallel": {"train": {"env": "slurm"}}})
-    system = CEMOESSystem(training_full_config=slurm)
-    with pytest.raises(StageError, match=r"stage `train` is to run on `slurm`.*set another env .*train"):
+    kube = OmegaConf.create({"exp_dir": str(tmp_path), "stage_parallel": {"train": {"env": "kube"}}})
+    system = CEMOESSystem(training_full_config=kube)
+    with pytest.raises(StageError, match=r"stage `train` is to run on `kube`.*set another env .*train"):
         run_stages(system, ["create_dataset", "train"])
     own = CEMOESSystem(training_easy_config=OmegaConf.create({"stage_parallel": {"train_easy": {"env": "kube"}}}))
     with pytest.raises(StageError, match=r"stage `train_easy` is to run on `kube`"):
         run_stages(own, ["train_easy"])
+
+    assert system.seen == []
+
+
+def test_a_setting_for_slurm_is_looked_over_before_any_stage_runs(tmp_path: Path) -> None:
+    """An option that does not fit is refused; one that has no meaning there is told."""
+
+    def system_with(**options: Any) -> CEMOESSystem:
+        setting = {"train": {"env": "slurm", "options": options}}
+        return CEMOESSystem(training_full_config=OmegaConf.create({"exp_dir": str(tmp_path), "stage_parallel": setting}))
+
+    wrong = system_with(partition="a b")
+    with pytest.raises(ConfigError, match=r"parallel.options.partition holds ' '"):
+        run_stages(wrong, ["create_dataset", "train"])
+
+    assert wrong.seen == []
+    assert check_stages(system_with(interface="ib0"), ["train"]) == {
+        "train": ["train: interface has no meaning for jobs that are no Dask workers"]
+    }
+
+
+def test_detach_needs_a_stage_for_other_machines(tmp_path: Path) -> None:
+    """Else nothing runs."""
+    system = CEMOESSystem(training_full_config=OmegaConf.create({"exp_dir": str(tmp_path)}))
+    with pytest.raises(StageError, match=r"--detach: 'train' runs on this machine; give a stage a `parallel` with env: slurm"):
+        run_stages(system, ["train"], argparse.Namespace(detach=True))
 
     assert system.seen == []
 

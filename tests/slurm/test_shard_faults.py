@@ -311,9 +311,7 @@ def test_accounting_is_gone(works: Callable[..., Works], cluster: Cluster) -> No
     work.noticed("a killed job, without slurmdbd", since)
 
 
-def test_there_is_no_accounting(
-    works: Callable[..., Works], own_cluster: Callable[..., Cluster]
-) -> None:
+def test_there_is_no_accounting(works: Callable[..., Works], own_cluster: Callable[..., Cluster]) -> None:
     """Jobs that are lost are noticed there as well."""
     own_cluster()
     work = works()
@@ -379,19 +377,22 @@ def test_the_leader_is_killed_while_jobs_run(works: Callable[..., Works]) -> Non
     assert work.calls() == 1
 
 
-def test_a_job_is_lost_while_nobody_leads(works: Callable[..., Works]) -> None:
-    """The next notices."""
+@pytest.mark.parametrize("what", ["supervisor", "pid"])
+def test_something_is_lost_while_nobody_leads(works: Callable[..., Works], what: str) -> None:
+    """A job, or only its worker process: the next notices."""
     work = works()
     work.hold(5)
     process = work.start()
     held = work.held(5)
     process.kill()
     work.end(process, -signal.SIGKILL)
-    os.kill(held.supervisor, signal.SIGKILL)
+    os.kill(getattr(held, what), signal.SIGKILL)
     work.release(5)
     since = time.time()
     work.finish(work.start())
-    work.noticed("a job that was lost while nobody led, with the start of Python", since)
+    work.noticed("what was lost while nobody led, with the start of Python", since)
+
+    assert _twice(work) <= {3, 4, 5}
 
 
 def test_the_leader_is_killed_before_the_last_step(works: Callable[..., Works]) -> None:
@@ -505,6 +506,22 @@ def test_the_time_of_a_job_is_nearly_over(works: Callable[..., Works], cluster: 
 
     assert set(work.seen().values()) == {1}
     assert work.calls() == 2
+
+
+def test_a_node_that_starts_no_job(works: Callable[..., Works], own_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    """SLURM would hold its jobs until somebody lets them go: they are cancelled, and others are sent, elsewhere."""
+    own = own_cluster()
+    prolog = tmp_path / "prolog"
+    prolog.write_text('#!/bin/sh\n[ "$SLURMD_NODENAME" != n1 ]\n')
+    prolog.chmod(0o755)
+    with (own.folder / "slurm.conf").open("a") as conf:
+        conf.write(f"Prolog={prolog}\n")
+    own.run("scontrol", "reconfigure")
+    work = works()
+    work.finish(work.start())
+
+    assert "could not be started, and SLURM holds it" in work.log()
+    assert set(work.seen().values()) == {1}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,10 @@ def test_a_stage_that_is_killed_is_tried_again(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("cluster")
 def test_the_second_attempt_may_be_the_good_one(tmp_path: Path) -> None:
     """Then the stage is done, and the next one begins."""
-    stages = {"one": "mark(); (HERE / 'x').exists() or (HERE / 'x').touch() or os.kill(os.getpid(), 9)", "two": "mark()"}
+    stages = {
+        "one": "mark(); (HERE / 'x').exists() or (HERE / 'x').touch() or os.kill(os.getpid(), 9)",
+        "two": "mark()",
+    }
     toy = Toy(tmp_path / "toy", stages, jobs={"one": {}})
     with toy.start() as driver:
         assert driver.wait() == 0, driver.out
@@ -200,6 +204,7 @@ def test_a_job_that_slurm_does_not_requeue(cluster: Cluster, tmp_path: Path) -> 
         ("preempt", 0, IGNORES, True),
         ("preempt_cancel", 0, IGNORES, False),
     ],
+    ids=["warned", "requeued", "cancelled"],
 )
 def test_a_job_that_must_give_way(
     cluster: Cluster, tmp_path: Path, partition: str, grace: int, body: str, same_job: bool
@@ -295,7 +300,7 @@ def test_a_process_that_fails_after_the_others_are_done_fails_the_job(tmp_path: 
 @pytest.mark.usefixtures("cluster")
 def test_the_folder_of_a_recipe_may_be_called_anything(tmp_path: Path) -> None:
     """With blanks, quotes, what SLURM puts numbers for, and letters of other scripts."""
-    toy = Toy(tmp_path / "50%j of it's \"ünï\" & $HOME", {"one": "mark(); print('printed')"}, jobs={"one": {}})
+    toy = Toy(tmp_path / '50%j of it\'s "ünï" & $HOME', {"one": "mark(); print('printed')"}, jobs={"one": {}})
     with toy.start() as driver:
         assert driver.wait() == 0, driver.out
 
@@ -362,13 +367,34 @@ def test_stages_may_be_kept_here(tmp_path: Path, place: str) -> None:
 def test_a_job_has_no_settings_of_a_job_that_sent_it(tmp_path: Path) -> None:
     """Where a stage is sent from within a job, by hand, it is a job like any other."""
     toy = Toy(tmp_path / "toy", {"one": "mark(variables=sorted(os.environ))"}, jobs={"one": {}})
-    leaked = {"SLURM_JOB_ID": "1", "SLURM_RESTART_COUNT": "7", "SLURM_MEM_PER_NODE": "9", "SLURM_PROCID": "5", "SLURM_X": "x"}
+    leaked = {
+        "SLURM_JOB_ID": "1",
+        "SLURM_RESTART_COUNT": "7",
+        "SLURM_MEM_PER_NODE": "9",
+        "SLURM_PROCID": "5",
+        "SLURM_X": "x",
+    }
     with toy.start(env={**leaked, "SBATCH_HOLD": "1", "MASTER_PORT": "1"}) as driver:
         assert driver.wait() == 0, driver.out
 
     (mark,) = toy.marks()
     assert mark["restarts"] == 0
     assert not {"SLURM_X", "SBATCH_HOLD", "MASTER_PORT"} & {*mark["variables"]}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_python_of_the_jobs(tmp_path: Path) -> None:
+    """Is the one that the setting names, in all that a job runs."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{tmp_path}/calls"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    toy = Toy(tmp_path / "toy", {"one": "mark()"}, jobs={"one": {"python": str(python)}})
+    with toy.start() as driver:
+        assert driver.wait() == 0, driver.out
+
+    supervisor, stage = (tmp_path / "calls").read_text().splitlines()
+    assert supervisor.startswith("-u -P -m esp3rt.slurm work ")
+    assert stage == f"-u {toy.folder}/run.py --stages one"
 
 
 def test_signals_of_a_driver_end_it_alone(cluster: Cluster, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@
         assert driver.wait() == 1
 
 The body of a stage is Python. It may use `mark(...)`, which writes down that it was here (`toy.marks()`), `wait_for("name")`,
-which waits until the test says `toy.let("name")`, and the modules ctypes, os, signal, socket, subprocess, sys and time.
+which waits until the test says `toy.let("name")`, `share(count)`, which goes through so many items with a runner and marks each
+as `item`, and the modules ctypes, os, signal, socket, subprocess, sys and time.
 """
 
 from __future__ import annotations
@@ -61,10 +62,10 @@ HERE = Path(__file__).resolve().parent
 PATIENCE = {patience}
 
 
-def mark(**more):
+def mark(stage=None, **more):
     env = os.environ
     about = {{
-        "stage": sys._getframe(1).f_code.co_name,
+        "stage": stage or sys._getframe(1).f_code.co_name,
         "job": env.get("SLURM_JOB_ID"),
         "restarts": int(env.get("SLURM_RESTART_COUNT", 0)),
         "rank": int(env.get("SLURM_PROCID", 0)) if "SLURM_JOB_ID" in env else 0,
@@ -84,6 +85,12 @@ def wait_for(name):
         time.sleep(0.02)
 
 
+def share(count):
+    from items import Items, Numbers
+
+    Items(Numbers(OmegaConf.create({{}})), output_dir=HERE / "shared")(range(count))
+
+
 class Toy:
     STAGES = {stages}
 
@@ -93,6 +100,29 @@ class Toy:
         for name, config in json.loads((HERE / "configs.json").read_text()).items():
             setattr(self, name, OmegaConf.create(config))
 
+"""
+
+_ITEMS = """\
+from espnet3.parallel.base_runner import BaseRunner
+from espnet3.parallel.env_provider import EnvironmentProvider
+from stages import HERE, mark, wait_for
+
+
+class Numbers(EnvironmentProvider):
+    def build_env_local(self):
+        return self.build_worker_setup_fn()()
+
+    def build_worker_setup_fn(self):
+        return lambda: {"dataset": range(1000), "model": None}
+
+
+class Items(BaseRunner):
+    @staticmethod
+    def forward(idx, dataset, model):
+        mark("item", number=dataset[idx])
+        if (HERE / "hold").exists():
+            wait_for("go")
+        return {"idx": idx, "number": dataset[idx]}
 """
 
 
@@ -122,6 +152,7 @@ class Toy:
         for name, body in stages.items():
             text += f"    def {name}(self):\n{textwrap.indent(textwrap.dedent(body).strip(), ' ' * 8)}\n\n"
         (folder / "stages.py").write_text(text)
+        (folder / "items.py").write_text(_ITEMS)
         self.set(jobs, workers, trainer)
 
     def set(

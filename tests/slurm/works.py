@@ -194,7 +194,12 @@ class Works:
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         with open(self.printed, "ab") as log:
             process = subprocess.Popen(
-                command, cwd=self.folder, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=self.folder,
+                env={**os.environ, "PATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self.started.append(process)
         return process

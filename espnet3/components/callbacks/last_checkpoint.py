@@ -28,7 +28,7 @@ from espnet3.components.callbacks.loop_state import (
     set_before_validation,
     set_to_epoch_boundary,
 )
-from espnet3.utils.again import Stop, Stopped, asked
+from espnet3.utils.again import Stop, Stopped, asked, say_progress
 
 # What a callback may do to the model between the beginning of a validation and its end is not undone by going back to
 # before it.
@@ -64,6 +64,7 @@ class LastCheckpoint(EpochBoundary, Checkpoint):
         self.identity = identity or {}
         self._is_lost = is_lost
         self._written_at = time.monotonic()
+        self._began_at = 0
         self._finished = False
         self._validating = False
         self._shared_batches = 0
@@ -71,6 +72,7 @@ class LastCheckpoint(EpochBoundary, Checkpoint):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Start the clock; stop if that was asked while everything was made ready."""
         self._written_at = time.monotonic()
+        self._began_at = trainer.global_step
         fit_loop = trainer.fit_loop
         if fit_loop.epoch_loop.restarting and not fit_loop.restarted_mid_epoch:
             # A run that counts steps takes every restart for one inside an epoch, and this one is not.
@@ -181,6 +183,8 @@ class LastCheckpoint(EpochBoundary, Checkpoint):
     def _write(self, trainer: Any) -> None:
         trainer.save_checkpoint(self.path, weights_only=False)
         self._written_at = time.monotonic()
+        if trainer.is_global_zero and trainer.global_step > self._began_at:
+            say_progress()
 
 
 class StopWithoutSaving(Callback):

@@ -105,7 +105,9 @@ def _taken(exp_dir: Path) -> Lease:
                 break
         if not said:
             said = True
-            console_line(f"train: {lease} was training in {exp_dir} until now; waiting for its end, at most {seconds:.0f} s")
+            console_line(
+                f"train: {lease} was training in {exp_dir} until now; waiting for its end, at most {seconds:.0f} s"
+            )
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     if job:
         write_json(note, job)

@@ -59,6 +59,12 @@ def ended_with_workers(error: RuntimeError) -> bool:
     return asked() is not Stop.NO
 
 
+def let_end_by_itself() -> None:
+    """Pass SIGTERM over from now on: this process is about to end with a code of its own."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def _let_workers_end() -> None:
     """The batch that this process works on can still be finished; torch would raise an error in the middle of it."""
     signal.signal(signal.SIGCHLD, lambda number, frame: None)

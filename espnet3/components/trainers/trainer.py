@@ -40,9 +40,9 @@ from espnet3.components.trainers.resume import (
     restart_epoch,
     training_identity,
 )
-from espnet3.components.trainers.signals import Signals, ended_with_workers
+from espnet3.components.trainers.signals import Signals, ended_with_workers, let_end_by_itself
 from espnet3.components.trainers.together import by_first, meet
-from espnet3.utils.again import AGAIN, TERMINATED, Stop, Stopped, asked, forget, listening
+from espnet3.utils.again import Stop, Stopped, asked, forget, listening
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, StageError, did_you_mean
 from espnet3.utils.instantiation import instantiate_target
@@ -91,6 +91,7 @@ class ESPnet3LightningTrainer:
         self._plan = ResumePlan()
         self._hold = Hold(self.exp_dir)
         self._have_met = False
+        self._stop_together = False
         with quiet_console():
             self.trainer = self._build(_read_trainer_section(self.config), list(criterion))
 
@@ -133,10 +134,11 @@ class ESPnet3LightningTrainer:
         self._by_first(self._hold.take if self.trainer.is_global_zero else lambda: None)
         try:
             yield
-        except SystemExit as error:
+        except SystemExit:
             self._hold.release()
-            if self._have_met and error.code in (AGAIN, TERMINATED):
-                # SLURM ends all once one has ended with a code: not before the hold is given up.
+            if self._have_met and self._stop_together:
+                # SLURM ends all once one has ended with a code: not before the hold is given up, and all have the same code.
+                let_end_by_itself()
                 self.trainer.strategy.barrier()
             raise
         finally:
@@ -179,8 +181,11 @@ class ESPnet3LightningTrainer:
                 "written nothing since"
             ) from None
         forget()
+        self._stop_together = saved
         name = "SIGTERM" if stopped.why is Stop.END else "SIGUSR2"
-        what = f"after {self.trainer.global_step} steps" if saved else "together with what loads its data, and not saved"
+        what = (
+            f"after {self.trainer.global_step} steps" if saved else "together with what loads its data, and not saved"
+        )
         _say(f"train: stopped by {name} {what}; run it again to go on")
         raise SystemExit(stopped.code) from None
 

@@ -82,7 +82,7 @@ def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]")
     # Matrix units of a GPU are used for 32-bit products, as is usual in training.
     torch.set_float32_matmul_precision("high")
     with trainer.alone():
-        if trainer.trainer.is_global_zero:
+        if trainer.trainer.is_global_zero and not plan.complete:
             _write_config(config, exp_dir)
         trainer.fit()
 

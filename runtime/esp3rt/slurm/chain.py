@@ -5,54 +5,79 @@ Whoever takes the lead of such a run either finds that it goes on by itself, or 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from esp3rt.slurm.asked import Asker, names_of
 from esp3rt.slurm.client import cancel
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.ledger import Ledger, Run
+from esp3rt.slurm.request import COMMANDS
 from esp3rt.slurm.rows import living_jobs, open_works
+from esp3rt.slurm.submit import find_lost
+
+_SECONDS_TO_ANSWER = 60.0
 
 
-def goes_on_alone(run: Run, stages: Iterable[str]) -> list[str]:
-    """The jobs of a chain that does all of these stages; none where it does not, or not any more."""
-    living = [ledger for ledger in _asked(run) if living_jobs(ledger)]
-    all_sent = {*stages} <= {stage for ledger in living for stage in _detached(ledger)["stages"]}
-    return [job.id for ledger in living for job in living_jobs(ledger)] if all_sent else []
-
-
-def take_back(run: Run, writer: str) -> None:
-    """End the jobs of a chain; what is to be done is sent again when it is its turn.
-
-    A job that has begun with a stage goes on with it, and is waited for like any other.
+class Chain:
+    """The chain of a run that this process leads.
 
     Args:
-        run: The run, which this process leads.
-        writer: Who says so in the journals; a leader's name.
-
-    Raises:
-        Unreachable: SLURM does not answer.
-        Refused: It does not end them.
+        run: The run.
+        writer: Who says in the journals what a leader says; a leader's name that no other has.
+        say: Told where SLURM does not answer.
     """
-    for ledger in _asked(run):
-        begun = any(task.attempt for task in ledger.tasks.values())
-        if begun and living_jobs(ledger) and not _detached(ledger)["leads"]:
-            continue
-        for number, name in names_of(ledger).items():
-            cancel([number], name=name)
-        why = "what has not begun of a chain goes on anew"
-        Journal(ledger.paths.journal, writer).write("over", sure=True, how="cancelled", why=why)
-    run.refresh()
 
+    def __init__(self, run: Run, writer: str, say: Callable[[str], None]) -> None:
+        self._run = run
+        self._writer = writer
+        self._say = say
 
-def _asked(run: Run) -> list[Ledger]:
-    """The works of a chain that are not over, with what SLURM says of their jobs."""
-    run.refresh()
-    found = [ledger for ledger in open_works(run) if _detached(ledger)]
-    if found:
-        Asker(run).ask()
-    return found
+    def goes_on(self, stages: Iterable[str]) -> bool:
+        """Whether its jobs live, and do all of these stages.
+
+        Raises:
+            Unreachable: SLURM does not answer.
+        """
+        living = [ledger for ledger in self._asked() if living_jobs(ledger)]
+        return {*stages} <= {stage for ledger in living for stage in _detached(ledger)["stages"]}
+
+    def take_back(self, detaches: bool = False) -> None:
+        """End its jobs; what is to be done is sent again when it is its turn.
+
+        A job that has begun with a stage goes on with it, and is waited for like any other.
+
+        Args:
+            detaches: Whether this process is going to detach the run, so that nobody will look after stages that were sent
+                before, either.
+
+        Raises:
+            Unreachable: SLURM does not answer.
+            Refused: It does not end them.
+        """
+        for ledger in self._asked(also_led=detaches):
+            begun = any(task.attempt for task in ledger.tasks.values())
+            if begun and living_jobs(ledger) and not _detached(ledger).get("leads"):
+                continue
+            for number, name in names_of(ledger).items():
+                cancel([number], name=name)
+            why = "what has not begun of a chain goes on anew"
+            Journal(ledger.paths.journal, self._writer).write("over", sure=True, how="cancelled", why=why)
+        self._run.refresh()
+
+    def _asked(self, also_led: bool = False) -> list[Ledger]:
+        """The works of the chain that are not over, with what SLURM says of their jobs."""
+        self._run.refresh()
+        found = [
+            ledger for ledger in open_works(self._run) if _detached(ledger) or (also_led and ledger.kind == COMMANDS)
+        ]
+        for ledger in found:
+            journal = Journal(ledger.paths.journal, self._writer)
+            find_lost(ledger.unsent, journal, _SECONDS_TO_ANSWER, self._say)
+        self._run.refresh()
+        if found:
+            Asker(self._run).ask()
+        return found
 
 
 def _detached(ledger: Ledger) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from functools import partial
 from typing import Any
 
 from esp3rt.slurm.alone import Alone
-from esp3rt.slurm.client import Refused, Unreachable, requeue, retried
+from esp3rt.slurm.client import NotInstalled, Refused, Unreachable, requeue, retried
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.ledger import DONE, FAILED
 from esp3rt.slurm.looks import UNKNOWN, Watch
@@ -128,7 +128,7 @@ class _Obeying:
         if end.wants_again and not refusal:
             return self._again(asks=me.rank == 0)
         why = refusal or cause_of(end.code)
-        print(f"the command {why}", flush=True)
+        print(f"the command: {why}", flush=True)
         if end.is_lost and not refusal and self._alone.is_alone and me.restarts + 1 < about["attempts"]:
             return self._again(asks=True)
         return self._bad("died" if end.is_lost and not refusal else "failed", why, end.code)
@@ -191,7 +191,11 @@ class _Obeying:
 
     def _runs_on(self) -> bool:
         """Whether the job runs, as far as SLURM says."""
-        return Watch([self._me.job]).look(deadline=_SECONDS_TO_LOOK)[self._me.job].state in ("RUNNING", UNKNOWN)
+        try:
+            look = Watch([self._me.job]).look(deadline=_SECONDS_TO_LOOK)[self._me.job]
+        except NotInstalled:
+            return True
+        return look.state in ("RUNNING", UNKNOWN)
 
     def _is_told_to_end(self, seconds: float) -> bool:
         """Wait for SIGTERM, up to so many seconds."""

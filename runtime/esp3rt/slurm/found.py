@@ -61,17 +61,26 @@ def find(call: Call, say: Callable[[str], None]) -> tuple[RunPaths, Lease]:
     Raises:
         RunBusy: Another process leads it, or its jobs go on under other configs.
     """
-    told = os.environ.get(RUN)
-    if told is not None and RunPaths(Path(told)).about()["recipe"] == str(call.recipe):
-        return RunPaths(Path(told)), _taken(RunPaths(Path(told)), say)
+    told = told_run(call.recipe)
+    if told is not None:
+        return told, _taken(told, call, say)
     with _one_at_a_time(call.recipe):
         left = _left(call)
         if left is None:
             return _new(call)
-        lease = _taken(left.paths, say)
-    how = "failed: this goes on where it did" if left.over else "was left before its end: this goes on with it"
+        lease = _taken(left.paths, call, say)
+    how = "failed: this goes on where it did" if left.over else "is not over: this goes on with it"
     say(f"run {left.paths.name} {how} (after `esp3c cancel` it would begin anew)")
     return left.paths, lease
+
+
+def told_run(recipe: Path) -> RunPaths | None:
+    """The run that this process was told to go on with, where it is one of the recipe in a folder."""
+    told = os.environ.get(RUN)
+    if told is None:
+        return None
+    paths = RunPaths(Path(told))
+    return paths if paths.about()["recipe"] == str(recipe) else None
 
 
 @contextmanager
@@ -119,7 +128,7 @@ def _left(call: Call) -> Run | None:
     return None
 
 
-def _taken(paths: RunPaths, say: Callable[[str], None]) -> Lease:
+def _taken(paths: RunPaths, call: Call, say: Callable[[str], None]) -> Lease:
     """The lead of a run. A job waits for it: whoever sent it may be about to send those after it."""
     told = False
     while isinstance(lease := take(paths.lead), Owner):
@@ -129,6 +138,9 @@ def _taken(paths: RunPaths, say: Callable[[str], None]) -> Lease:
             say(f"{lease} leads the run; waiting until it lets go")
             told = True
         time.sleep(_SECONDS_BETWEEN_LOOKS)
+    about = paths.about()
+    if call.detached and not about["detached"]:
+        write_json(paths.description, {**about, "detached": True})
     return lease
 
 

@@ -22,13 +22,14 @@ from typing import Any
 from esp3rt.slurm import client
 from esp3rt.slurm.claims import LEADER, all_claims
 from esp3rt.slurm.journal import Event, Journal, Reader
-from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Ledger, Worker
+from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Ledger
+from esp3rt.slurm.living import NOT_ITS_FAULT, in_vain, is_gone, job_of, living, restarts_of, workers_of
 from esp3rt.slurm.looks import UNKNOWN, Look, Watch
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape, Wanted
 from esp3rt.slurm.settings import Settings
 from esp3rt.slurm.submit import Sender
-from esp3rt.slurm.tails import last_lines
+from esp3rt.slurm.tries import Tries
 from esp3rt.wire import unpacked_error
 from esp3rt.work import WorkersDied
 
@@ -39,10 +40,6 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_TO_SEND, _SECONDS_BETWEEN_SENDING = 15.0, 15.0
 # So many calls of sbatch may come to nothing but jobs that end before they have begun a task.
 _IDLE_DEATHS = 3
-_LINES_SHOWN = 12
-_TAIL = ". It ends with:"
-# SLURM ended them for reasons of its own; whoever did not get far at least got somewhere.
-_NOT_ITS_FAULT = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REVOKED")
 # The node could not start it, and SLURM keeps it until somebody lets it go.
 _HELD_FOR_EVER = "launch failed requeued held"
 
@@ -96,10 +93,7 @@ class Leader:
         self._journal = Journal(self.paths.journal, name)
         self._watch = Watch()
         self._inbox: deque[Event] = deque()
-        # By the journals, also those of leaders before this one.
-        self._decided: set[tuple[int, int]] = set()
-        self._tried: dict[int, int] = {}
-        self._avoid: dict[int, list[str]] = {}
+        self._tries = Tries(self.ledger, self.settings, self.name_of, self._write, self.say)
         self._exits: dict[str, str] = {}
         self._looked = self._send_from = 0.0
         self._is_look_wanted = self._is_burial_due = self._is_unsent = False
@@ -168,7 +162,7 @@ class Leader:
             self._write("over", how=how, why=why)
         finally:
             # Where the disk is full as well.
-            self._end_jobs(self._alive())
+            self._end_jobs(living(self.ledger))
 
     def _end_jobs(self, jobs: Sequence[Job]) -> None:
         by_name: dict[str, list[str]] = {}
@@ -181,32 +175,27 @@ class Leader:
                 self.say(f"jobs {', '.join(ids)} could not be cancelled ({error}); they end when they find no work")
 
     def _begin(self) -> None:
+        self._tries.keep_going = self.keep_going
         self._take_in()
         if self.ledger.kind == SHARDS:
             # Of an error that was raised while nobody led nobody has heard: whoever leads now has called for another try.
             self._inbox = deque(event for event in self._inbox if event.kind != "failed")
             for task in self.ledger.tasks.values():
                 if task.state == FAILED:
-                    self._write("again", task=task.number, attempt=task.attempt + 1, tried=0, avoid=[], why=task.why)
+                    self._tries.begin_anew(task)
         self._bury()
 
     def _take_in(self) -> bool:
         events = self.ledger.fold(sorted(self._reader.read(), key=lambda event: event.time))
         for event in events:
-            self._note(event)
+            self._tries.note(event)
+            if event.kind == "seen":
+                self._exits[event.data["job"]] = event.data.get("exit", "")
         self._inbox.extend(events)
         if self.ledger.moved != self._known_moved:
             self.moved(self.ledger.moved - self._known_moved)
             self._known_moved = self.ledger.moved
         return bool(events)
-
-    def _note(self, event: Event) -> None:
-        if event.kind == "again":
-            task = event.data["task"]
-            self._decided.add((task, event.data["attempt"] - 1))
-            self._tried[task], self._avoid[task] = event.data.get("tried", 0), event.data["avoid"]
-        elif event.kind == "seen":
-            self._exits[event.data["job"]] = event.data.get("exit", "")
 
     def _write(self, kind: str, **data: Any) -> None:
         try:
@@ -223,73 +212,30 @@ class Leader:
             raise WorkCancelled(f"{self.ledger.name} was cancelled")
         if event.kind == "failed":
             self._on_failed(event)
-        elif event.kind == "worker" and event.data["job"] not in self.ledger.jobs:
-            # Of a call of sbatch that seemed to have come to nothing.
-            self._write("seen", job=event.data["job"], state="RUNNING", alive=True, node=event.data["node"])
         elif event.kind in ("left", "stopping"):
             # SLURM may know more of its job, and of others that say nothing any more.
             self._is_look_wanted = self._is_burial_due = True
         elif event.kind == "began":
-            self._is_burial_due = self._is_burial_due or self._is_gone(event.writer)
+            self._is_burial_due = self._is_burial_due or is_gone(self.ledger, event.writer)
         elif event.kind == "died":
             worker = self.ledger.workers.get(event.writer)
-            self._open_again(
+            self._tries.open_again(
                 event.data["task"], event.data["attempt"], event.data["why"], worker.node if worker else "", event.writer,
                 free=bool(event.data.get("progress")),
             )  # fmt: skip
 
     def _on_failed(self, event: Event) -> None:
         task = event.data["task"]
-        if task is not None and self._is_done(task):
+        if task is not None and self.ledger.tasks[task].state == DONE:
             return
         if self.ledger.kind == COMMANDS:
-            failure = self._failure(f"{self.name_of(task)} {event.data['text']}", event.writer)
+            failure = self._tries.failure(f"{self.name_of(task)} {event.data['text']}", event.writer)
             if not self.keep_going:
                 raise failure
-            self._give_up(task, event.data["text"], failure)
+            self._tries.give_up(task, event.data["text"], failure)
             return
         error = event.data["error"]
         raise unpacked_error(None if error is None else base64.b64decode(error), event.data["text"])
-
-    def _give_up(self, task: int, why: str, failure: WorkersDied) -> None:
-        """Leave a task, and with it the work, unless this goes on without."""
-        if self.keep_going and self.ledger.tasks[task].state == FAILED:
-            return
-        self._write("gave_up", task=task, why=why)
-        if not self.keep_going:
-            raise failure
-        self.say(f"{str(failure).partition(_TAIL)[0]}; the others go on")
-
-    def _is_done(self, task: int) -> bool:
-        return self.ledger.tasks[task].state == DONE
-
-    def _open_again(self, task: int, attempt: int, why: str, node: str, worker: str, free: bool = False) -> None:
-        """Let a task be tried again, unless it was often enough."""
-        if self._is_done(task) or (task, attempt) in self._decided:
-            return
-        if self.keep_going and self.ledger.tasks[task].state == FAILED:
-            return
-        tried = self._tried.get(task, 0) + (not free)
-        # An item that kills its process is known as such when it has killed two.
-        allowed = self.settings.attempts + 2 * self.settings.max_bad_items
-        if tried >= allowed:
-            tries = f"{self.name_of(task)} was tried {tried} times, the last time it was {why}"
-            self._give_up(task, why, self._failure(tries, worker))
-            return
-        avoid = self._avoid.get(task, [])
-        if node and not free and node not in avoid:
-            avoid = [*avoid, node]
-        # The last attempt takes what it gets.
-        elsewhere = avoid if tried < allowed - 1 and self._sender.may_exclude else []
-        self._write("again", task=task, attempt=attempt + 1, tried=tried, avoid=elsewhere, why=why)
-        self.say(f"{self.name_of(task)}: {why}{f' on {node}' if node else ''}; it is tried again")
-
-    def _failure(self, what: str, worker: str) -> WorkersDied:
-        log = self.paths.log_of(worker) if worker else None
-        lines = last_lines(log, _LINES_SHOWN) if log is not None else []
-        tail = "".join(f"\n  {line}" for line in lines)
-        where = f"; its log: {log}" if log is not None else ""
-        return WorkersDied(f"{what}{where}" + (f"{_TAIL}{tail}" if tail else ""))
 
     # -- what becomes of jobs ------------------------------------------------------------------------------------------
 
@@ -331,14 +277,6 @@ class Leader:
             self._end_jobs([job])
         return changed
 
-    def _workers_of(self, job: str) -> list[Worker]:
-        return [worker for worker in self.ledger.workers.values() if worker.job == job]
-
-    def _is_gone(self, worker: str) -> bool:
-        """Whether a worker's job is over, or was started again."""
-        job = self.ledger.jobs.get(_job(worker))
-        return job is not None and (job.alive is False or _restarts(worker) < job.restarts)
-
     def _bury(self) -> None:
         """Open the tasks of workers that will write no more."""
         self._is_burial_due = False
@@ -350,15 +288,16 @@ class Leader:
                 self._bury_commands()
             return
         for (task, attempt), owner in sorted(all_claims(self.paths).items()):
-            if not self._is_gone(owner):
+            if not is_gone(self.ledger, owner):
                 continue
-            job, worker = self.ledger.jobs[_job(owner)], self.ledger.workers.get(owner)
+            job, worker = self.ledger.jobs[job_of(owner)], self.ledger.workers.get(owner)
             # The first task of a job had all the time that a job has.
             is_cut_off = job.state == "TIMEOUT" and worker is not None and worker.done > 0
-            free = is_cut_off or job.alive is not False or job.state in (*_NOT_ITS_FAULT, "CANCELLED")
+            is_older = restarts_of(owner) < job.restarts
+            free = is_cut_off or is_older or job.state in (*NOT_ITS_FAULT, "CANCELLED")
             # Where nobody knows how a job ended, its node is not to blame.
             node = "" if job.state == UNKNOWN else worker.node if worker is not None else job.node
-            self._open_again(task, attempt, self._how(job), node, owner, free)
+            self._tries.open_again(task, attempt, self._how(job), node, owner, free)
 
     def _bury_commands(self) -> None:
         for task in self.ledger.tasks.values():
@@ -367,10 +306,10 @@ class Leader:
                 # The same job goes on with the same command.
                 continue
             job = jobs[-1]
-            worker = max((worker.name for worker in self._workers_of(job.id)), default="")
+            worker = max((worker.name for worker in workers_of(self.ledger, job.id)), default="")
             progress = bool(worker) and (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
-            free = job.state in _NOT_ITS_FAULT or progress
-            self._open_again(task.number, max(1, task.attempt), self._how(job), job.node, worker, free)
+            free = job.state in NOT_ITS_FAULT or progress
+            self._tries.open_again(task.number, max(1, task.attempt), self._how(job), job.node, worker, free)
 
     def _how(self, job: Job) -> str:
         state = job.state.lower().replace("_", " ")
@@ -388,7 +327,7 @@ class Leader:
             self._is_unsent = False
         except (client.Unreachable, client.Refused) as error:
             # What is refused where others run, such as one job more than a user may have, may be taken later.
-            if isinstance(error, client.Refused) and not self._alive():
+            if isinstance(error, client.Refused) and not living(self.ledger):
                 raise
             if not self._is_unsent:
                 self.say(f"{self.ledger.name}: more jobs are sent later ({error})")
@@ -398,8 +337,12 @@ class Leader:
     def _send_what_lacks(self) -> None:
         self._sender.find_lost(self.ledger.unsent)
         self._take_in()
+        for worker in list(self.ledger.workers.values()):
+            if worker.job not in self.ledger.jobs:
+                # Of a call of sbatch that seemed to have come to nothing.
+                self._write("seen", job=worker.job, state="RUNNING", alive=True, node=worker.node)
         open_tasks = [task for task in self.ledger.tasks.values() if task.state in (WAITING, RUNNING)]
-        alive = self._alive()
+        alive = living(self.ledger)
         if self.ledger.kind == COMMANDS:
             taken = {job.task for job in alive}
             lacking = [task.number for task in open_tasks if task.number not in taken]
@@ -410,37 +353,16 @@ class Leader:
         busy = {worker.job for worker in self.ledger.workers.values() if worker.task is not None}
         idle = sum(job.id not in busy for job in alive)
         lacking_jobs = min(len(waiting) - idle, self.settings.workers - len(alive))
-        if waiting and lacking_jobs <= 0 and all(self._avoided(task.number, alive) for task in waiting):
+        if waiting and lacking_jobs <= 0 and all(self._tries.is_avoided(task.number, alive) for task in waiting):
             lacking_jobs = 1
+        if lacking_jobs > 0 and self._refuse_endless():
+            # One after the other is enough to see whether the next do better.
+            lacking_jobs = 0 if alive else 1
         if lacking_jobs > 0:
-            if self._refuse_endless():
-                # One is enough to see whether the next do better.
-                lacking_jobs = 1
-            everywhere = [set(self._avoid.get(task.number, ())) for task in waiting]
+            everywhere = [set(self._tries.avoided_by(task.number)) for task in waiting]
             self._send([], lacking_jobs, sorted(set.intersection(*everywhere)))
             if not self._sender.may_exclude:
-                self._avoid_nothing()
-
-    def _avoid_nothing(self) -> None:
-        """There is no node but those at which tasks were lost."""
-        for task in self.ledger.tasks.values():
-            if task.state == WAITING and self._avoid.get(task.number):
-                tried = self._tried[task.number]
-                self._write("again", task=task.number, attempt=task.attempt + 1, tried=tried, avoid=[], why=task.why)
-
-    def _avoided(self, task: int, alive: Sequence[Any]) -> bool:
-        """Whether no living job may take a task, as far as it is known where they run."""
-        avoid = self._avoid.get(task, ())
-        return bool(avoid) and bool(alive) and all(job.node and job.node in avoid for job in alive)
-
-    def _alive(self) -> list[Job]:
-        """The jobs that do something, or will."""
-        return [job for job in self.ledger.jobs.values() if job.alive is not False and not self._has_left(job)]
-
-    def _has_left(self, job: Job) -> bool:
-        """Whether every process of a job has ended in order, and SLURM has not started it again."""
-        latest = [w for w in self._workers_of(job.id) if _restarts(w.name) >= job.restarts]
-        return bool(latest) and all(worker.over for worker in latest)
+                self._tries.avoid_nothing()
 
     def _refuse_endless(self) -> bool:
         """Whether jobs ended before they did anything. Others are not sent for ever.
@@ -448,20 +370,17 @@ class Leader:
         Raises:
             WorkersDied: It was so with too many calls of sbatch.
         """
-        dead = [job for job in self.ledger.jobs.values() if job.alive is False and job.state not in _NOT_ITS_FAULT]
-        at_work = {_job(worker) for worker in all_claims(self.paths).values()}
-        idle = [job for job in dead if job.id not in at_work and not self._has_left(job)]
+        at_work = {job_of(worker) for worker in all_claims(self.paths).values()}
+        idle = in_vain(self.ledger, at_work)
         # Where others do their work, a machine or two may be the reason.
-        others_work = self.ledger.count(DONE) or any(job.id in at_work for job in self._alive())
+        others_work = self.ledger.count(DONE) or any(job.id in at_work for job in living(self.ledger))
         allowed = _IDLE_DEATHS + (self.settings.workers if others_work else 0)
         if len({job.id.partition("_")[0] for job in idle}) >= allowed:
             last = idle[-1]
-            log = self.paths.logs / f"{last.id}_0_log.out"
-            tail = "".join(f"\n  {line}" for line in last_lines(log, _LINES_SHOWN))
-            raise WorkersDied(
+            raise self._tries.failure(
                 f"{len(idle)} jobs ended before they began to work; the last, {last.id}, was "
-                f"{last.state or 'lost'} ({last.reason or 'no reason'}) on {last.node or 'no node'}; its log: {log}"
-                + (f"{_TAIL}{tail}" if tail else "")
+                f"{last.state or 'lost'} ({last.reason or 'no reason'}) on {last.node or 'no node'}",
+                f"{last.id}.0.0",
             )
         return bool(idle) and not others_work
 
@@ -480,11 +399,3 @@ class Leader:
             self._sender.send(wanted, tasks, {task: self.ledger.tasks[task].attempt + 1 for task in tasks})
         finally:
             self._take_in()
-
-
-def _job(worker: str) -> str:
-    return worker.rsplit(".", 2)[0]
-
-
-def _restarts(worker: str) -> int:
-    return int(worker.rsplit(".", 2)[1])

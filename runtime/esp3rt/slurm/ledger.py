@@ -199,7 +199,7 @@ class Ledger:
         base = event.data["job"]
         for index in range(size):
             name = f"{base}_{index}" if sending.get("array", size > 1) else base
-            if name in self.jobs:
+            if name in self.jobs and self.jobs[name].name:
                 # SLURM was set up anew and counts from one again: those were another job's.
                 self.workers = {worker.name: worker for worker in self.workers.values() if worker.job != name}
             self.jobs[name] = Job(name, name=sending.get("name", ""), task=tasks[index], since=event.time)

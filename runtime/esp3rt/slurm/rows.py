@@ -210,7 +210,8 @@ def reason_of(jobs: Iterable[Job]) -> str:
 def _row(run: Run, stage: Stage, now: float, leads: bool) -> Row:
     state = state_of(run, stage, leads)
     works = works_of(stage)
-    counts = _counts(works, state)
+    # A job that sends others for the items is none of these.
+    counts = _counts([ledger for ledger in works if ledger.kind == SHARDS] or works, state)
     ended = state in (DONE, FAILED, CANCELLED)
     current = next((ledger for ledger in works if not ledger.over), works[-1] if works else None)
     jobs = [job for ledger in works for job in ledger.jobs.values()]

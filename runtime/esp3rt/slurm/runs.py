@@ -20,6 +20,7 @@ from typing import Any
 
 from esp3rt.files import write_bytes, write_json
 from esp3rt.progress import console_line
+from esp3rt.slurm.chain import Chain
 from esp3rt.slurm.claims import LEADER
 from esp3rt.slurm.client import Unreachable
 from esp3rt.slurm.found import RUN, Call, RunBusy, find
@@ -55,9 +56,10 @@ class LedRun:
         self.run = read_run(self.paths)
 
     @property
-    def leader_name(self) -> str:
-        """Who writes what a leader writes, where no `Leader` does; a name of its own each time."""
-        return f"{LEADER}{socket.gethostname().partition('.')[0]}-{os.getpid()}-{secrets.token_hex(3)}"
+    def chain(self) -> Chain:
+        """Its chain of jobs, where it was detached."""
+        name = f"{LEADER}{socket.gethostname().partition('.')[0]}-{os.getpid()}-{secrets.token_hex(3)}"
+        return Chain(self.run, name, console_line)
 
     @contextmanager
     def stage_of(self, name: str, where: str) -> Iterator[None]:

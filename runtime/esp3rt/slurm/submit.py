@@ -62,12 +62,7 @@ class Sender:
         Raises:
             Unreachable: SLURM does not answer.
         """
-        for number, sending in sorted(unsent.items()):
-            find = partial(client.find_by_name, str(sending["name"]))
-            if found := client.retried(find, seconds=self.patience, say=self._say):
-                self._journal.write("sent", sure=True, number=number, job=found[0])
-            else:
-                self._journal.write("not_sent", sure=True, number=number, why="SLURM has no such job")
+        find_lost(unsent, self._journal, self.patience, self._say)
 
     def send(self, wanted: Wanted, tasks: Sequence[int], attempts: Mapping[int, int]) -> None:
         """Send what is wanted, by as many calls as the site's limits make necessary.
@@ -115,6 +110,28 @@ class Sender:
             what = f"an array of {request.jobs} jobs" if request.is_array else "a job"
             self._say(f"{wanted.name}: {what} is in the queue ({job})")
             first += request.jobs
+
+
+def find_lost(
+    unsent: Mapping[int, Mapping[str, object]], journal: Journal, patience: float, say: Callable[[str], None]
+) -> None:
+    """Find out what became of calls of sbatch that nobody has heard the end of, and write it down.
+
+    Args:
+        unsent: What their `sending` events say, by their numbers.
+        journal: Where to write it down.
+        patience: For how many seconds to try again where SLURM does not answer.
+        say: Told where it does not.
+
+    Raises:
+        Unreachable: SLURM does not answer.
+    """
+    for number, sending in sorted(unsent.items()):
+        find = partial(client.find_by_name, str(sending["name"]))
+        if found := client.retried(find, seconds=patience, say=say):
+            journal.write("sent", sure=True, number=number, job=found[0])
+        else:
+            journal.write("not_sent", sure=True, number=number, why="SLURM has no such job")
 
 
 def send(

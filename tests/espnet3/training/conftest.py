@@ -48,6 +48,26 @@ def in_process(in_processes: Callable[..., list[int | None]]) -> Callable[..., i
     return run
 
 
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, in_process: Callable[..., int | None]
+) -> Callable[[str], dict[str, Any]]:
+    """Give what a training of a kind ends with when nothing disturbs it."""
+    from end_state import final_state
+    from toy_kinds import plain
+
+    known: dict[str, dict[str, Any]] = {}
+
+    def run(kind: str) -> dict[str, Any]:
+        if kind not in known:
+            folder = tmp_path_factory.mktemp(kind)
+            assert in_process(plain(folder, kind)) == 0
+            known[kind] = final_state(folder)
+        return known[kind]
+
+    return run
+
+
 def _exit_code(process: Any, deadline: float) -> int | None:
     assert process.pid is not None
     while process.exitcode is None and time.monotonic() < deadline:

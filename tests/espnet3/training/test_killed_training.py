@@ -6,74 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+from end_state import final_state
 from same_state import assert_same
-from toy_training import TWO_OPTIMIZERS, toy_config
+from toy_kinds import plain
 
 Run = Callable[..., int | None]
-
-KINDS: dict[str, dict[str, Any]] = {
-    "epoch_scheduler": {
-        "scheduler": {"_target_": "torch.optim.lr_scheduler.ExponentialLR", "gamma": 0.5},
-        "scheduler_interval": "epoch",
-    },
-    "plateau": {
-        "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "patience": 0, "threshold": 0.9},
-        "scheduler_interval": "epoch",
-        "scheduler_monitor": "train/loss",
-    },
-    "steps_and_workers": {
-        "scheduler": {
-            "_target_": "torch.optim.lr_scheduler.OneCycleLR",
-            "max_lr": "${optimizer.lr}",
-            "total_steps": 100,
-        },
-        "dataloader__train__num_workers": 1,
-        "trainer__accumulate_grad_batches": 2,
-        "trainer__gradient_clip_val": 1.0,
-    },
-    "max_steps": {
-        "scheduler": {"_target_": "torch.optim.lr_scheduler.ExponentialLR", "gamma": 0.5},
-        "scheduler_interval": "epoch",
-        "trainer__max_steps": 10,
-        "trainer__max_epochs": -1,
-    },
-    "two_optimizers": TWO_OPTIMIZERS,
-}
-
-
-def final_state(exp_dir: Path) -> dict[str, Any]:
-    checkpoint = torch.load(exp_dir / "last.ckpt", weights_only=True)
-    rows = checkpoint["callbacks"]["EpochHistory"]["rows"]
-    return {
-        "weights": checkpoint["state_dict"],
-        "optimizer": checkpoint["optimizer_states"],
-        "schedulers": checkpoint["lr_schedulers"],
-        "rows": [{key: value for key, value in row.items() if key != "seconds"} for row in rows],
-        "steps": checkpoint["global_step"],
-        "best": sorted(path.name for path in exp_dir.glob("epoch*.ckpt")),
-    }
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, in_process: Run) -> Callable[[str], dict[str, Any]]:
-    """Give what a training of a kind ends with when nothing disturbs it."""
-    known: dict[str, dict[str, Any]] = {}
-
-    def run(kind: str) -> dict[str, Any]:
-        if kind not in known:
-            folder = tmp_path_factory.mktemp(kind)
-            assert in_process(plain(folder, kind)) == 0
-            known[kind] = final_state(folder)
-        return known[kind]
-
-    return run
-
-
-def plain(folder: Path, kind: str, **more: Any) -> dict[str, Any]:
-    made = OmegaConf.to_container(toy_config(folder, **KINDS[kind], **more), resolve=True)
-    assert isinstance(made, dict)
-    return {str(key): value for key, value in made.items()}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +27,7 @@ def plain(folder: Path, kind: str, **more: Any) -> dict[str, Any]:
         ("max_steps", 8, 0.0),
         ("two_optimizers", 7, 600.0),
         ("two_optimizers", 9, 0.0),
+        ("stream", 7, 0.0),
     ],
 )
 def test_killed_in_a_step(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning import Callback
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import Dataset, IterableDataset
 
@@ -95,6 +96,13 @@ class TwoPartModel(ToyModel):
             "mae": error.abs().mean(),
             "weight": len(speech),
         }
+
+
+class ActsInside(Callback):
+    """Does something in the middle of a validation."""
+
+    def on_validation_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing that could be seen."""
 
 
 def toy_config(exp_dir: Path | str, **changes: Any) -> DictConfig:
