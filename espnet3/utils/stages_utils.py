@@ -24,7 +24,7 @@ from espnet3.utils.errors import (
     did_you_mean,
     listed,
 )
-from espnet3.utils.ranks import assigned_stage, go_where_it_was_started, stage_of_ranks
+from espnet3.utils.ranks import assigned_stage, follows, go_where_it_was_started, stage_of_ranks
 from espnet3.utils.run_utils import check_parallel, parallel_for_stage
 from espnet3.utils.stage_jobs import (
     STAGE,
@@ -240,14 +240,15 @@ def run_stages(
     if getattr(args, "dry_run", False):
         _print_plan(system, stages, remarks)
         return
-    if assigned_stage() is not None:
-        # What is to be said and logged, the process that was started first says and logs.
-        for stage in stages:
-            getattr(system, stage)()
-        return
-    log = log or logging.getLogger("espnet3")
     from espnet3.utils.machine_setting import meant, run_instead
 
+    if follows():
+        # What is to be said and logged, the process that was started first says and logs.
+        with run_instead(place):
+            for stage in stages:
+                getattr(system, stage)()
+        return
+    log = log or logging.getLogger("espnet3")
     with run_instead(place):
         settings = {stage: meant(setting_for(system, stage)) for stage in stages}
         detached = getattr(args, "detach", False) and not in_job()

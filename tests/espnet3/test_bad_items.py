@@ -97,7 +97,7 @@ def test_an_item_that_kills_its_process_is_left_out(tmp_path: Path, batch_size: 
     found = run(tmp_path, Nothing(kills=(12, 18)), 2, workers=2, batch_size=batch_size)
 
     assert [number for number in range(40) if number not in (12, 18)] == found
-    assert [12, 18] == [each["position"] for each in left_out(tmp_path)]
+    assert [each["position"] for each in left_out(tmp_path)] == [12, 18]
     assert {"2 processes that worked on it were lost"} == {each["why"] for each in left_out(tmp_path)}
 
 

@@ -146,8 +146,9 @@ def test_an_exit_code_is_a_failure(job: Job) -> None:
 def test_a_command_that_is_killed_is_lost(job: Job) -> None:
     """Whether it had made progress is said with it."""
     job.make("import os\nopen(os.environ['ESP3RT_PROGRESS'], 'w')\nos.kill(os.getpid(), 9)")
-    job.end(job.start(), 137)
+    printed = job.end(job.start(), 137)
 
+    assert "the command was killed by SIGKILL" in printed
     assert job.kinds() == ["began", "died", "left"]
     assert job.said()[1][1]["progress"] is True
 
@@ -183,7 +184,7 @@ def test_a_time_limit_that_is_too_short_is_a_failure_in_the_end(job: Job) -> Non
     printed = job.end(process, 128 + signal.SIGUSR2)
 
     assert job.kinds("17.1.0") == ["began", "stopping", "failed", "left"]
-    assert "the command: did not end within its time limit of 1 min, 2 times" in printed
+    assert "the command did not end within its time limit of 1 min, 2 times" in printed
     assert job.requeued() == []
 
 

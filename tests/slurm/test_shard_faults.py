@@ -508,7 +508,9 @@ def test_the_time_of_a_job_is_nearly_over(works: Callable[..., Works], cluster: 
     assert work.calls() == 2
 
 
-def test_a_node_that_starts_no_job(works: Callable[..., Works], own_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+def test_a_node_that_starts_no_job(
+    works: Callable[..., Works], own_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
     """SLURM would hold its jobs until somebody lets them go: they are cancelled, and others are sent, elsewhere."""
     own = own_cluster()
     prolog = tmp_path / "prolog"

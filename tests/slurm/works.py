@@ -115,8 +115,8 @@ def go_wrong(folder: str, what: str) -> None:
         return
     if fault == "hold":
         append(Path(folder, "held", what), json.dumps(place()))
-        while file.exists():
-            time.sleep(0.02)
+        # Like a hook that has another program do its work.
+        subprocess.run(["sh", "-c", 'while [ -e "$0" ]; do sleep 0.05; done', file], check=True)
         return
     if "always" not in more:
         file.unlink()

@@ -5,7 +5,6 @@ name and the shape of its field, as in `utt_17 16000` or `utt_17 213,80`.
 """
 
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from esp3rt.progress import track
 from espnet3.components.data.batching import Sizes
 from espnet3.components.data.seeding import derive_seed, seeded
 from espnet3.utils.errors import ConfigError
+from espnet3.utils.ranks import follows
 
 _LOG = logging.getLogger(__name__)
 # A measured size may differ from the written one by this much: a random transform changes a length a little.
@@ -169,7 +169,7 @@ def _measured_sizes(dataset: Any, mode: str, keys: Sequence[str], first_dimensio
     sizes = np.zeros((count, len(keys)), dtype=np.int64)
     places: Iterable[int] = range(count)
     # Processes that train together all read the data; one of them says so.
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if not follows():
         places = track(places, count, label=f"lengths of {mode}", unit="items")
     for place in places:
         uid, shapes = measured_item(dataset, place)

@@ -1,5 +1,6 @@
 """Batches of a plan as a torch sampler, with the randomness of a batch tied to the batch."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -174,3 +175,5 @@ class WorkerSeeds:
         seed_all(derive_seed("worker", self.seed, self.epoch, worker))
         # One thread a worker: more fight over the cores that the others need.
         torch.set_num_threads(1)
+        # A job's end is told to each of its processes; what is to be done about it is the training's to say.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)

@@ -128,7 +128,7 @@ class _Obeying:
         if end.wants_again and not refusal:
             return self._again(asks=me.rank == 0)
         why = refusal or cause_of(end.code)
-        print(f"the command: {why}", flush=True)
+        print(f"the command {'was ' if why.startswith('killed') else ''}{why}", flush=True)
         if end.is_lost and not refusal and self._alone.is_alone and me.restarts + 1 < about["attempts"]:
             return self._again(asks=True)
         return self._bad("died" if end.is_lost and not refusal else "failed", why, end.code)

@@ -1,7 +1,8 @@
 """Leads a work: sends jobs, hears what becomes of tasks, sends others where jobs are lost, until every task has ended.
 
 What is true of a task is what workers have written down (`ledger`). What SLURM says of jobs is asked only to find out that a
-worker will not write any more: then its tasks are open again. A job of which SLURM says nothing certain is waited for.
+worker will not write any more: then its tasks are open again. Which workers these are is worked out of all that is known,
+again and again: it makes no difference who has learned it, and when. A job of which SLURM says nothing certain is waited for.
 
 All that the leader knows is on the disk. One that is killed is replaced by the next, which reads the journals and goes on:
 jobs do not notice.
