@@ -124,7 +124,12 @@ def once(way: str, variables: dict[str, str], folder: Path) -> dict[str, float]:
     if status:
         raise SystemExit(f"{way} failed")
     sent = len(calls.read_text().splitlines())
-    return {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "sbatch": sent, "megabytes": usage.ru_maxrss / 1024}
+    return {
+        "seconds": seconds,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "sbatch": sent,
+        "megabytes": usage.ru_maxrss / 1024,
+    }
 
 
 def measure(rounds: int, ways: list[str]) -> dict[str, dict[str, float]]:

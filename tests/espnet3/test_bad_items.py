@@ -86,7 +86,8 @@ def test_items_that_fail_are_left_out(
 
     assert [number for number in range(40) if number not in (7, 8, 33)] == found
     assert [
-        {"position": number, "item": str(number), "why": f"ValueError: {number} cannot be read"} for number in (7, 8, 33)
+        {"position": number, "item": str(number), "why": f"ValueError: {number} cannot be read"}
+        for number in (7, 8, 33)
     ] == left_out(tmp_path)
     assert "warning: Lines: 3 items were left out" in capfd.readouterr().out
 

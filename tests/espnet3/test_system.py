@@ -339,7 +339,9 @@ def test_a_setting_for_slurm_is_looked_over_before_any_stage_runs(tmp_path: Path
 
     def system_with(**options: Any) -> CEMOESSystem:
         setting = {"train": {"env": "slurm", "options": options}}
-        return CEMOESSystem(training_full_config=OmegaConf.create({"exp_dir": str(tmp_path), "stage_parallel": setting}))
+        return CEMOESSystem(
+            training_full_config=OmegaConf.create({"exp_dir": str(tmp_path), "stage_parallel": setting})
+        )
 
     wrong = system_with(partition="a b")
     with pytest.raises(ConfigError, match=r"parallel.options.partition holds ' '"):
@@ -354,7 +356,9 @@ def test_a_setting_for_slurm_is_looked_over_before_any_stage_runs(tmp_path: Path
 def test_detach_needs_a_stage_for_other_machines(tmp_path: Path) -> None:
     """Else nothing runs."""
     system = CEMOESSystem(training_full_config=OmegaConf.create({"exp_dir": str(tmp_path)}))
-    with pytest.raises(StageError, match=r"--detach: 'train' runs on this machine; give a stage a `parallel` with env: slurm"):
+    with pytest.raises(
+        StageError, match=r"--detach: 'train' runs on this machine; give a stage a `parallel` with env: slurm"
+    ):
         run_stages(system, ["train"], argparse.Namespace(detach=True))
 
     assert system.seen == []

@@ -69,7 +69,7 @@ def test_a_driver_that_goes_leaves_its_job(cluster: Cluster, tmp_path: Path, how
 
     assert running == ["RUNNING"]
     assert toy.order() == ["one", "two", "three"]
-    assert "is not over: this goes on with it" in driver.out
+    assert "was left before its end: this goes on with it" in driver.out
     assert f"one: was done before, in run {toy.runs()[0].name}\n" in driver.out
     assert len(toy.jobs(cluster, "two")) == 1
     assert len(toy.runs()) == 1

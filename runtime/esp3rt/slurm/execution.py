@@ -48,7 +48,13 @@ class SlurmJobs:
                 stack.enter_context(run.stage_of("runner", "slurm"))
             left = set(tasks)
             shards = run.shards(
-                self.settings, lambda: packed(job), list(tasks), mark=job.mark, name_of=job.name_of, items=job.items, moved=moved
+                self.settings,
+                lambda: packed(job),
+                list(tasks),
+                mark=job.mark,
+                name_of=job.name_of,
+                items=job.items,
+                moved=moved,
             )
             for paths, ended in shards:
                 if ended.task not in left:
@@ -56,7 +62,9 @@ class SlurmJobs:
                 data = result_of(paths, dict(ended.data))
                 name = job.name_of(ended.task)
                 if data is None:
-                    raise WorkersDied(f"the result of {name} in {paths.results} is not what its worker wrote; run it again")
+                    raise WorkersDied(
+                        f"the result of {name} in {paths.results} is not what its worker wrote; run it again"
+                    )
                 left.discard(ended.task)
                 outcome = Outcome(ended.task, unpacked(data, f"the result of {name}"))
                 if not left:

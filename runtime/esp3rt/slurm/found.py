@@ -69,7 +69,9 @@ def find(call: Call, say: Callable[[str], None]) -> tuple[RunPaths, Lease]:
         if left is None:
             return _new(call)
         lease = _taken(left.paths, call, say)
-    how = "failed: this goes on where it did" if left.over else "is not over: this goes on with it"
+    how = "was left before its end: this goes on with it"
+    if left.about["detached"]:
+        how = "failed: this goes on where it did" if left.over else "was detached and is not over: this goes on with it"
     say(f"run {left.paths.name} {how} (after `esp3c cancel` it would begin anew)")
     return left.paths, lease
 

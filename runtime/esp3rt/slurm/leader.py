@@ -307,6 +307,11 @@ class Leader:
                 # The same job goes on with the same command.
                 continue
             job = jobs[-1]
+            if job.state == "CANCELLED":
+                # Another one would be against the will of whoever did it.
+                why = f"somebody has ended its job {job.id}"
+                self.end("cancelled", why)
+                raise WorkCancelled(f"{self.name_of(task.number)} was cancelled: {why}")
             worker = max((worker.name for worker in workers_of(self.ledger, job.id)), default="")
             progress = bool(worker) and (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
             free = job.state in NOT_ITS_FAULT or progress

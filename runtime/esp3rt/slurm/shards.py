@@ -14,6 +14,8 @@ import selectors
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +117,9 @@ class _Server:
 
     def _start(self) -> None:
         # What SLURM tells a job of its end, it tells every process of it. Neither the worker nor what an item may start
-        # shall end of that: they never hear it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _WARNINGS)
-        try:
+        # shall end of that.
+        with _unheard(*_WARNINGS):
             worker = WorkerProcess(dict(os.environ))
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _WARNINGS)
         self._worker, self._ready = worker, False
         self._selector.register(worker.connection, selectors.EVENT_READ)
         if worker.life is not None:
@@ -197,7 +196,9 @@ class _Server:
             if not self._ready:
                 assert self._task is not None
                 task, attempt = self._task
-                self._journal.write("died", sure=True, task=task, attempt=attempt, why="not begun in time", progress=True)
+                self._journal.write(
+                    "died", sure=True, task=task, attempt=attempt, why="not begun in time", progress=True
+                )
                 self._code = 0
 
     def _is_ended_by_slurm(self) -> bool:
@@ -247,6 +248,20 @@ class _Server:
             self._start()
         elif self._stopping or self._claims.over or time.monotonic() >= self._decided_by:
             self._code = 0
+
+
+@contextmanager
+def _unheard(*numbers: signal.Signals) -> Iterator[None]:
+    """What is started meanwhile never hears these signals; this process hears them afterwards."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    # Shells take the mask away from what they start, but leave alone what is ignored.
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def _cause(worker: WorkerProcess) -> str:

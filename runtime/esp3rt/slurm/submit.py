@@ -22,7 +22,18 @@ from esp3rt.slurm.settings import Settings
 
 _SECONDS_TO_SEND = 30.0
 # Of the job that this process may be part of; a job that it sends must not take them for its own.
-_OF_A_JOB = ("SLURM_", "SBATCH_", "SRUN_", "SLURMD_", "SUBMITIT_", "PMI_", "PMIX_", "PMI2_", "MASTER_ADDR", "MASTER_PORT")
+_OF_A_JOB = (
+    "SLURM_",
+    "SBATCH_",
+    "SRUN_",
+    "SLURMD_",
+    "SUBMITIT_",
+    "PMI_",
+    "PMIX_",
+    "PMI2_",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 _OF_A_CLUSTER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
 
 
