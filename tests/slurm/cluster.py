@@ -125,6 +125,12 @@ class Cluster:
         """What tests broke is started again; no job is left behind, and every node takes work."""
         if self.shape.accounting:
             self.start_dbd()
+        if not self._runs("slurmctld"):
+            # It may give numbers a second time, which nodes that have seen them refuse.
+            for node in self.nodes:
+                self.lose(node)
+                for file in (self.folder / "spool" / node).glob("cred_state*"):
+                    file.unlink()
         self._restart_all()
         self._await("slurmctld", self._answers)
         self.cancel_all(at_once=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from esp3rt.lease import SECONDS_TO_DEATH
-from esp3rt.slurm.runs import lead_run, run_in_force
+from esp3rt.slurm.runs import RUNNER, lead_run, run_in_force
 from esp3rt.slurm.settings import Settings
 from esp3rt.slurm.shards import result_of
 from esp3rt.wire import packed, unpacked
@@ -44,8 +44,8 @@ class SlurmJobs:
                 # A runner that was called by a program of its own, without stages.
                 here = os.getcwd()
                 command = [sys.executable, *sys.argv]
-                run = stack.enter_context(lead_run(here, ["runner"], command, here))
-                stack.enter_context(run.stage_of("runner", "slurm"))
+                run = stack.enter_context(lead_run(here, [RUNNER], command, here))
+                stack.enter_context(run.stage_of(RUNNER, "slurm"))
             left = set(tasks)
             shards = run.shards(
                 self.settings,

@@ -14,7 +14,7 @@ from typing import Any
 
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.paths import WorkPaths
-from esp3rt.slurm.placed import JOB, this_process
+from esp3rt.slurm.placed import JOB, say_hello, this_process
 
 
 def main(words: list[str]) -> int:
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     about: dict[str, Any] = json.loads(paths.description.read_text(encoding="utf-8"))
     me = this_process()
     journal = Journal(paths.journal, me.worker)
-    journal.write("worker", job=me.job, restarts=me.restarts, process=me.rank, node=me.node, pid=os.getpid())
+    say_hello(journal, me)
     os.environ[JOB] = str(paths.folder)
     # A log that is read while it is written shows whose lines these are.
     again = f", started for the {me.restarts + 1}. time" if me.restarts else ""

@@ -29,6 +29,7 @@ from esp3rt.slurm.looks import UNKNOWN, Look, Watch
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape, Wanted
 from esp3rt.slurm.settings import Settings
+from esp3rt.slurm.staying import end_jobs
 from esp3rt.slurm.submit import Sender
 from esp3rt.slurm.tries import Tries
 from esp3rt.wire import unpacked_error
@@ -158,22 +159,13 @@ class Leader:
         return sorted({job.id.partition("_")[0] for job in self.ledger.jobs.values()})
 
     def end(self, how: str, why: str = "") -> None:
-        """Say that the work is over, and cancel what is left of its jobs."""
+        """Say that the work is over, and cancel what is left of its jobs, unless they may go on with the next."""
         try:
             self._write("over", how=how, why=why)
         finally:
             # Where the disk is full as well.
-            self._end_jobs(living(self.ledger))
-
-    def _end_jobs(self, jobs: Sequence[Job]) -> None:
-        by_name: dict[str, list[str]] = {}
-        for job in jobs:
-            by_name.setdefault(job.name, []).append(job.id)
-        for name, ids in by_name.items():
-            try:
-                client.cancel(ids, name=name)
-            except (client.Unreachable, client.Refused) as error:
-                self.say(f"jobs {', '.join(ids)} could not be cancelled ({error}); they end when they find no work")
+            if how != "done" or not self.ledger.stay:
+                end_jobs(living(self.ledger), self.say)
 
     def _begin(self) -> None:
         self._tries.keep_going = self.keep_going
@@ -275,7 +267,7 @@ class Leader:
             )  # fmt: skip
         if look.state == "PENDING" and look.reason == _HELD_FOR_EVER:
             self.say(f"job {look.job} is cancelled: it could not be started, and SLURM holds it ({look.reason})")
-            self._end_jobs([job])
+            end_jobs([job], self.say)
         return changed
 
     def _bury(self) -> None:
@@ -312,7 +304,8 @@ class Leader:
                 why = f"somebody has ended its job {job.id}"
                 self.end("cancelled", why)
                 raise WorkCancelled(f"{self.name_of(task.number)} was cancelled: {why}")
-            worker = max((worker.name for worker in workers_of(self.ledger, job.id)), default="")
+            names = (worker.name for worker in workers_of(self.ledger, job.id))
+            worker = max(names, key=restarts_of, default="")
             progress = bool(worker) and (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
             free = job.state in NOT_ITS_FAULT or progress
             self._tries.open_again(task.number, max(1, task.attempt), self._how(job), job.node, worker, free)

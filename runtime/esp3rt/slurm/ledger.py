@@ -7,7 +7,7 @@ The events of a work, by who writes them:
 | `sending` | leader | `number`, `name`, `jobs`, `tasks` (commands: of each job the task): sbatch is about to be called |
 | `sent` | leader | `number`, `job`: SLURM has taken it |
 | `not_sent` | leader | `number`, `why` |
-| `seen` | leader | `job`, `state`, `alive`, `reason`, `node`, `restarts`: what SLURM says has changed |
+| `seen` | leader | `job`, `state`, `alive`, `reason`, `node`, `restarts`: what SLURM says has changed; `name`, `adopted` |
 | `silent` | leader | `why`: SLURM does not answer; empty: it does again |
 | `again` | leader | `task`, `attempt`, `tried` (how often in vain), `avoid` (nodes), `why`: the attempt may be made |
 | `gave_up` | leader | `task`, `why` |
@@ -103,6 +103,7 @@ class Job:
         restarts: How often SLURM has started it again.
         task: The task that it is for, where tasks are commands.
         since: When it was last seen to change.
+        adopted: Whether it was sent for a work before this one.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Job:
     restarts: int = 0
     task: int | None = None
     since: float = 0.0
+    adopted: bool = False
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class Ledger:
         unsent: Calls of sbatch of which it is not known whether they went through: number to event.
         moved: How many items are done of the tasks that are running or done.
         items: How many items there are, 0 where it is not known.
+        stay: For how many seconds jobs that find nothing to do wait for more.
         silent: Why SLURM does not answer; empty where it does.
         over: How the work ended, or empty.
         why: Why.
@@ -148,6 +151,7 @@ class Ledger:
     unsent: dict[int, dict[str, Any]] = field(default_factory=dict)
     moved: int = 0
     items: int = 0
+    stay: float = 0.0
     silent: str = ""
     over: str = ""
     why: str = ""
@@ -167,6 +171,7 @@ class Ledger:
             tasks={number: Task(number) for number in numbers},
             names={int(number): name for number, name in about.get("names", {}).items()},
             items=about.get("items", 0),
+            stay=about.get("stay", 0.0),
             began=about["created"],
         )
 
@@ -212,6 +217,8 @@ class Ledger:
         job.state, job.alive = event.data["state"], event.data["alive"]
         job.reason, job.node = event.data.get("reason", ""), event.data.get("node", "")
         job.restarts = event.data.get("restarts") or job.restarts
+        job.name = event.data.get("name") or job.name
+        job.adopted = job.adopted or bool(event.data.get("adopted"))
         job.since = event.time
         self.silent = ""
 

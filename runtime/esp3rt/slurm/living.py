@@ -50,4 +50,4 @@ def in_vain(ledger: Ledger, at_work: Collection[str]) -> list[Job]:
         at_work: The jobs whose workers have begun something.
     """
     over = (job for job in ledger.jobs.values() if job.alive is False and job.state not in NOT_ITS_FAULT)
-    return [job for job in over if job.id not in at_work and not has_left(ledger, job)]
+    return [job for job in over if job.id not in at_work and not job.adopted and not has_left(ledger, job)]

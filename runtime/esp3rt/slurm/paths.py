@@ -14,6 +14,8 @@
         results/<task>.<attempt>     what came of a shard, where it is too long for the journal
         ranks/<worker>               where the first process of a job that has several can be reached
         journal/<writer>.jsonl       what happened, a file for each writer
+        next                         the work to which its jobs go when it is done
+        closed                       there: there will be none
         logs/<job>_<process>_log.out what jobs print
 ```
 
@@ -182,6 +184,16 @@ class WorkPaths:
     def logs(self) -> Path:
         """The folder of what jobs print."""
         return self.folder / "logs"
+
+    @property
+    def next(self) -> Path:
+        """The work to which its jobs go when it is done: a file with its folder."""
+        return self.folder / "next"
+
+    @property
+    def closed(self) -> Path:
+        """There where its jobs have nowhere to go when it is done."""
+        return self.folder / "closed"
 
     def claim(self, task: int, attempt: int) -> Path:
         """The claim of an attempt at a task."""

@@ -7,6 +7,8 @@ import signal
 import socket
 from dataclasses import dataclass
 
+from esp3rt.slurm.journal import Journal
+
 JOB = "ESP3RT_JOB"
 # What a process ends with that wants to be started again, from where it is.
 AGAIN = 85
@@ -53,6 +55,11 @@ def this_process() -> Process:
         nodes=int(env.get("SLURM_NNODES", "1")),
         node=env.get("SLURMD_NODENAME") or socket.gethostname(),
     )
+
+
+def say_hello(journal: Journal, me: Process) -> None:
+    """Write down that this process has begun."""
+    journal.write("worker", job=me.job, restarts=me.restarts, process=me.rank, node=me.node, pid=os.getpid())
 
 
 class Signals:

@@ -30,6 +30,7 @@ from esp3rt.slurm.ledger import DONE, Ledger, Run, read_run
 from esp3rt.slurm.paths import RunPaths, WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape
 from esp3rt.slurm.settings import Settings
+from esp3rt.slurm.staying import SECONDS_TO_STAY, close, hand_over, send_on
 from esp3rt.slurm.view import Live
 
 __all__ = ["LedRun", "RunBusy", "lead_run", "run_in_force"]
@@ -71,9 +72,12 @@ class LedRun:
         except BaseException as error:
             how, why = _how(error)
             self.journal.write("stage_ended", stage=name, how=how, why=why)
+            if isinstance(error, Exception):
+                self._close_works(name)
             raise
         finally:
             self.stage = before
+        self._close_works(name)
         self.journal.write("stage_ended", stage=name, how="done")
 
     def shards(
@@ -101,11 +105,14 @@ class LedRun:
         paths = self._left(SHARDS, mark, tasks)
         if paths is None:
             place = {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()}
-            about = {"mark": mark, "tasks": list(tasks), "items": items, "place": place}
+            # A runner outside of a stage ends with its work; who knows whether there is another.
+            stay = SECONDS_TO_STAY if self.stage and self.stage != RUNNER else 0.0
+            about = {"mark": mark, "tasks": list(tasks), "items": items, "place": place, "stay": stay}
+            before = self._work_before(settings) if stay else None
             paths = self._new_work(self.stage or "shards", SHARDS, settings, about)
             write_bytes(paths.job, job())
             # Whoever finds it from here on finds it whole.
-            self._whole(paths)
+            self._whole(paths, before)
         leader = self._leader(paths, settings, name_of=name_of, moved=moved)
         for ended in self._lead(leader):
             yield paths, ended
@@ -256,8 +263,33 @@ class LedRun:
             },
         )
 
-    def _whole(self, paths: WorkPaths) -> None:
-        Journal(paths.journal, f"maker-{socket.gethostname().partition('.')[0]}-{os.getpid()}").write("made")
+    def _whole(self, paths: WorkPaths, before: Ledger | None = None) -> None:
+        journal = Journal(paths.journal, f"maker-{socket.gethostname().partition('.')[0]}-{os.getpid()}")
+        if before is not None:
+            hand_over(before, journal)
+        journal.write("made")
+        if before is not None:
+            send_on(before.paths, paths)
+
+    def _works_that_stay(self, stage: str) -> list[Ledger]:
+        """The works of a stage whose jobs wait for what comes next."""
+        self.run.refresh()
+        works = self.run.stages[stage].works if stage in self.run.stages else []
+        return [work for work in works if work.stay and not (work.paths.next.exists() or work.paths.closed.exists())]
+
+    def _work_before(self, settings: Settings) -> Ledger | None:
+        """A work of this stage that is done, and whose jobs can go on with another."""
+        for work in reversed(self._works_that_stay(self.stage)):
+            about = work.paths.about()
+            if work.over == "done" and (about["options"], about["workers"]) == (
+                dict(settings.options),
+                settings.workers,
+            ):
+                return work
+        return None
+
+    def _close_works(self, stage: str) -> None:
+        close(self._works_that_stay(stage), console_line)
 
     def _left(self, kind: str, mark: str, tasks: Sequence[int]) -> WorkPaths | None:
         """A work of this kind and mark that was left before its end."""
@@ -277,6 +309,9 @@ def _state_of(paths: WorkPaths) -> Ledger:
     ledger.fold(Reader(paths.journal).read())
     return ledger
 
+
+# The stage of what is not done by a stage.
+RUNNER = "runner"
 
 _now: LedRun | None = None
 

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from esp3rt.files import write_bytes
 from esp3rt.slurm.claims import Claims
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.paths import WorkPaths
-from esp3rt.slurm.placed import Process, Signals
+from esp3rt.slurm.placed import JOB, Process, Signals, say_hello
+from esp3rt.slurm.staying import next_work
 from esp3rt.worker_process import WorkerProcess, cause_of
 
 _SECONDS_BETWEEN_REPORTS = 1.0
@@ -51,48 +52,74 @@ def serve(paths: WorkPaths, number: int, me: Process, journal: Journal, about: d
         The exit code.
     """
     sent = json.loads((paths.send / f"{number}.json").read_text(encoding="utf-8"))
-    tasks = about["tasks"]
-    start = (sent["first"] + me.index) * len(tasks) // max(1, sent["of"])
-    server = _Server(paths, me, journal, about, Claims(paths, tasks, me.worker, me.node, start))
+    place = (sent["first"] + me.index) / max(1, sent["of"])
+    signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
+    worker: WorkerProcess | None = None
     try:
-        code = server.run()
+        while True:
+            tasks = about["tasks"]
+            claims = Claims(paths, tasks, me.worker, me.node, int(place * len(tasks)))
+            server = _Server(paths, journal, about, claims, signals, worker)
+            try:
+                code = server.run()
+            finally:
+                worker = server.close()
+            if code != _ENDED_BY_SLURM:
+                # Else it may be started again.
+                journal.write("left", code=code)
+            following = next_work(paths, about.get("stay", 0.0), signals) if claims.over and code == 0 else None
+            if following is None or server.is_stopping:
+                return code
+            # What it prints it prints where it began.
+            with suppress(FileExistsError):
+                following.log_of(me.worker).symlink_to(os.path.realpath(paths.log_of(me.worker)))
+            paths, about, place = following, following.about(), me.index / about["workers"]
+            os.environ[JOB] = str(paths.folder)
+            journal = Journal(paths.journal, me.worker)
+            say_hello(journal, me)
     finally:
-        server.close()
-    if code != _ENDED_BY_SLURM:
-        # Else it may be started again.
-        journal.write("left", code=code)
-    return code
+        if worker is not None:
+            worker.end()
+            worker.bury()
 
 
 class _Server:
-    def __init__(self, paths: WorkPaths, me: Process, journal: Journal, about: dict[str, Any], claims: Claims) -> None:
+    def __init__(
+        self,
+        paths: WorkPaths,
+        journal: Journal,
+        about: dict[str, Any],
+        claims: Claims,
+        signals: Signals,
+        worker: WorkerProcess | None,
+    ) -> None:
         self._paths = paths
         self._journal = journal
         self._about = about
         self._claims = claims
         self._job = paths.job.read_bytes()
-        self._signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
+        self._signals = signals
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._worker: WorkerProcess | None = None
+        self._rested = worker
         self._ready = False
         self._task: tuple[int, int] | None = None
         self._moved, self._told = 0, time.monotonic()
-        self._stopping = False
+        self.is_stopping = False
         self._deaths_in_setup = 0
-        self._decided_by = 0.0
+        self._stay = float(about.get("stay", 0.0))
+        self._leave_at = 0.0
         self._code: int | None = None
 
     def run(self) -> int:
         """Do shards; the exit code."""
+        self._leave_at = time.monotonic() + self._stay
         # Before a worker is started, which takes seconds where it imports much: is there anything to do?
-        self._claim()
-        if self._task is None:
-            return 0
-        self._start()
+        self._go_on()
         while self._code is None:
             wait = None if not self._moved else max(0.0, self._told + _SECONDS_BETWEEN_REPORTS - time.monotonic())
-            if self._worker is None:
+            if self._task is None:
                 wait = _SECONDS_BETWEEN_CLAIMS
             ready = {key.fileobj for key, _ in self._selector.select(wait)}
             if self._signals in ready:
@@ -104,22 +131,30 @@ class _Server:
                 self._lost(worker)
             if self._moved and time.monotonic() - self._told >= _SECONDS_BETWEEN_REPORTS:
                 self._report()
-            if self._worker is None and self._code is None:
+            if self._task is None and self._code is None:
                 self._go_on()
         return self._code
 
-    def close(self) -> None:
-        """Nothing that was started stays."""
-        if self._worker is not None:
-            self._worker.end()
-            self._worker.bury()
+    def close(self) -> WorkerProcess | None:
+        """Let go of everything; what is given back is a worker process that waits for another job."""
         self._selector.close()
+        worker = self._worker or self._rested
+        if worker is None or (self._code == 0 and (self._ready or worker is self._rested)):
+            return worker
+        worker.end()
+        worker.bury()
+        return None
 
     def _start(self) -> None:
-        # What SLURM tells a job of its end, it tells every process of it. Neither the worker nor what an item may start
-        # shall end of that.
-        with _unheard(*_WARNINGS):
-            worker = WorkerProcess(dict(os.environ))
+        worker = self._rested
+        self._rested = None
+        if worker is None:
+            # What SLURM tells a job of its end, it tells every process of it: neither the worker nor what an item may start
+            # shall end of that.
+            with _unheard(*_WARNINGS):
+                worker = WorkerProcess(dict(os.environ))
+        else:
+            worker.tell("rest")
         self._worker, self._ready = worker, False
         self._selector.register(worker.connection, selectors.EVENT_READ)
         if worker.life is not None:
@@ -159,13 +194,14 @@ class _Server:
 
     def _give(self) -> None:
         if self._task is None:
-            self._code = 0
+            # Another job may be lost, and its shard be open again; or there is more to come.
+            self._leave_at = time.monotonic() + self._stay
             return
         assert self._worker is not None
         self._worker.tell("task", self._task[0])
 
     def _claim(self) -> None:
-        self._task = None if self._stopping else self._claims.next()
+        self._task = None if self.is_stopping else self._claims.next()
         if self._task is not None:
             # Also where the worker is not ready yet: who looks on must know that nobody else is needed for it.
             self._journal.write("began", task=self._task[0], attempt=self._task[1])
@@ -189,12 +225,11 @@ class _Server:
         if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self._journal.write("stopping", why="SLURM ends the job")
             self._code = _ENDED_BY_SLURM
-        elif signal.SIGUSR2 in numbers and not self._stopping:
+        elif signal.SIGUSR2 in numbers and not self.is_stopping:
             # What is left is for a job that has the time.
-            self._stopping = True
+            self.is_stopping = True
             self._journal.write("stopping", why="the time limit is near, or another job needs the place")
-            if not self._ready:
-                assert self._task is not None
+            if not self._ready and self._task is not None:
                 task, attempt = self._task
                 self._journal.write(
                     "died", sure=True, task=task, attempt=attempt, why="not begun in time", progress=True
@@ -236,17 +271,20 @@ class _Server:
             if not self._ready:
                 self._code = 1
                 return
-            self._decided_by = time.monotonic() + _SECONDS_TO_DECIDE
-            self._claim()
+            self._leave_at = time.monotonic() + max(_SECONDS_TO_DECIDE, self._stay)
+            self._task = None
         self._go_on()
 
     def _go_on(self) -> None:
-        """Put another process in the place of one that was lost, as soon as there is something for it to do."""
+        """See whether there is something to do, and to do it with; if not, and not soon, end."""
         if self._task is None:
             self._claim()
         if self._task is not None:
-            self._start()
-        elif self._stopping or self._claims.over or time.monotonic() >= self._decided_by:
+            if self._worker is None:
+                self._start()
+            elif self._ready:
+                self._give()
+        elif self.is_stopping or self._claims.over or time.monotonic() >= self._leave_at:
             self._code = 0
 
 
