@@ -107,6 +107,8 @@ def run_as_job(run: LedRun, system: Any, stage: str, setting: Any, started_in: s
     Raises:
         StageError: The job cannot be sent, or has failed.
     """
+    if not run.has_open_work(stage) and _is_trained(system, stage):
+        return
     with cluster_errors():
         settings = settings_of(setting)
         run.command(
@@ -122,6 +124,7 @@ def cluster_errors() -> Iterator[None]:
         StageError: In the place of the error.
     """
     from esp3rt.slurm.client import Refused, Unreachable
+    from esp3rt.slurm.found import LeadLost
     from esp3rt.slurm.leader import WorkCancelled
     from esp3rt.slurm.settings import SettingError
     from esp3rt.work import WorkersDied
@@ -134,6 +137,8 @@ def cluster_errors() -> Iterator[None]:
         raise StageError(f"SLURM does not take the job: {error}") from error
     except Unreachable as error:
         raise StageError(f"SLURM does not answer: {error}; nothing is lost, `esp3c resume` goes on") from error
+    except LeadLost as error:
+        raise StageError(str(error)) from error
     except WorkCancelled as error:
         raise StageError(f"{error}\nwhat is done is kept; `esp3c resume` goes on") from error
     except WorkersDied as error:
@@ -202,13 +207,34 @@ def _one() -> Shape:
     return Shape()
 
 
+def _is_trained(system: Any, stage: str) -> bool:
+    """Whether a training is over already: to learn that nobody has to stand in a queue.
+
+    Raises:
+        ConfigError: The training that is there had another config.
+        StageError: Another process is training there.
+    """
+    config = _training_config(system, stage)
+    exp_dir = None if config is None else config.get("exp_dir")
+    if config is None or exp_dir is None or not (Path(str(exp_dir)) / "last.ckpt").is_file():
+        return False
+    from espnet3.systems.base.training import is_complete
+
+    return is_complete(config)
+
+
+def _training_config(system: Any, stage: str) -> Any:
+    """The config that a stage trains with; None where it does not train."""
+    name, configs = _meant(system, stage)
+    return getattr(system, configs.get("training_config", "training_config"), None) if name == "train" else None
+
+
 def _shape(system: Any, stage: str, settings: Settings) -> Shape:
     """The processes of a stage's job: a training has those that its trainer wants, any other stage has one."""
     from esp3rt.slurm.request import Shape
 
-    name, configs = _meant(system, stage)
-    config = getattr(system, configs.get("training_config", "training_config"), None)
-    if name != "train" or config is None:
+    config = _training_config(system, stage)
+    if config is None:
         return Shape()
     from espnet3.utils.slurm_shape import slurm_shape
 

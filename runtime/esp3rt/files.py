@@ -31,7 +31,9 @@ _LONGEST_NAME = 120
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], mode: str = "w", encoding: str = "utf-8") -> Iterator[IO[Any]]:
+def replacing(
+    path: str | os.PathLike[str], mode: str = "w", encoding: str = "utf-8", *, secret: bool = False
+) -> Iterator[IO[Any]]:
     """Yield a handle whose content becomes the file `path` when the block ends without an error.
 
     Folders on the way are made. A symbolic link stays a link: the file that it points at is replaced. An
@@ -41,6 +43,7 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", encoding: str = "ut
         path: The file to write or replace.
         mode: "w" for text, "wb" for bytes.
         encoding: The encoding of text; lines end in "\\n" on every machine.
+        secret: Whether nobody but its owner may read the file, whatever it was before.
 
     Raises:
         ValueError: `mode` is neither "w" nor "wb".
@@ -53,14 +56,15 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", encoding: str = "ut
         raise IsADirectoryError(f"{target} is a folder, not a file")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / _partial_name(target.name)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600 if secret else 0o666)
     try:
         text = {} if mode == "wb" else {"encoding": encoding, "newline": "\n"}
         with open(descriptor, mode, **text) as handle:  # type: ignore[call-overload]
             yield handle
             handle.flush()
             with suppress(FileNotFoundError):
-                os.fchmod(handle.fileno(), stat.S_IMODE(target.stat().st_mode))
+                if not secret:
+                    os.fchmod(handle.fileno(), stat.S_IMODE(target.stat().st_mode))
             os.fsync(handle.fileno())
         os.replace(partial, target)
     except BaseException:
@@ -69,27 +73,28 @@ def replacing(path: str | os.PathLike[str], mode: str = "w", encoding: str = "ut
     sync_folder(target.parent)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Make `text` the content of `path`, in UTF-8, whole or not at all."""
-    with replacing(path) as handle:
+def write_text(path: str | os.PathLike[str], text: str, *, secret: bool = False) -> None:
+    """Make `text` the content of `path`, in UTF-8, whole or not at all; `secret` as for `replacing`."""
+    with replacing(path, secret=secret) as handle:
         handle.write(text)
 
 
-def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Make `data` the content of `path`, whole or not at all."""
-    with replacing(path, "wb") as handle:
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, secret: bool = False) -> None:
+    """Make `data` the content of `path`, whole or not at all; `secret` as for `replacing`."""
+    with replacing(path, "wb", secret=secret) as handle:
         handle.write(data)
 
 
-def write_json(path: str | os.PathLike[str], obj: object) -> None:
+def write_json(path: str | os.PathLike[str], obj: object, *, secret: bool = False) -> None:
     """Make `obj` the content of `path` as indented JSON, whole or not at all.
 
-    A number that JSON has no word for (nan, inf) becomes null, so that every reader can read the file.
+    A number that JSON has no word for (nan, inf) becomes null, so that every reader can read the file. `secret` as for
+    `replacing`.
 
     Raises:
         TypeError: `obj` holds something that JSON cannot hold.
     """
-    write_text(path, json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n", secret=secret)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -273,12 +273,23 @@ def _numbers(folder: Path) -> list[int]:
         return []
 
 
+def is_made_by_this(source: Path, link: Path) -> bool:
+    """Whether a hard link that is said to exist already is one to `source`.
+
+    Where the answer to a call is lost, a network file system makes the call again, and then says that it exists.
+    """
+    try:
+        return os.path.samefile(source, link)
+    except FileNotFoundError:
+        return False
+
+
 def _make(source: Path, target: Path) -> bool:
     """Make `target` with the content of `source`, unless it exists."""
     try:
         os.link(source, target)
     except FileExistsError:
-        return False
+        return is_made_by_this(source, target)
     except OSError:
         # A file system without hard links: the file is there before its content, and is read again by whoever meets
         # it in between.

@@ -328,8 +328,6 @@ def test_a_mistake_of_the_recipe_itself_is_in_all_points(
         (["recipe.seed=1,2", "--stages", "trian"], [], "did you mean `train`?"),
         (["recipe.seed=1,2", "--stages", "train"], [("  train\n", "  train on gpu\n"), ("devices = 1", "devices = 2  num_nodes = 2"),
           ("stages {", CLUSTER + "stages {")], "`train` of seed=1 wants 2 machines"),
-        (["recipe.seed=1,2", "--detach"], [("  collect_stats\n", "  collect_stats on gpu\n"), ("  train\n", "  train on gpu\n"),
-          ("stages {", CLUSTER + "stages {")], "create_dataset collect_stats are the same for all points, and must be done before"),
     ],
 )  # fmt: skip
 def test_what_no_sweep_can_do_is_refused_and_nothing_is_written(

@@ -185,3 +185,19 @@ def test_many_that_reach_at_once_never_have_it_together(tmp_path: Path) -> None:
         thread.join(60)
 
     assert counts == {0: 5, 1: 5, 2: 5, 3: 5}
+
+
+def test_a_lease_whose_answer_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network file system makes the call again, and says that there is such a file: it is this process's own."""
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    lease = take(tmp_path)
+
+    assert isinstance(lease, Lease)
+    assert lease.number == 1
+    lease.release()

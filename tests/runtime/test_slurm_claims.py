@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,41 @@ def test_a_claim_whose_maker_died_at_once(work: WorkPaths, monkeypatch: pytest.M
 
     assert taken == ((1, 1), None)
     assert all_claims(work) == {(0, 1): "", (1, 1): "17_0.0.0"}
+
+
+def test_the_latest_attempt_is_the_one_that_is_open(work: WorkPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the clocks of those who opened attempts say: of one that was opened before nothing is heard any more, nor that
+    it was given up."""
+    ahead, behind = Journal(work.journal, "leader-a"), Journal(work.journal, "leader-b")
+    claims(work, [0]).next()
+    behind.write("again", task=0, attempt=3, avoid=[], why="lost")
+    monkeypatch.setattr(time, "time", lambda: 1e10)
+    ahead.write("again", task=0, attempt=2, avoid=[], why="lost")
+    ahead.write("gave_up", task=0, attempt=2, why="lost")
+
+    assert claims(work, [0], "17_1.0.0").next() == (0, 3)
+
+
+def test_a_claim_whose_answer_is_lost(work: WorkPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network file system makes the call again, and says that there is such a file: it is this worker's own."""
+    link = os.link
+
+    def twice(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    mine, others = claims(work, [0, 1]), claims(work, [0, 1], "17_1.0.0")
+
+    assert (mine.next(), others.next(), mine.next()) == ((0, 1), (1, 1), None)
+
+
+def test_what_this_worker_has_made_it_does_not_make_again(work: WorkPaths) -> None:
+    """Though the leader, which has not heard of it, opens the attempt once more, for other nodes."""
+    mine = claims(work, [0])
+    leader = Journal(work.journal, "leader-a")
+    leader.write("again", task=0, attempt=2, avoid=["n2"], why="lost")
+    first = mine.next()
+    leader.write("again", task=0, attempt=2, avoid=[], why="lost")
+
+    assert (first, mine.next()) == ((0, 2), None)

@@ -56,6 +56,28 @@ def test_no_folder_and_no_journal_is_nothing(tmp_path: Path) -> None:
     assert told(list(reader.read())) == [("a", "began", {})]
 
 
+def test_nobody_speaks_before_what_it_has_read(tmp_path: Path) -> None:
+    """A machine whose clock is behind puts what it says after what it knows; in other folders its clock is as good as any."""
+    now = time.time()
+    line = json.dumps({"e": "gave_up", "t": now + 1000, "task": 1})
+    (tmp_path / "leader-a.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    journal, elsewhere = Journal(tmp_path, "leader-b"), Journal(tmp_path / "other", "leader-b")
+    list(Reader(tmp_path).read())
+    journal.write("again", task=1)
+    journal.write("again", task=2)
+    elsewhere.write("again", task=3)
+    events = sorted(Reader(tmp_path).read(), key=lambda event: event.time)
+    other = [event.time for event in Reader(tmp_path / "other").read()]
+
+    assert [(event.writer, event.data["task"]) for event in events] == [
+        ("leader-a", 1),
+        ("leader-b", 1),
+        ("leader-b", 2),
+    ]
+    assert events[1].time > events[0].time
+    assert other[0] < now + 900
+
+
 EVENTS = st.lists(st.tuples(st.sampled_from(["began", "ended"]), st.text(max_size=8)), min_size=1, max_size=4)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from esp3rt.slurm import client, living
 from esp3rt.slurm import leader as leader_module
 from esp3rt.slurm.claims import Claims
 from esp3rt.slurm.client import Refused, Unreachable
 from esp3rt.slurm.journal import Journal, Reader
 from esp3rt.slurm.leader import Leader
+from esp3rt.slurm.looks import Look
 from esp3rt.slurm.paths import RunPaths, WorkPaths
-from esp3rt.slurm.request import SHARDS, Wanted
+from esp3rt.slurm.request import COMMANDS, SHARDS, Wanted
 from esp3rt.slurm.settings import read_settings
 from esp3rt.slurm.submit import Sender
 from esp3rt.work import WorkersDied
@@ -40,16 +42,38 @@ class Silence:
         pass
 
 
+class Ends:
+    """SLURM has all jobs end as soon as they are looked at."""
+
+    unreachable = ""
+    state = "FAILED"
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+
+    def add(self, jobs: Sequence[str], *, name: str = "") -> None:
+        self.jobs += jobs
+
+    def due(self, now: float) -> bool:
+        return True
+
+    def hurry(self) -> None:
+        pass
+
+    def look(self, *, deadline: float) -> dict[str, Look]:
+        return {job: Look(job, self.state, False, "NonZeroExitCode", "n1") for job in self.jobs}
+
+
 class Work:
     """A work of shards, and jobs that do at once, when they are sent, what there is to do."""
 
-    def __init__(self, folder: Path, tasks: int) -> None:
+    def __init__(self, folder: Path, tasks: int, kind: str = SHARDS) -> None:
         self.paths: WorkPaths = RunPaths(folder).new_work(
             "work",
             {
                 "token": TOKEN,
                 "name": "work",
-                "kind": SHARDS,
+                "kind": kind,
                 "tasks": list(range(tasks)),
                 "created": 0.0,
                 "stage": "work",
@@ -60,6 +84,8 @@ class Work:
         self.sent = 0
         self.before: list[Callable[[], None]] = []
         """What happens when jobs are sent, a call each."""
+        self.instead: Callable[[str], None] | None = None
+        """What a job does that is sent, in the place of what there is to do."""
 
     def leader(self, attempts: int = 3, workers: int = 1) -> Leader:
         settings = read_settings({"n_workers": workers, "options": {"attempts": attempts}})
@@ -97,9 +123,15 @@ class Work:
         number = 100 + self.sent
         if self.before:
             self.before.pop(0)()
-        journal = Journal(self.paths.journal, "leader-sent")
-        journal.write("sending", number=number, name=f"work.{number}", jobs=1, array=False, tasks=[])
-        journal.write("sent", number=number, job=str(number))
+        tried = [attempts[task] for task in tasks]
+        self.old.write(
+            "sending", number=number, name=f"work.{number}", jobs=1, array=False, tasks=tasks, attempts=tried,
+            avoid=wanted.exclude,
+        )  # fmt: skip
+        self.old.write("sent", number=number, job=str(number))
+        if self.instead is not None:
+            self.instead(str(number))
+            return
         mine, claims = self.worker(str(number), node=f"n{number}")
         while (claimed := claims.next()) is not None:
             mine.write("began", task=claimed[0], attempt=claimed[1])
@@ -263,3 +295,163 @@ def test_what_is_refused_where_nobody_works(work: Work) -> None:
     work.before = [fail]
     with pytest.raises(Refused, match="no such partition"):
         _led(work)
+
+
+# -- nothing is tried for ever -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """A command whose jobs end without a word of their own."""
+    made = Work(tmp_path, 1, COMMANDS)
+    made.instead = lambda job: None
+    monkeypatch.setattr(leader_module, "Watch", Ends)
+    monkeypatch.setattr(Sender, "send", lambda *args: made.send(*args))
+    return made
+
+
+@pytest.mark.parametrize("attempts", [1, 3, 5])
+def test_a_command_whose_jobs_end_before_they_begin(commands: Work, attempts: int) -> None:
+    """Each is a try, though no process says that it was made; the last one's log is shown."""
+    commands.paths.log_of(f"{100 + attempts}.0.0").write_text("no such module\n")
+
+    with pytest.raises(
+        WorkersDied, match=rf"(?s)tried {attempts} times.*job {100 + attempts} was failed.*no such module"
+    ):
+        _led(commands, attempts=attempts)
+    assert commands.sent == attempts
+
+
+def test_tries_of_commands_are_counted_over_all_leaders(commands: Work) -> None:
+    """The first leader had sent two, of which the second ended when it had been killed."""
+    commands.old.write("sending", number=1, name="work.1", jobs=1, array=False, tasks=[0], attempts=[1])
+    commands.old.write("sent", number=1, job="7")
+    commands.ended("7")
+    commands.old.write("again", task=0, attempt=2, tried=1, avoid=[], why="lost")
+    commands.old.write("sending", number=2, name="work.2", jobs=1, array=False, tasks=[0], attempts=[2])
+    commands.old.write("sent", number=2, job="8")
+
+    with pytest.raises(WorkersDied, match="task 0 was tried 3 times"):
+        _led(commands)
+    assert commands.sent == 1
+
+
+def test_what_is_nobodys_fault_has_an_end_too(commands: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place where no job is left alone for as long as it needs is none to wait at."""
+    monkeypatch.setattr(Ends, "state", "PREEMPTED")
+
+    with pytest.raises(
+        WorkersDied, match="task 0 was tried 5 times, the last time it was lost: its job 105 was preempted"
+    ):
+        _led(commands, attempts=1)
+
+
+def test_jobs_that_get_somewhere_each_time(commands: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be taken away as often as it likes SLURM."""
+    monkeypatch.setattr(Ends, "state", "PREEMPTED")
+
+    def work_a_little(job: str) -> None:
+        if job == "107":
+            journal = commands.worker(job)[0]
+            journal.write("ended", task=0, attempt=7, token=TOKEN, left=True)
+        (commands.paths.ranks / f"{job}.0.progress").touch()
+
+    commands.instead = work_a_little
+    assert _led(commands, attempts=1) == {0}
+
+
+def test_shards_of_which_nothing_is_ever_done(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever cancels each job that runs ends the work in the end."""
+    monkeypatch.setattr(leader_module, "Watch", Ends)
+    monkeypatch.setattr(Ends, "state", "CANCELLED")
+    work.instead = lambda job: [work.worker(job, begins=1)][:0]
+
+    with pytest.raises(WorkersDied, match=r"was tried 5 times, the last time it was lost: its job \d+ was cancelled"):
+        _led(work, attempts=1)
+
+
+def test_shards_of_which_something_is_done_each_time(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was begun and cut off each time is nobody's fault for as long as other shards end."""
+    monkeypatch.setattr(leader_module, "Watch", Ends)
+    monkeypatch.setattr(Ends, "state", "PREEMPTED")
+    for attempt in range(2, 12):
+        work.old.write("again", task=0, attempt=attempt, tried=0, free=attempt - 1, avoid=[], why="lost")
+    journal, claims = work.worker("7", begins=1)
+    journal.write("ended", task=1, attempt=1, token=TOKEN)
+    work.job("8", number=2)
+    claims = Claims(work.paths, [0], "8.0.0", "n1", 0)
+
+    assert claims.next() == (0, 11)
+    assert _led(work, attempts=2) == {0, 1, 2}
+
+
+def test_jobs_that_find_nothing_to_do(work: Work) -> None:
+    """They leave in order while a task waits, of which they do not know: no others are sent for ever."""
+    work.instead = lambda job: work.worker(job)[0].write("left", code=0)
+
+    with pytest.raises(WorkersDied, match="3 jobs found nothing to do while task 0 waited; the last was 103"):
+        _led(work)
+    assert work.sent == 3
+
+
+def test_jobs_that_come_when_all_is_taken(work: Work) -> None:
+    """They leave with nothing done, which is no fault, however many they are."""
+    work.job("7")
+    journal, _ = work.worker("7", begins=3)
+    for number in range(8, 18):
+        work.job(str(number), number=number)
+        work.worker(str(number))[0].write("left", code=0)
+    journal.write("died", task=0, attempt=1, why="killed")
+    journal.write("died", task=1, attempt=1, why="killed")
+    journal.write("died", task=2, attempt=1, why="killed")
+    work.ended("7")
+
+    assert _led(work) == {0, 1, 2}
+
+
+def test_the_nodes_that_are_left_do_not_work(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is kept from the nodes that do is cancelled, and its task may be done anywhere."""
+
+    class Drained(Ends):
+        def look(self, *, deadline: float) -> dict[str, Look]:
+            gone = {job: Look(job, "CANCELLED", False) for job in self.jobs if job in cancelled}
+            reason = "ReqNodeNotAvail, UnavailableNodes:n[2-3]"
+            return {job: Look(job, "PENDING", True, reason) for job in self.jobs if job == "101"} | gone
+
+    cancelled: list[str] = []
+    monkeypatch.setattr(leader_module, "Watch", Drained)
+    monkeypatch.setattr(living, "_SECONDS_WITHOUT_NODE", 0.0)
+    monkeypatch.setattr(client, "cancel", lambda jobs, *, name: cancelled.extend(jobs))
+    work.job("7")
+    journal, claims = work.worker("7", begins=1)
+    for task in (1, 2):
+        assert claims.next() == (task, 1)
+        journal.write("ended", task=task, attempt=1, token=TOKEN)
+    journal.write("died", task=0, attempt=1, why="killed")
+    journal.write("left", code=0)
+    exclude: list[Sequence[str]] = []
+
+    def wait_at_first(job: str) -> None:
+        work.instead = None
+
+    work.instead = wait_at_first
+    sent = work.send
+    monkeypatch.setattr(Sender, "send", lambda *args: (exclude.append(args[1].exclude), sent(*args)))
+
+    assert _led(work) == {0, 1, 2}
+    assert (cancelled, exclude) == (["101"], [("n1",), ()])
+
+
+def test_what_is_said_is_read_alone(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand jobs that change at once are not a thousand readings of a thousand journals."""
+    work.job("7")
+    work.worker("7", begins=1)
+    leader = work.leader()
+    leader._take_in()
+    read: list[str] = []
+    added = Reader._added
+    monkeypatch.setattr(Reader, "_added", lambda self, name: (read.append(name), added(self, name))[1])
+    leader._write("silent", why="no answer")
+
+    assert leader.ledger.silent == "no answer"
+    assert len(read) == 1

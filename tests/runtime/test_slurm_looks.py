@@ -165,12 +165,14 @@ def test_what_slurm_may_start_again_is_waited_for(slurm: Slurm, clock: Clock, st
     assert _state(watch.look()["9"]) == (state, False)
 
 
-def test_an_array_as_a_whole_is_refused(slurm: Slurm) -> None:
-    """It would be taken for a job that is gone."""
-    slurm.queue(_row("7_0", "RUNNING"), _row("7_1", "RUNNING"))
+def test_an_array_as_a_whole_is_not_known(slurm: Slurm) -> None:
+    """It must not be taken for a job that is gone, nor keep others from being looked at."""
+    slurm.queue(_row("7_0", "RUNNING"), _row("7_1", "RUNNING"), _row("8", "RUNNING"))
+    looks = Watch(["7", "8"]).look()
 
-    with pytest.raises(ValueError, match=r"job 7 is an array.*7_0"):
-        Watch(["7"]).look()
+    assert _state(looks["7"]) == (UNKNOWN, None)
+    assert "it is an array" in looks["7"].reason
+    assert _state(looks["8"]) == ("RUNNING", True)
 
 
 def test_a_machine_without_slurm_is_an_error(slurm: Slurm) -> None:

@@ -53,13 +53,6 @@ def run(
         here, jobs = _places(args, recipe, [name for name in stages if name not in shared])
         if args.detach and not jobs:
             raise Failure("--detach leaves points to SLURM, but none of their stages runs there", 2)
-        if args.detach and _on_slurm(args, recipe, shared):
-            first = " ".join(shared)
-            raise Failure(
-                f"--detach: {first} {'is' if len(shared) == 1 else 'are'} the same for all points, and must be done before; run "
-                f"`esp3c run {printable(args.recipe)} --stages {first}` first",
-                2,
-            )
         setting = _setting(built, jobs) if jobs else None
         if jobs and refused_by_site(recipe, jobs):
             return 1

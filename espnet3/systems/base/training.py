@@ -63,6 +63,7 @@ def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]")
 
     from esp3rt.progress import console_line
     from espnet3.components.modeling.lightning_module import exp_dir_of
+    from espnet3.components.trainers.alone import Hold
     from espnet3.components.trainers.resume import nothing_to_do, plan_resume
     from espnet3.utils.pretrained_weights import without_loading
     from espnet3.utils.slurm_shape import task_of
@@ -72,6 +73,10 @@ def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]")
     plan = plan_resume(exp_dir, config)
     # Processes that SLURM has started side by side decide that together, once they have met.
     if plan.complete and task_of() is None:
+        # Where another process still trains there, it has not come to the end of what it trains for.
+        hold = Hold(exp_dir)
+        hold.take()
+        hold.release()
         console_line(nothing_to_do(plan, exp_dir))
         return
     lightning.seed_everything(int(config.get("seed") or 0), workers=False, verbose=False)
@@ -85,6 +90,30 @@ def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]")
         if trainer.trainer.is_global_zero and not plan.complete:
             _write_config(config, exp_dir)
         trainer.fit()
+
+
+def is_complete(config: "DictConfig") -> bool:
+    """Whether a training has nothing left to do, which is said then; nothing is built for that.
+
+    Raises:
+        ConfigError: The training in `exp_dir` had another config.
+        StageError: Another process is training there.
+    """
+    from esp3rt.progress import console_line
+    from espnet3.components.modeling.lightning_module import exp_dir_of
+    from espnet3.components.trainers.alone import Hold
+    from espnet3.components.trainers.resume import nothing_to_do, plan_resume
+
+    exp_dir = exp_dir_of(config)
+    plan = plan_resume(exp_dir, config)
+    if plan.checkpoint is None:
+        return False
+    hold = Hold(exp_dir)
+    hold.take()
+    hold.release()
+    if plan.complete:
+        console_line(nothing_to_do(plan, exp_dir))
+    return bool(plan.complete)
 
 
 def build_trainer(config: "DictConfig", model: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from esp3rt.slurm.asked import Asker, names_of
 from esp3rt.slurm.client import cancel
+from esp3rt.slurm.guard import Check, GuardedJournal
 from esp3rt.slurm.journal import Journal
 from esp3rt.slurm.ledger import Ledger, Run
 from esp3rt.slurm.request import COMMANDS
@@ -26,9 +27,11 @@ class Chain:
         run: The run.
         writer: Who says in the journals what a leader says; a leader's name that no other has.
         say: Told where SLURM does not answer.
+        check: See `Check`.
     """
 
-    def __init__(self, run: Run, writer: str, say: Callable[[str], None]) -> None:
+    def __init__(self, run: Run, writer: str, say: Callable[[str], None], check: Check) -> None:
+        self._check = check
         self._run = run
         self._writer = writer
         self._say = say
@@ -56,13 +59,14 @@ class Chain:
             Refused: It does not end them.
         """
         for ledger in self._asked(also_led=detaches):
+            self._check(now=True)
             begun = any(task.attempt for task in ledger.tasks.values())
             if begun and living_jobs(ledger) and not _detached(ledger).get("leads"):
                 continue
             for number, name in names_of(ledger).items():
                 cancel([number], name=name)
             why = "what has not begun of a chain goes on anew"
-            Journal(ledger.paths.journal, self._writer).write("over", sure=True, how="cancelled", why=why)
+            self._journal_of(ledger).write("over", sure=True, how="cancelled", why=why)
         self._run.refresh()
 
     def _asked(self, also_led: bool = False) -> list[Ledger]:
@@ -72,12 +76,14 @@ class Chain:
             ledger for ledger in open_works(self._run) if _detached(ledger) or (also_led and ledger.kind == COMMANDS)
         ]
         for ledger in found:
-            journal = Journal(ledger.paths.journal, self._writer)
-            find_lost(ledger.unsent, journal, _SECONDS_TO_ANSWER, self._say)
+            find_lost(ledger.unsent, self._journal_of(ledger), _SECONDS_TO_ANSWER, self._say)
         self._run.refresh()
         if found:
             Asker(self._run).ask()
         return found
+
+    def _journal_of(self, ledger: Ledger) -> Journal:
+        return GuardedJournal(ledger.paths.journal, self._writer, self._check)
 
 
 def _detached(ledger: Ledger) -> dict[str, Any]:

@@ -7,11 +7,13 @@ came to nothing.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from esp3rt.lease import is_made_by_this
 from esp3rt.slurm.journal import Reader
 from esp3rt.slurm.paths import WorkPaths
 
@@ -37,6 +39,9 @@ class Claims:
         start %= max(1, len(tasks))
         self._first = deque([*tasks[start:], *tasks[:start]])
         self._again: dict[int, tuple[int, list[str]]] = {}
+        # Of each task the latest attempt that was opened, and the latest that this worker has made.
+        self._opened: dict[int, int] = {}
+        self._made: dict[int, int] = {}
         self._closed: set[int] = set()
         self._leader = Reader(paths.journal, LEADER)
         self.over = False
@@ -63,11 +68,12 @@ class Claims:
         return None
 
     def _claim(self, task: int, attempt: int) -> bool:
+        self._made[task] = attempt
         claim = self._paths.claim(task, attempt)
         try:
             os.link(self._mine, claim)
         except FileExistsError:
-            return False
+            return is_made_by_this(self._mine, claim)
         except OSError:
             # A file system without hard links.
             try:
@@ -86,10 +92,16 @@ class Claims:
     def _hear(self) -> None:
         for event in sorted(self._leader.read(), key=lambda event: event.time):
             if event.kind == "again":
-                self._closed.discard(event.data["task"])
-                self._again[event.data["task"]] = event.data["attempt"], event.data.get("avoid", [])
+                task, attempt = event.data["task"], event.data["attempt"]
+                if attempt < self._opened.get(task, 0):
+                    continue
+                self._closed.discard(task)
+                self._opened[task] = attempt
+                if attempt > self._made.get(task, 0):
+                    self._again[task] = attempt, event.data.get("avoid", [])
             elif event.kind == "gave_up":
-                self._closed.add(event.data["task"])
+                if self._opened.get(event.data["task"], 0) <= event.data.get("attempt", math.inf):
+                    self._closed.add(event.data["task"])
             elif event.kind in ("over", "reopened"):
                 self.over = event.kind == "over"
 

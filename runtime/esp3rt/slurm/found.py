@@ -30,6 +30,10 @@ class RunBusy(RuntimeError):
     """Another process leads the run, or its jobs go on under other configs."""
 
 
+class LeadLost(RunBusy):
+    """Another process leads the run in the place of this one, which seemed to be dead."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
     """What was called.

@@ -6,6 +6,10 @@ log does not work at all and its other journals need locks that such systems hav
 file for each event for the same reason: what is closed is seen by whoever opens it next.
 
 A writer that is killed leaves half a line at most, which readers pass over.
+
+Readers put the events of all writers in order by their times, and clocks of machines differ. So nobody says that something
+happened before what it has read or written: a process that reads the journals of a folder, or writes to one, and then writes,
+writes a later time, whatever its clock says.
 """
 
 from __future__ import annotations
@@ -19,6 +23,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SUFFIX = ".jsonl"
+_TICK = 0.001
+# Of each folder: the earliest time that what this process writes there may have.
+_earliest: dict[str, float] = {}
 
 
 class Event(NamedTuple):
@@ -27,7 +34,7 @@ class Event(NamedTuple):
     Attributes:
         kind: What.
         writer: Who says so.
-        time: When, in seconds since 1970 by the writer's clock.
+        time: When, in seconds since 1970 by the writer's clock, and later than all that the writer had read.
         data: What is said of it.
     """
 
@@ -49,6 +56,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / (writer + SUFFIX)
         self._whole = not self.path.exists()
+        self._folder = os.path.abspath(folder)
 
     def write(self, kind: str, *, sure: bool = False, **data: Any) -> None:
         """Add an event.
@@ -61,7 +69,9 @@ class Journal:
         Raises:
             OSError: The disk is full, say. A later event begins on a line of its own.
         """
-        line = json.dumps({"e": kind, "t": round(time.time(), 3), **data}, ensure_ascii=False) + "\n"
+        now = round(max(time.time(), _earliest.get(self._folder, 0.0)), 3)
+        _earliest[self._folder] = now + _TICK
+        line = json.dumps({"e": kind, "t": now, **data}, ensure_ascii=False) + "\n"
         # What was there before may end in half a line.
         text = line if self._whole else "\n" + line
         self._whole = False
@@ -97,6 +107,10 @@ class Reader:
             if name.endswith(SUFFIX) and name.startswith(self._prefix):
                 yield from self._added(name)
 
+    def read_one(self, journal: Journal) -> Iterator[Event]:
+        """Yield what was added to one journal of the folder; the others are not looked at."""
+        yield from self._added(journal.path.name)
+
     def _added(self, name: str) -> Iterator[Event]:
         place = self._places.get(name, 0)
         try:
@@ -112,12 +126,17 @@ class Reader:
         self._places[name] = place + end
         writer = name.removesuffix(SUFFIX)
         lines = [line for line in data[:end].decode(errors="replace").split("\n") if line]
+        events = []
         for found in _parsed(lines):
             try:
-                yield Event(found.pop("e"), writer, float(found.pop("t")), found)
+                events.append(Event(found.pop("e"), writer, float(found.pop("t")), found))
             except (KeyError, TypeError, ValueError, AttributeError):
                 # Somebody else's file.
                 continue
+        folder = os.path.abspath(self._folder)
+        newest = max((event.time for event in events), default=0.0)
+        _earliest[folder] = max(newest + _TICK, _earliest.get(folder, 0.0))
+        yield from events
 
 
 def _parsed(lines: Sequence[str]) -> list[dict[str, Any]]:

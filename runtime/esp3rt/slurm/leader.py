@@ -22,9 +22,20 @@ from typing import Any
 
 from esp3rt.slurm import client
 from esp3rt.slurm.claims import LEADER, all_claims
-from esp3rt.slurm.journal import Event, Journal, Reader
-from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Job, Ledger
-from esp3rt.slurm.living import NOT_ITS_FAULT, in_vain, is_gone, job_of, living, restarts_of, workers_of
+from esp3rt.slurm.found import LeadLost
+from esp3rt.slurm.guard import Check, GuardedJournal, nobody_else_can
+from esp3rt.slurm.journal import Event, Reader
+from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Ledger
+from esp3rt.slurm.living import (
+    NOT_ITS_FAULT,
+    how_lost,
+    is_gone,
+    job_of,
+    living,
+    restarts_of,
+    without_node,
+    workers_of,
+)
 from esp3rt.slurm.looks import UNKNOWN, Look, Watch
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape, Wanted
@@ -40,8 +51,6 @@ _SECONDS_TO_LOOK = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 # Where SLURM does not answer, so long is spent on sending, and so long then on what jobs have done meanwhile.
 _SECONDS_TO_SEND, _SECONDS_BETWEEN_SENDING = 15.0, 15.0
-# So many calls of sbatch may come to nothing but jobs that end before they have begun a task.
-_IDLE_DEATHS = 3
 # The node could not start it, and SLURM keeps it until somebody lets it go.
 _HELD_FOR_EVER = "launch failed requeued held"
 
@@ -74,6 +83,7 @@ class Leader:
         after: Jobs that its jobs must wait for.
         gpus: Whether the setting's GPUs are asked for.
         keep_going: Of commands: whether one that fails, or is tried in vain, leaves the others to go on.
+        check: Asked often whether this process leads; it raises `LeadLost` where another does.
     """
 
     paths: WorkPaths
@@ -87,16 +97,16 @@ class Leader:
     after: tuple[str, ...] = ()
     gpus: bool = True
     keep_going: bool = False
+    check: Check = nobody_else_can
 
     def __post_init__(self) -> None:
         self.ledger = Ledger.of(self.paths)
         self._reader = Reader(self.paths.journal)
         name = f"{LEADER}{socket.gethostname().partition('.')[0]}-{os.getpid()}-{secrets.token_hex(3)}"
-        self._journal = Journal(self.paths.journal, name)
+        self._journal = GuardedJournal(self.paths.journal, name, self.check)
         self._watch = Watch()
         self._inbox: deque[Event] = deque()
         self._tries = Tries(self.ledger, self.settings, self.name_of, self._write, self.say)
-        self._exits: dict[str, str] = {}
         self._looked = self._send_from = 0.0
         self._is_look_wanted = self._is_burial_due = self._is_unsent = False
         self._sender = Sender(self.paths, self.settings, self._journal, self.ledger.token[:6], self.say)
@@ -113,6 +123,7 @@ class Leader:
         Raises:
             WorkersDied: A task could not be done; the message says why and where its log is.
             WorkCancelled: Somebody has cancelled the work.
+            LeadLost: Another process leads it; nothing of it was touched since.
             Refused: SLURM does not take a job.
             Exception: What a shard's work has raised.
         """
@@ -120,6 +131,7 @@ class Leader:
         self._begin()
         is_first, wait = True, _SHORTEST_WAIT
         while True:
+            self.check()
             changed, is_first = is_first or bool(self._inbox), False
             while self._inbox:
                 event = self._inbox.popleft()
@@ -160,11 +172,15 @@ class Leader:
 
     def end(self, how: str, why: str = "") -> None:
         """Say that the work is over, and cancel what is left of its jobs, unless they may go on with the next."""
+        ends_jobs = how != "done" or not self.ledger.stay
         try:
             self._write("over", how=how, why=why)
+        except LeadLost:
+            ends_jobs = False
+            raise
         finally:
             # Where the disk is full as well.
-            if how != "done" or not self.ledger.stay:
+            if ends_jobs:
                 end_jobs(living(self.ledger), self.say)
 
     def _begin(self) -> None:
@@ -178,12 +194,12 @@ class Leader:
                     self._tries.begin_anew(task)
         self._bury()
 
-    def _take_in(self) -> bool:
-        events = self.ledger.fold(sorted(self._reader.read(), key=lambda event: event.time))
+    def _take_in(self, own: bool = False) -> bool:
+        """Hear what was said; with `own`, only what this process itself has said."""
+        found = self._reader.read_one(self._journal) if own else self._reader.read()
+        events = self.ledger.fold(sorted(found, key=lambda event: event.time))
         for event in events:
             self._tries.note(event)
-            if event.kind == "seen":
-                self._exits[event.data["job"]] = event.data.get("exit", "")
         self._inbox.extend(events)
         if self.ledger.moved != self._known_moved:
             self.moved(self.ledger.moved - self._known_moved)
@@ -196,7 +212,7 @@ class Leader:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._journal.path)) from error
         # What it says itself it hears as well, so that what it knows is what the next leader will know.
-        self._take_in()
+        self._take_in(own=True)
 
     # -- what becomes of tasks -----------------------------------------------------------------------------------------
 
@@ -214,7 +230,7 @@ class Leader:
             worker = self.ledger.workers.get(event.writer)
             self._tries.open_again(
                 event.data["task"], event.data["attempt"], event.data["why"], worker.node if worker else "", event.writer,
-                free=bool(event.data.get("progress")),
+                free=bool(event.data.get("free")), progress=bool(event.data.get("progress")),
             )  # fmt: skip
 
     def _on_failed(self, event: Event) -> None:
@@ -225,7 +241,7 @@ class Leader:
             failure = self._tries.failure(f"{self.name_of(task)} {event.data['text']}", event.writer)
             if not self.keep_going:
                 raise failure
-            self._tries.give_up(task, event.data["text"], failure)
+            self._tries.give_up(task, event.data["attempt"], event.data["text"], failure)
             return
         error = event.data["error"]
         raise unpacked_error(None if error is None else base64.b64decode(error), event.data["text"])
@@ -251,7 +267,12 @@ class Leader:
             self.say(f"SLURM does not answer ({unanswered}); jobs go on" if unanswered else "SLURM answers again")
             self._write("silent", why=unanswered)
         changed = [self._seen(look) for look in looks.values() if look.job in self.ledger.jobs]
-        return any(changed)
+        if stuck := without_node(self.ledger):
+            self.say(f"job {stuck[0].id} is cancelled: the nodes that are left to it do not work ({stuck[0].reason})")
+            end_jobs(stuck, self.say)
+            self._tries.avoid_nothing()
+            self._is_look_wanted = True
+        return any(changed) or bool(stuck)
 
     def _seen(self, look: Look) -> bool:
         job = self.ledger.jobs[look.job]
@@ -290,7 +311,7 @@ class Leader:
             free = is_cut_off or is_older or job.state in (*NOT_ITS_FAULT, "CANCELLED")
             # Where nobody knows how a job ended, its node is not to blame.
             node = "" if job.state == UNKNOWN else worker.node if worker is not None else job.node
-            self._tries.open_again(task, attempt, self._how(job), node, owner, free)
+            self._tries.open_again(task, attempt, how_lost(job, self.ledger.kind), node, owner, free)
 
     def _bury_commands(self) -> None:
         for task in self.ledger.tasks.values():
@@ -305,17 +326,12 @@ class Leader:
                 self.end("cancelled", why)
                 raise WorkCancelled(f"{self.name_of(task.number)} was cancelled: {why}")
             names = (worker.name for worker in workers_of(self.ledger, job.id))
-            worker = max(names, key=restarts_of, default="")
-            progress = bool(worker) and (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
-            free = job.state in NOT_ITS_FAULT or progress
-            self._tries.open_again(task.number, max(1, task.attempt), self._how(job), job.node, worker, free)
-
-    def _how(self, job: Job) -> str:
-        state = job.state.lower().replace("_", " ")
-        detail = job.reason if job.reason not in ("", "None") else self._exits.get(job.id, "")
-        if job.state == "TIMEOUT" and self.ledger.kind == SHARDS:
-            detail = f"{detail}: jobs need more time, or smaller shards"
-        return f"lost: its job {job.id} was {state}" + (f" ({detail})" if detail else "")
+            # One that never began has a log of what came before it.
+            worker = max(names, key=restarts_of, default=f"{job.id}.{job.restarts}.0")
+            progress = (self.paths.ranks / f"{worker.rpartition('.')[0]}.progress").exists()
+            free, attempt = job.state in NOT_ITS_FAULT, max(1, task.attempt, job.attempt)
+            why = how_lost(job, self.ledger.kind)
+            self._tries.open_again(task.number, attempt, why, job.node, worker, free, progress)
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
@@ -354,7 +370,7 @@ class Leader:
         lacking_jobs = min(len(waiting) - idle, self.settings.workers - len(alive))
         if waiting and lacking_jobs <= 0 and all(self._tries.is_avoided(task.number, alive) for task in waiting):
             lacking_jobs = 1
-        if lacking_jobs > 0 and self._refuse_endless():
+        if lacking_jobs > 0 and self._tries.refuse_endless(all_claims(self.paths).values()):
             # One after the other is enough to see whether the next do better.
             lacking_jobs = 0 if alive else 1
         if lacking_jobs > 0:
@@ -362,26 +378,6 @@ class Leader:
             self._send([], lacking_jobs, sorted(set.intersection(*everywhere)))
             if not self._sender.may_exclude:
                 self._tries.avoid_nothing()
-
-    def _refuse_endless(self) -> bool:
-        """Whether jobs ended before they did anything. Others are not sent for ever.
-
-        Raises:
-            WorkersDied: It was so with too many calls of sbatch.
-        """
-        at_work = {job_of(worker) for worker in all_claims(self.paths).values()}
-        idle = in_vain(self.ledger, at_work)
-        # Where others do their work, a machine or two may be the reason.
-        others_work = self.ledger.count(DONE) or any(job.id in at_work for job in living(self.ledger))
-        allowed = _IDLE_DEATHS + (self.settings.workers if others_work else 0)
-        if len({job.id.partition("_")[0] for job in idle}) >= allowed:
-            last = idle[-1]
-            raise self._tries.failure(
-                f"{len(idle)} jobs ended before they began to work; the last, {last.id}, was "
-                f"{last.state or 'lost'} ({last.reason or 'no reason'}) on {last.node or 'no node'}",
-                f"{last.id}.0.0",
-            )
-        return bool(idle) and not others_work
 
     def _send(self, tasks: Sequence[int], jobs: int, exclude: Sequence[str] = ()) -> None:
         wanted = Wanted(

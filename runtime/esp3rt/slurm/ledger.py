@@ -4,13 +4,16 @@ The events of a work, by who writes them:
 
 | event | writer | data |
 |---|---|---|
-| `sending` | leader | `number`, `name`, `jobs`, `tasks` (commands: of each job the task): sbatch is about to be called |
-| `sent` | leader | `number`, `job`: SLURM has taken it |
+| `sending` | leader | `number`, `name`, `jobs`, `tasks`, `attempts` (commands: of each job the task, and which attempt), \
+`avoid` (nodes): sbatch is about to be called |
+| `sent` | leader | the same and `job`: SLURM has taken it |
 | `not_sent` | leader | `number`, `why` |
-| `seen` | leader | `job`, `state`, `alive`, `reason`, `node`, `restarts`: what SLURM says has changed; `name`, `adopted` |
+| `seen` | leader | `job`, `state`, `alive`, `reason`, `node`, `restarts`, `exit`: what SLURM says has changed; \
+`name`, `adopted` |
 | `silent` | leader | `why`: SLURM does not answer; empty: it does again |
-| `again` | leader | `task`, `attempt`, `tried` (how often in vain), `avoid` (nodes), `why`: the attempt may be made |
-| `gave_up` | leader | `task`, `why` |
+| `again` | leader | `task`, `attempt`, `tried` (how often in vain), `free` (how often without counting, since something \
+was done), `avoid` (nodes), `why`: the attempt may be made |
+| `gave_up` | leader | `task`, `attempt`, `why` |
 | `over` | leader | `how` ("done", "failed", "cancelled"), `why` |
 | `reopened` | leader | it goes on after all |
 | `worker` | worker | `job`, `restarts`, `process`, `node`, `pid`: a process of a job has begun |
@@ -19,7 +22,8 @@ The events of a work, by who writes them:
 | `moved` | worker | `n`: how many more items are done |
 | `ended` | worker | `task`, `attempt`, `token`, `sha256`, `result` (base64) or a file in results/; `left`: it leaves as well |
 | `failed` | worker | `task`, `attempt`, `error`, `text`: the task raised an error |
-| `died` | worker | `task`, `attempt`, `why`: the process that worked on it died |
+| `died` | worker | `task`, `attempt`, `why`: the process that worked on it died; `free`: that does not count; `progress`: \
+it got somewhere |
 | `requeued` | worker | `task`, `attempt`: the job goes on when SLURM starts it again |
 | `stopping` | worker | `why`: no further task is begun |
 | `left` | worker | `code`: the worker ends in order |
@@ -30,7 +34,7 @@ What the leader says of jobs is what SLURM says, which is a hint. What workers s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +81,7 @@ class Worker:
         done: How many tasks it has ended.
         moved: How many items it has done of its task.
         over: Whether it has left.
+        is_idle: Whether it has left with nothing done while tasks waited.
     """
 
     name: str
@@ -88,6 +93,7 @@ class Worker:
     done: int = 0
     moved: int = 0
     over: bool = False
+    is_idle: bool = False
 
 
 @dataclass(slots=True)
@@ -101,7 +107,9 @@ class Job:
         alive: Whether it may still run; None where nobody knows.
         reason, node: As SLURM says.
         restarts: How often SLURM has started it again.
-        task: The task that it is for, where tasks are commands.
+        exit: SLURM's word for its exit code, once it is over.
+        task, attempt: The task that it is for, and which attempt it is, where tasks are commands; else None and 0.
+        avoid: The nodes that it is kept from.
         since: When it was last seen to change.
         adopted: Whether it was sent for a work before this one.
     """
@@ -113,7 +121,10 @@ class Job:
     reason: str = ""
     node: str = ""
     restarts: int = 0
+    exit: str = ""
     task: int | None = None
+    attempt: int = 0
+    avoid: Sequence[str] = ()
     since: float = 0.0
     adopted: bool = False
 
@@ -198,16 +209,25 @@ class Ledger:
         self.unsent[event.data["number"]] = event.data
 
     def _on_sent(self, event: Event) -> None:
-        sending = self.unsent.pop(event.data["number"], {})
+        sending = {**self.unsent.pop(event.data["number"], {}), **event.data}
         size = sending.get("jobs", 1)
-        tasks = sending.get("tasks") or [None] * size
+        tasks, attempts = sending.get("tasks") or [None] * size, sending.get("attempts") or [0] * size
         base = event.data["job"]
         for index in range(size):
             name = f"{base}_{index}" if sending.get("array", size > 1) else base
-            if name in self.jobs and self.jobs[name].name:
+            known = self.jobs.get(name)
+            if known is not None and known.name and known.name == sending.get("name"):
+                # Said twice: by whoever has sent it, and by whoever has found it.
+                continue
+            if known is not None and known.name:
                 # SLURM was set up anew and counts from one again: those were another job's.
                 self.workers = {worker.name: worker for worker in self.workers.values() if worker.job != name}
-            self.jobs[name] = Job(name, name=sending.get("name", ""), task=tasks[index], since=event.time)
+            # The newest job stands last.
+            self.jobs.pop(name, None)
+            self.jobs[name] = Job(
+                name, name=sending.get("name", ""), task=tasks[index], attempt=attempts[index],
+                avoid=sending.get("avoid", ()), since=event.time,
+            )  # fmt: skip
 
     def _on_not_sent(self, event: Event) -> None:
         self.unsent.pop(event.data["number"], None)
@@ -216,7 +236,7 @@ class Ledger:
         job = self.jobs.setdefault(event.data["job"], Job(event.data["job"]))
         job.state, job.alive = event.data["state"], event.data["alive"]
         job.reason, job.node = event.data.get("reason", ""), event.data.get("node", "")
-        job.restarts = event.data.get("restarts") or job.restarts
+        job.restarts, job.exit = event.data.get("restarts") or job.restarts, event.data.get("exit", "")
         job.name = event.data.get("name") or job.name
         job.adopted = job.adopted or bool(event.data.get("adopted"))
         job.since = event.time
@@ -237,6 +257,7 @@ class Ledger:
         if task is not None and task.state != DONE:
             self._let_go(task)
             task.state, task.why, task.ended = FAILED, event.data["why"], event.time
+            task.attempt = max(task.attempt, event.data.get("attempt", 0))
 
     def _on_over(self, event: Event) -> None:
         self.over, self.why, self.ended = event.data["how"], event.data.get("why", ""), event.time
@@ -287,7 +308,8 @@ class Ledger:
     def _on_left(self, event: Event) -> None:
         worker = self.workers.get(event.writer)
         if worker is not None:
-            worker.over, worker.task = True, None
+            waits = worker.task is None and not worker.done and self.count(WAITING)
+            worker.over, worker.task, worker.is_idle = True, None, bool(waits)
 
     def _attempt_over(self, event: Event, why: str) -> None:
         worker, task = self.workers.get(event.writer), self.tasks.get(event.data.get("task", -1))

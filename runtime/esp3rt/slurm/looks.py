@@ -149,7 +149,6 @@ class Watch:
 
         Raises:
             NotInstalled: This machine cannot ask.
-            ValueError: One of the jobs is an array as a whole.
         """
         end = time.monotonic() + deadline
         before = self.looks
@@ -191,7 +190,11 @@ class Watch:
                 yield self._weighed(held)
             else:
                 missing.append(job)
-        _refuse_arrays(missing, queue)
+        arrays = {job.partition("_")[0] for job in queue if "_" in job}
+        for job in [job for job in missing if job in arrays]:
+            missing.remove(job)
+            why = f"it is an array: each of its tasks has to be looked at by name, such as {job}_0"
+            yield self._unknown(job, None, why)
         ended = self._history(missing, end)
         yield from ended.values()
         missing = [job for job in missing if job not in ended]
@@ -346,13 +349,6 @@ def _look(
         submitted=as_time(submitted),
         name=name,
     )
-
-
-def _refuse_arrays(missing: Collection[str], queue: Collection[str]) -> None:
-    arrays = {job.partition("_")[0] for job in queue if "_" in job}
-    for job in missing:
-        if job in arrays:
-            raise ValueError(f"job {job} is an array: each of its tasks has to be looked at by name, such as {job}_0")
 
 
 def _what_counts(look: Look) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ or `esp3c resume`, takes the lead and finds every job where it is.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -19,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from esp3rt.files import write_bytes, write_json
+from esp3rt.lease import Lease, LeaseLost, holder
 from esp3rt.progress import console_line
 from esp3rt.slurm.chain import Chain
 from esp3rt.slurm.claims import LEADER
 from esp3rt.slurm.client import Unreachable
-from esp3rt.slurm.found import RUN, Call, RunBusy, find
+from esp3rt.slurm.found import RUN, Call, LeadLost, RunBusy, find
+from esp3rt.slurm.guard import Check, GuardedJournal, nobody_else_can
 from esp3rt.slurm.journal import Journal, Reader
 from esp3rt.slurm.leader import Ended, Leader, WorkCancelled
 from esp3rt.slurm.ledger import DONE, Ledger, Run, read_run
@@ -43,12 +46,14 @@ class LedRun:
     Attributes:
         paths: Its files.
         recipe: The folder of the recipe.
+        check: See `Check`.
         stage: The stage that is running.
     """
 
     paths: RunPaths
     recipe: str
     journal: Journal
+    check: Check = nobody_else_can
     stage: str = ""
     after: tuple[str, ...] = ()
     run: Run = field(init=False)
@@ -60,7 +65,7 @@ class LedRun:
     def chain(self) -> Chain:
         """Its chain of jobs, where it was detached."""
         name = f"{LEADER}{socket.gethostname().partition('.')[0]}-{os.getpid()}-{secrets.token_hex(3)}"
-        return Chain(self.run, name, console_line)
+        return Chain(self.run, name, console_line, self.check)
 
     @contextmanager
     def stage_of(self, name: str, where: str) -> Iterator[None]:
@@ -70,6 +75,8 @@ class LedRun:
         try:
             yield
         except BaseException as error:
+            if isinstance(_cause(error), LeadLost):
+                raise
             how, why = _how(error)
             self.journal.write("stage_ended", stage=name, how=how, why=why)
             if isinstance(error, Exception):
@@ -110,7 +117,7 @@ class LedRun:
             about = {"mark": mark, "tasks": list(tasks), "items": items, "place": place, "stay": stay}
             before = self._work_before(settings) if stay else None
             paths = self._new_work(self.stage or "shards", SHARDS, settings, about)
-            write_bytes(paths.job, job())
+            write_bytes(paths.job, job(), secret=True)
             # Whoever finds it from here on finds it whole.
             self._whole(paths, before)
         leader = self._leader(paths, settings, name_of=name_of, moved=moved)
@@ -195,8 +202,14 @@ class LedRun:
 
     def is_done(self, stage: str) -> bool:
         """Whether a stage is done, in this run."""
+        self.check(now=True)
         self.run.refresh()
         return stage in self.run.stages and self.run.stages[stage].state == DONE
+
+    def has_open_work(self, stage: str) -> bool:
+        """Whether something of a stage was sent, and is not over."""
+        self.run.refresh()
+        return stage in self.run.stages and any(not work.over for work in self.run.stages[stage].works)
 
     def _commands(
         self,
@@ -227,15 +240,15 @@ class LedRun:
         return self._leader(paths, settings, shape=shape, name_of=names.__getitem__)
 
     def _leader(self, paths: WorkPaths, settings: Settings, **more: Any) -> Leader:
-        return Leader(paths=paths, settings=settings, recipe=self.recipe, say=console_line, **more)
+        return Leader(paths=paths, settings=settings, recipe=self.recipe, say=console_line, check=self.check, **more)
 
     def _lead(self, leader: Leader) -> Iterator[Ended]:
         with Live(self.run) as live:
             leader.tick = live.tick
             try:
                 yield from leader.lead()
-            except (WorkCancelled, Unreachable):
-                # Its end is said already; or there is none: jobs run on, and whoever takes the lead finds them.
+            except (WorkCancelled, Unreachable, LeadLost):
+                # Its end is said already; or there is none: jobs run on, and whoever takes the lead, or has it, finds them.
                 raise
             except Exception as error:
                 leader.end("failed", _first_line(error))
@@ -248,6 +261,7 @@ class LedRun:
             write_json(paths.description, {**about, "detached": detached})
 
     def _new_work(self, name: str, kind: str, settings: Settings, about: dict[str, Any]) -> WorkPaths:
+        self.check(now=True)
         return self.paths.new_work(
             name,
             {
@@ -257,7 +271,7 @@ class LedRun:
                 "stage": self.stage or name,
                 "token": secrets.token_hex(8),
                 "created": round(time.time(), 3),
-                "options": dict(settings.options),
+                "options": _told_apart(settings),
                 "workers": settings.workers,
                 **about,
             },
@@ -281,14 +295,12 @@ class LedRun:
         """A work of this stage that is done, and whose jobs can go on with another."""
         for work in reversed(self._works_that_stay(self.stage)):
             about = work.paths.about()
-            if work.over == "done" and (about["options"], about["workers"]) == (
-                dict(settings.options),
-                settings.workers,
-            ):
+            if work.over == "done" and (about["options"], about["workers"]) == (_told_apart(settings), settings.workers):
                 return work
         return None
 
     def _close_works(self, stage: str) -> None:
+        self.check(now=True)
         close(self._works_that_stay(stage), console_line)
 
     def _left(self, kind: str, mark: str, tasks: Sequence[int]) -> WorkPaths | None:
@@ -308,6 +320,11 @@ def _state_of(paths: WorkPaths) -> Ledger:
     ledger = Ledger.of(paths)
     ledger.fold(Reader(paths.journal).read())
     return ledger
+
+
+def _told_apart(settings: Settings) -> str:
+    """What tells options from others. They may hold what people keep to themselves: `export TOKEN=…` in a set-up, say."""
+    return hashlib.sha256(json.dumps(settings.options, sort_keys=True, default=str).encode()).hexdigest()
 
 
 # The stage of what is not done by a stage.
@@ -342,7 +359,8 @@ def lead_run(
         detached: Whether it is to go on without a process that leads it.
 
     Raises:
-        RunBusy: Another process leads it, or its jobs go on under other configs.
+        RunBusy: Another process leads it, or its jobs go on under other configs; as `LeadLost`, raised by whatever was to be
+            done in the run, where another has taken the lead since.
     """
     global _now
     if _now is not None:
@@ -352,18 +370,33 @@ def lead_run(
     call = Call(recipe=folder, stages=stages, command=command, cwd=cwd, mark=mark, detached=detached)
     paths, lease = find(call, console_line)
     with lease:
-        journal = Journal(paths.journal, f"leader-{socket.gethostname().partition('.')[0]}-{os.getpid()}")
+        check = _check_of(paths, lease)
+        writer = f"leader-{socket.gethostname().partition('.')[0]}-{os.getpid()}"
+        journal = GuardedJournal(paths.journal, writer, check)
         journal.write("leader", host=socket.gethostname(), pid=os.getpid())
-        led = LedRun(paths=paths, recipe=str(folder), journal=journal)
+        led = LedRun(paths=paths, recipe=str(folder), journal=journal, check=check)
         _now = led
         try:
             yield led
         except Exception as error:
-            if not isinstance(_cause(error), Unreachable):
+            if not isinstance(_cause(error), Unreachable | LeadLost):
                 led.over(*_how(error))
             raise
         finally:
             _now = None
+
+
+def _check_of(paths: RunPaths, lease: Lease) -> Check:
+    def check(*, now: bool = False) -> None:
+        try:
+            lease.check(now=now)
+        except LeaseLost as error:
+            who = holder(paths.lead) or "another process"
+            raise LeadLost(
+                f"{who} leads run {paths.name} now, since this one did not move for a while; `esp3c status` shows it"
+            ) from error
+
+    return check
 
 
 def _how(error: BaseException) -> tuple[str, str]:
@@ -378,7 +411,7 @@ def _cause(error: BaseException) -> BaseException:
     """What of an error matters here, whatever it was turned into on its way."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, WorkCancelled | Unreachable):
+        if isinstance(found, WorkCancelled | Unreachable | LeadLost):
             return found
         found = found.__cause__
     return error

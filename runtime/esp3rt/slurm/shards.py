@@ -27,7 +27,9 @@ from esp3rt.slurm.placed import JOB, Process, Signals, say_hello
 from esp3rt.slurm.staying import next_work
 from esp3rt.worker_process import WorkerProcess, cause_of
 
-_SECONDS_BETWEEN_REPORTS = 1.0
+# How many items are done is said so often at first by few jobs, less often by many, or after some hours: all of it is kept.
+_SHORTEST_REPORT, _LONGEST_REPORT = 1.0, 30.0
+_JOBS_A_SECOND, _SHARE_OF_TIME = 20, 1 / 240
 # SLURM signals all processes of a job at nearly the same time.
 _SECONDS_TO_HEAR = 0.2
 # The leader decides soon whether, and where, a shard is tried again at which a worker has died.
@@ -36,6 +38,9 @@ _ENDED_BY_SLURM = 128 + signal.SIGTERM
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 _LONGEST_IN_JOURNAL = 4096
 _DEATHS_IN_SETUP = 3
+_TOO_LATE = (
+    "not begun before its job was told to end: where the set-up takes longer than jobs have, give them more `time`"
+)
 
 
 def serve(paths: WorkPaths, number: int, me: Process, journal: Journal, about: dict[str, Any]) -> int:
@@ -55,15 +60,17 @@ def serve(paths: WorkPaths, number: int, me: Process, journal: Journal, about: d
     place = (sent["first"] + me.index) / max(1, sent["of"])
     signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
     worker: WorkerProcess | None = None
+    was_ready = False
     try:
         while True:
             tasks = about["tasks"]
             claims = Claims(paths, tasks, me.worker, me.node, int(place * len(tasks)))
-            server = _Server(paths, journal, about, claims, signals, worker)
+            server = _Server(paths, journal, about, claims, signals, worker, was_ready)
             try:
                 code = server.run()
             finally:
                 worker = server.close()
+            was_ready = server.was_ready
             if code != _ENDED_BY_SLURM:
                 # Else it may be started again.
                 journal.write("left", code=code)
@@ -92,6 +99,7 @@ class _Server:
         claims: Claims,
         signals: Signals,
         worker: WorkerProcess | None,
+        was_ready: bool,
     ) -> None:
         self._paths = paths
         self._journal = journal
@@ -104,8 +112,11 @@ class _Server:
         self._worker: WorkerProcess | None = None
         self._rested = worker
         self._ready = False
+        # In this job, if for another work.
+        self.was_ready = was_ready
         self._task: tuple[int, int] | None = None
-        self._moved, self._told = 0, time.monotonic()
+        self._moved = 0
+        self._began = self._told = time.monotonic()
         self.is_stopping = False
         self._deaths_in_setup = 0
         self._stay = float(about.get("stay", 0.0))
@@ -118,7 +129,7 @@ class _Server:
         # Before a worker is started, which takes seconds where it imports much: is there anything to do?
         self._go_on()
         while self._code is None:
-            wait = None if not self._moved else max(0.0, self._told + _SECONDS_BETWEEN_REPORTS - time.monotonic())
+            wait = None if not self._moved else max(0.0, self._report_at - time.monotonic())
             if self._task is None:
                 wait = _SECONDS_BETWEEN_CLAIMS
             ready = {key.fileobj for key, _ in self._selector.select(wait)}
@@ -129,7 +140,7 @@ class _Server:
                 self._hear(worker)
             if worker is not None and worker is self._worker and self._code is None and worker.life in ready:
                 self._lost(worker)
-            if self._moved and time.monotonic() - self._told >= _SECONDS_BETWEEN_REPORTS:
+            if self._moved and time.monotonic() >= self._report_at:
                 self._report()
             if self._task is None and self._code is None:
                 self._go_on()
@@ -174,7 +185,7 @@ class _Server:
             if kind == "moved":
                 self._moved += content
             elif kind == "ready":
-                self._ready = True
+                self._ready = self.was_ready = True
                 self._journal.write("ready")
                 self._give()
             elif kind == "done":
@@ -216,6 +227,10 @@ class _Server:
             write_bytes(self._paths.result(task, attempt), result)
         self._journal.write("ended", sure=True, task=task, attempt=attempt, **about)
 
+    @property
+    def _report_at(self) -> float:
+        return self._told + seconds_between_reports(self._about.get("workers", 1), self._told - self._began)
+
     def _report(self) -> None:
         if self._moved:
             self._journal.write("moved", n=self._moved)
@@ -231,9 +246,9 @@ class _Server:
             self._journal.write("stopping", why="the time limit is near, or another job needs the place")
             if not self._ready and self._task is not None:
                 task, attempt = self._task
-                self._journal.write(
-                    "died", sure=True, task=task, attempt=attempt, why="not begun in time", progress=True
-                )
+                # One that was ready before had what time was left; else it will be no sooner the next time.
+                why = "not begun in time" if self.was_ready else _TOO_LATE
+                self._journal.write("died", sure=True, task=task, attempt=attempt, why=why, free=self.was_ready)
                 self._code = 0
 
     def _is_ended_by_slurm(self) -> bool:
@@ -286,6 +301,11 @@ class _Server:
                 self._give()
         elif self.is_stopping or self._claims.over or time.monotonic() >= self._leave_at:
             self._code = 0
+
+
+def seconds_between_reports(jobs: int, seconds: float) -> float:
+    """How often one of so many jobs, at work for so many seconds, says how many items are done."""
+    return max(_SHORTEST_REPORT, jobs / _JOBS_A_SECOND, min(_LONGEST_REPORT, seconds * _SHARE_OF_TIME))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from esp3rt.files import write_json, write_text
 from esp3rt.slurm import client
@@ -108,6 +109,7 @@ class Sender:
                 "of": wanted.jobs,
                 "tasks": list(tasks[first : first + request.jobs]),
                 "attempts": dict(attempts),
+                "avoid": list(wanted.exclude),
             }
             # No other job has it, and it tells a person what the job is for.
             name = f"{request.name}.{self._label}.{number}"
@@ -140,7 +142,7 @@ def find_lost(
     for number, sending in sorted(unsent.items()):
         find = partial(client.find_by_name, str(sending["name"]))
         if found := client.retried(find, seconds=patience, say=say):
-            journal.write("sent", sure=True, number=number, job=found[0])
+            journal.write("sent", sure=True, job=found[0], **{**sending, "number": number})
         else:
             journal.write("not_sent", sure=True, number=number, why="SLURM has no such job")
 
@@ -150,7 +152,7 @@ def send(
     number: int,
     paths: WorkPaths,
     journal: Journal,
-    about: dict[str, object],
+    about: dict[str, Any],
     patience: float,
     say: Callable[[str], None],
 ) -> str:
@@ -160,7 +162,7 @@ def send(
         request: What to ask. Its name is nobody else's, so that it can be found again.
         number: Which request of the work it is.
         paths, journal: Where to keep it.
-        about: What else its jobs and the ledger must know: `first`, `of`, `tasks`, `attempts`.
+        about: What else its jobs and the ledger must know: `first`, `of`, `tasks`, `attempts`, `avoid`.
         patience: For how many seconds to try again where SLURM does not answer.
         say: Told where it does not.
 
@@ -169,25 +171,35 @@ def send(
         Unreachable: It does not answer. Whether it has taken it is then to be found out.
     """
     script = paths.send / f"{number}.sh"
-    write_text(script, request.text(paths.logs))
-    write_json(paths.send / f"{number}.json", {**request.as_json(), **about})
-    tasks = about.get("tasks")
-    journal.write(
-        "sending", sure=True, number=number, name=request.name, jobs=request.jobs, array=request.is_array, tasks=tasks
-    )
+    text = request.text(paths.logs)
 
     def call() -> str:
         sent_before = client.find_by_name(request.name) if attempts else []
+        if not sent_before:
+            journal.write("sending", sure=True, **what)
+            # Not before: whoever leads in the meantime may have taken the number. Lines of a set-up may hold what people keep
+            # to themselves.
+            write_text(script, text, secret=True)
+            write_json(paths.send / f"{number}.json", {**request.as_json(), **about}, secret=True)
         attempts.append(request.name)
         return sent_before[0] if sent_before else _sbatch(str(script))
 
+    what: dict[str, Any] = {
+        "number": number,
+        "name": request.name,
+        "jobs": request.jobs,
+        "array": request.is_array,
+        "tasks": about.get("tasks"),
+        "attempts": [about["attempts"][task] for task in about.get("tasks", ())],
+        "avoid": about.get("avoid", ()),
+    }
     attempts: list[str] = []
     try:
         job = client.retried(call, seconds=patience, say=say)
     except client.Refused as error:
         journal.write("not_sent", number=number, why=str(error))
         raise
-    journal.write("sent", sure=True, number=number, job=job)
+    journal.write("sent", sure=True, job=job, **what)
     return job
 
 
