@@ -85,6 +85,19 @@ def test_what_the_runtime_says_of_the_words_is_handed_back(
     assert code_of("status") == code
 
 
+@pytest.mark.usefixtures("runtime")
+def test_resume_says_that_the_recipe_is_another_one_by_now(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A run goes on with the configs that it was begun with, which is not what somebody wants who has mended the recipe."""
+    recipe = shutil.copytree(DIGITS, tmp_path / "digits") / "recipe.esp"
+    assert code_of("build", str(recipe)) == 0
+    assert code_of("resume", str(recipe.parent)) == 0
+    assert "has changed" not in capfd.readouterr().err
+
+    recipe.write_text(recipe.read_text() + "\n# mended\n")
+    assert code_of("resume", str(recipe)) == 0
+    assert "the recipe has changed since it was built" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["status", "logs", "cancel", "resume"])
 def test_the_runtime_knows_these_commands(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It takes the words that are handed on; in a folder without runs there is nothing to do, and nothing goes wrong."""

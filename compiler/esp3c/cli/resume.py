@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from esp3c.cli.jobs import add_command, add_run, flag, hand_on
@@ -28,5 +33,22 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if _has_changed(args.recipe):
+        print(
+            "esp3c resume: the recipe has changed since it was built; this goes on with what it was then, and "
+            "`esp3c run` takes the change",
+            file=sys.stderr,
+        )
     flags = ["--detach"] if args.detach else []
     return hand_on("resume", args.recipe, [*flag("--run", args.run_id), *flags])
+
+
+def _has_changed(named: str) -> bool:
+    """Whether the recipe's text is another than that of the last build; not where there is no telling."""
+    folder = Path(named) if os.path.isdir(named) else Path(named).parent
+    try:
+        built = json.loads((folder / ".esp3c" / "manifest.json").read_text(encoding="utf-8"))
+        text = (folder / built["recipe"]).read_text(encoding="utf-8")
+        return bool(hashlib.sha256(text.encode("utf-8")).hexdigest() != built["recipe_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

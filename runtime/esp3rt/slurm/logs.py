@@ -17,7 +17,7 @@ from esp3rt.slurm.chosen import Chosen, Failure, add_choice, chosen, fail, leade
 from esp3rt.slurm.journal import Reader
 from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, Ledger, Run, Stage, read_run
 from esp3rt.slurm.news import task_text
-from esp3rt.slurm.rows import SHARDS, living_jobs, living_workers, state_of, works_of
+from esp3rt.slurm.rows import living_jobs, living_workers, state_of, works_of
 from esp3rt.slurm.tails import Tail, plain_text
 
 _SECONDS_BETWEEN_READS = 0.25
@@ -82,6 +82,9 @@ def _stage(choice: Chosen, run: Run, name: str | None) -> Stage:
         if name not in run.stages:
             raise Failure(f"--stage {name}: the run has no such stage; it has {', '.join(run.stages)}", 2)
         if not run.stages[name].works:
+            leading = [ledger for stage in sent for ledger in stage.works if name in _stages_led_by(ledger)]
+            if leading:
+                return Stage(name, run.stages[name].state, works=leading[-1:])
             raise Failure(f"{name} has sent no jobs" + _own_log(run, name))
         return run.stages[name]
     if not sent:
@@ -89,6 +92,12 @@ def _stage(choice: Chosen, run: Run, name: str | None) -> Stage:
     open_ = [stage for stage in sent if any(not ledger.over for ledger in works_of(stage))]
     failed = [stage for stage in sent if state_of(run, stage) == FAILED]
     return max(open_ or failed or sent, key=lambda stage: stage.works[-1].began)
+
+
+def _stages_led_by(ledger: Ledger) -> list[str]:
+    """The stages that the job of a detached run runs, and has others do shards of."""
+    found: list[str] = (ledger.paths.about().get("detached") or {}).get("stages", [])
+    return found
 
 
 def _own_log(run: Run, stage: str) -> str:
@@ -145,7 +154,8 @@ class _Shown:
     def _find(self, *, at_first: bool) -> None:
         """Open the logs that are there now and were not before."""
         workers = self._workers()
-        paths = {ledger.paths.log_of(worker): (ledger, worker) for ledger, worker in workers}
+        # A job that goes from one work to the next has one log.
+        paths = {ledger.paths.log_of(worker).resolve(): (ledger, worker) for ledger, worker in workers}
         count = self.lines if self.lines is not None or len(paths) < 2 else _LINES_OF_MANY
         for path, (_, worker) in paths.items():
             if path not in self.logs and path.exists():
@@ -156,7 +166,7 @@ class _Shown:
     def _workers(self) -> list[tuple[Ledger, str]]:
         if self.task is None:
             works = works_of(self.stage)
-            current = [ledger for ledger in works if not ledger.over] or works[-1:]
+            current = [ledger for ledger in works if not ledger.over] or works
             return [(ledger, name) for ledger in current for name in _names(ledger)]
         ledger, number = self._task(self.task)
         task = ledger.tasks[number]
@@ -243,8 +253,8 @@ def _names(ledger: Ledger) -> list[str]:
     """The workers whose logs are shown: of those that have the same log the last."""
     living = {worker.name for worker in living_workers(ledger)}
     found = {ledger.paths.log_of(name): name for name in sorted(ledger.workers, key=lambda name: name in living)}
-    if not found and ledger.kind != SHARDS:
-        # It ended before a process of it could say so.
+    if not found:
+        # They ended before a process of theirs could say so.
         found = {ledger.paths.log_of(f"{job}.0.0"): f"{job}.0.0" for job in ledger.jobs}
     return sorted(found.values(), key=lambda name: [int(digits) for digits in re.findall(r"\d+", name)])
 
