@@ -247,7 +247,7 @@ class LedRun:
             leader.tick = live.tick
             try:
                 yield from leader.lead()
-            except (WorkCancelled, Unreachable, LeadLost):
+            except (WorkCancelled, *_ONLY_THE_LEADER):
                 # Its end is said already; or there is none: jobs run on, and whoever takes the lead, or has it, finds them.
                 raise
             except Exception as error:
@@ -327,6 +327,8 @@ def _told_apart(settings: Settings) -> str:
     return hashlib.sha256(json.dumps(settings.options, sort_keys=True, default=str).encode()).hexdigest()
 
 
+# They end who leads, and not the jobs: nobody answers it, another leads, or whoever read what it prints has gone.
+_ONLY_THE_LEADER = (Unreachable, LeadLost, BrokenPipeError)
 # The stage of what is not done by a stage.
 RUNNER = "runner"
 
@@ -379,7 +381,7 @@ def lead_run(
         try:
             yield led
         except Exception as error:
-            if not isinstance(_cause(error), Unreachable | LeadLost):
+            if not isinstance(_cause(error), _ONLY_THE_LEADER):
                 led.over(*_how(error))
             raise
         finally:
@@ -402,7 +404,7 @@ def _check_of(paths: RunPaths, lease: Lease) -> Check:
 def _how(error: BaseException) -> tuple[str, str]:
     """How an error ends a stage or a run, and why."""
     cause = _cause(error)
-    if not isinstance(error, Exception) or isinstance(cause, Unreachable):
+    if not isinstance(error, Exception) or isinstance(cause, (Unreachable, BrokenPipeError)):
         return "waiting", "whoever led it was ended" if cause is error else _first_line(cause)
     return "cancelled" if isinstance(cause, WorkCancelled) else "failed", _first_line(error)
 
@@ -411,7 +413,7 @@ def _cause(error: BaseException) -> BaseException:
     """What of an error matters here, whatever it was turned into on its way."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, WorkCancelled | Unreachable | LeadLost):
+        if isinstance(found, (WorkCancelled, *_ONLY_THE_LEADER)):
             return found
         found = found.__cause__
     return error
