@@ -1,12 +1,14 @@
 """Items that cannot be worked on, where some may be left out (`max_bad_items`).
 
-An item whose hook raises an error is left out at once. One that kills its process can say nothing any more; so the position
-of each item is written down before its work begins, and an item at which two processes in a row were lost is left out by
-the third. What is left out is written down with the shard, and reported with the results.
+An item whose hook raises an error is left out at once, unless the machine is to blame, as where the disk is full. One that
+kills its process can say nothing any more; so the position of each item is written down before its work begins, and an item
+at which two processes in a row were lost is left out by the third. What is left out is written down with the shard, and
+reported with the results.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections import deque
@@ -19,6 +21,8 @@ from esp3rt.files import write_json
 from esp3rt.lease import LeaseLost
 
 _DEATHS = 2
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
+_OF_A_GPU = ("AcceleratorError",)
 _WIDTH = 20
 
 
@@ -156,13 +160,28 @@ def go_carefully(
                 run([piece])
             except LeaseLost:
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever an item does is written down, or raised by `failed`
+            except Exception as error:
+                if is_the_machines_fault(error):
+                    raise
                 if batched and len(piece) > 1:
                     pieces.extendleft(reversed(_apart(position, piece)))
                 else:
                     bad.failed(position, piece[0] if batched else piece, error)
         first += size
         yield size
+
+
+def is_the_machines_fault(error: BaseException) -> bool:
+    """Whether an error, or what it came of, is one that any item would meet here: then it says nothing of the item."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.errno in _OF_THE_MACHINE:
+            return True
+        # A GPU that has met an error once answers with it until the process ends. Known without importing torch.
+        if isinstance(found, MemoryError) or type(found).__name__ in _OF_A_GPU or "CUDA error" in str(found):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def _apart(position: int, batch: Sequence[Any]) -> deque[tuple[int, Any]]:

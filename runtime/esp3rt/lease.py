@@ -218,32 +218,39 @@ def take(folder: Path, *, beat: float = SECONDS_BETWEEN_BEATS, death: float | No
 
 
 def holder(folder: Path, *, death: float | None = None) -> Owner | None:
-    """Who has the lease `folder` now, or None."""
+    """Who has the lease `folder` now, or None; also asked by those who cannot write there."""
     number = max(_numbers(folder), default=0)
     if not number:
         return None
     probe = folder / f".{secrets.token_hex(8)}"
+    clock: Path | None = probe
     try:
-        probe.write_text("", encoding="utf-8")
-        return _owner_of(folder / str(number), probe, SECONDS_TO_DEATH if death is None else death)[0]
+        try:
+            probe.write_text("", encoding="utf-8")
+        except OSError:
+            # The disk is full, or the run somebody else's.
+            clock = None
+        return _owner_of(folder / str(number), clock, SECONDS_TO_DEATH if death is None else death)[0]
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
-def _owner_of(file: Path, clock: Path, death: float) -> tuple[Owner | None, bool]:
+def _owner_of(file: Path, clock: Path | None, death: float) -> tuple[Owner | None, bool]:
     """The owner in `file` if it lives, and otherwise whether that is certain.
 
     Args:
         file: The lease's file with the highest number.
-        clock: A file of this process, by which the file system's time is told.
+        clock: A file of this process, by which the file system's time is told; None: by this machine's clock.
         death: As for `take`.
     """
     owner = _read(file)
     if owner is None or owner.released:
         return None, True
     try:
-        os.utime(clock)
-        silent = clock.stat().st_mtime - file.stat().st_mtime
+        if clock is not None:
+            os.utime(clock)
+        silent = (time.time() if clock is None else clock.stat().st_mtime) - file.stat().st_mtime
     except FileNotFoundError:
         return None, True
     if owner.machine == _machine():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
+from espnet3.parallel._bad_items import BadItems, go_carefully, is_the_machines_fault
 from espnet3.parallel.base_runner import LEFT_OUT, BaseRunner, concatenate_shard_files
 from espnet3.parallel.env_provider import EnvironmentProvider
 from espnet3.parallel.parallel import parallel_in_force
@@ -134,6 +136,28 @@ def test_an_error_of_an_item_is_no_death_of_a_process(tmp_path: Path) -> None:
 
     found = run(tmp_path, Nothing(fails=(7,)), 1)
     assert [number for number in range(40) if number != 7] == found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "no space"), MemoryError(), RuntimeError("CUDA error: an illegal memory access")],
+    ids=["disk", "memory", "gpu"],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_is_not_the_fault_of_an_item(tmp_path: Path, error: Exception, wrapped: bool) -> None:
+    """It is raised, and no item is left out for it; any other error is the item's."""
+
+    def run(items: Sequence[Any]) -> None:
+        if wrapped:
+            raise ValueError("cannot be read") from error
+        raise error
+
+    bad = BadItems(tmp_path, allowed=9)
+    with pytest.raises(ValueError if wrapped else type(error)):
+        list(go_carefully(run, ["a", "b"], 0, False, bad))
+
+    assert bad.left_out == []
+    assert not is_the_machines_fault(OSError(errno.ENOENT, "no such file"))
 
 
 def test_how_many_is_a_number(tmp_path: Path) -> None:

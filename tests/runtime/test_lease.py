@@ -151,6 +151,24 @@ def test_a_stopped_owner_finds_out(tmp_path: Path) -> None:
     taken.release()
 
 
+def test_who_has_it_is_seen_by_those_who_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk, or in somebody else's folder."""
+    path = tmp_path / "0"
+    with _taken(path) as lease:
+
+        def refuse(*_: object, **__: object) -> int:
+            raise PermissionError("not yours")
+
+        monkeypatch.setattr(Path, "write_text", refuse)
+        assert holder(path) is not None
+        text = lease.file.read_text()
+        lease.file.write_bytes(text.replace('"machine": "', '"machine": "another ').encode())
+        assert holder(path) is not None
+        os.utime(lease.file, (1.0, 1.0))
+        assert holder(path, death=0.5) is None
+        monkeypatch.undo()
+
+
 def test_the_heart_beats(tmp_path: Path) -> None:
     """The file's time moves while the owner does other things."""
     with _taken(tmp_path / "0", beat=0.02) as lease:

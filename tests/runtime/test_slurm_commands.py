@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from esp3rt.files import write_json
-from esp3rt.slurm.journal import Reader
+from esp3rt.slurm.journal import Journal, Reader
 from esp3rt.slurm.ledger import read_run
 from esp3rt.slurm.paths import RunPaths, WorkPaths, new_run
 
@@ -194,17 +194,71 @@ def test_a_time_limit_that_is_too_short_is_a_failure_in_the_end(job: Job) -> Non
         (WAITS, "0", {"limit": 1}),
         (PROGRESSES, "7", {"limit": 1}),
         (WAITS, "7", {"limit": 60}),
-        (KNOWS, "7", {"limit": 1}),
+        (KNOWS, "7", {"limit": 60}),
     ],
-    ids=["first", "progress", "other reason", "asks"],
+    ids=["first", "progress", "other reason", "asks, for another reason"],
 )
 def test_what_is_not_held_against_a_time_limit(job: Job, command: str, restarts: str, about: dict[str, Any]) -> None:
-    """The first times; a command that gets on; one that was stopped long before its time was over; one that asks for it."""
+    """The first times; a command that gets on; one that was stopped long before its time was over."""
     process = warned(job, command, {"SLURM_RESTART_COUNT": restarts}, **about)
     until(job.requeued)
     process.send_signal(signal.SIGTERM)
 
     job.end(process, 85)
+
+
+@pytest.mark.parametrize("before", [[], [0], [1]], ids=["never", "before", "now"])
+def test_a_command_that_asks_to_be_started_again_for_ever(job: Job, before: list[int]) -> None:
+    """It is not, unless it makes progress: times with progress do not count."""
+    work = job.make("raise SystemExit(85)")
+    for life in before:
+        (work.ranks / f"17.{life}.progress").touch()
+    process = job.start(SLURM_RESTART_COUNT="1")
+    if before:
+        until(job.requeued)
+        process.send_signal(signal.SIGTERM)
+        job.end(process, 85)
+
+        assert job.kinds("17.1.0") == ["began", "requeued"]
+        return
+    printed = job.end(process, 85)
+
+    assert job.kinds("17.1.0") == ["began", "failed", "left"]
+    assert "the command asked to be started again (exit code 85) 2 times without progress" in printed
+    assert job.requeued() == []
+
+
+@pytest.mark.parametrize("how", ["cancelled", "done"])
+def test_a_job_that_comes_too_late(job: Job, how: str) -> None:
+    """The work is over, or its task is done by another job: the command is not run."""
+    work = job.make("raise SystemExit(3)")
+    leader = Journal(work.journal, "leader-x")
+    if how == "done":
+        leader.write("ended", task=0, attempt=1, token="word")
+    else:
+        leader.write("over", how=how, why="")
+    printed = job.end(job.start(), 0)
+
+    assert "there is nothing left to do" in printed
+    assert job.kinds() == ["left"]
+
+
+def test_a_signal_that_slurm_does_not_mean(job: Job) -> None:
+    """Somebody has sent SIGTERM alone: nothing follows, and the job does not keep its place for long."""
+    job.make(WAITS)
+    process = job.start(PYTHONPATH=_hasty(job.folder))
+    job.begun()
+    process.send_signal(signal.SIGTERM)
+    job.end(process, 143)
+
+    assert job.kinds() == ["began", "stopping"]
+
+
+def _hasty(folder: Path) -> str:
+    """A path on which the waiting is short."""
+    text = "from esp3rt.slurm import commands\ncommands._SECONDS_TO_BE_KILLED = 1.0\n"
+    (folder / "sitecustomize.py").write_text(text)
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
 def test_slurm_may_refuse_to_requeue(job: Job) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from esp3rt.slurm import looks
 from esp3rt.slurm.client import NotInstalled
-from esp3rt.slurm.looks import Look, Watch
+from esp3rt.slurm.looks import UNKNOWN, Look, Watch
 
 NOBODY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
 UNKNOWN_JOB = "slurm_load_jobs error: Invalid job id specified"

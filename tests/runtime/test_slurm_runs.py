@@ -14,12 +14,14 @@ from esp3rt.slurm import runs as runs_module
 from esp3rt.slurm import submit
 from esp3rt.slurm.found import LeadLost
 from esp3rt.slurm.journal import Journal, Reader
-from esp3rt.slurm.ledger import Ledger, read_run
 from esp3rt.slurm.leader import Leader
+from esp3rt.slurm.ledger import Ledger, read_run
 from esp3rt.slurm.paths import RunPaths, runs_of
+from esp3rt.slurm.placed import Process
 from esp3rt.slurm.request import COMMANDS, SHARDS, Wanted
 from esp3rt.slurm.runs import LedRun, lead_run
 from esp3rt.slurm.settings import read_settings
+from esp3rt.slurm.shards import serve
 from esp3rt.slurm.submit import Sender
 
 
@@ -123,7 +125,7 @@ def test_the_loop_of_a_leader_notices(tmp_path: Path, ended: list[tuple[list[str
     with pytest.raises(LeadLost), leading(tmp_path) as run:
         work = work_of(run)
         leader = Leader(paths=work.paths, settings=read_settings({}), recipe=str(tmp_path), check=run.check)
-        leader.tick = lambda: taken_over(run.paths) if len(list(run.paths.lead.glob("[0-9]*"))) == 1 else None
+        taken_over(run.paths)
         for _ in run._lead(leader):
             continue
 
@@ -174,6 +176,69 @@ def test_what_may_hold_secrets_is_for_its_owner(tmp_path: Path, monkeypatch: pyt
         wanted = Wanted(kind=SHARDS, name="infer", jobs=1, folder=str(tmp_path))
         Sender(paths, settings, journal, "abc", print).send(wanted, [], {})
 
-    holding = {path.name: path for path in run.paths.folder.rglob("*") if path.is_file() and b"hush" in path.read_bytes()}
+    holding = {
+        path.name: path for path in run.paths.folder.rglob("*") if path.is_file() and b"hush" in path.read_bytes()
+    }
     assert holding.keys() == {"1.sh", "job.pkl", "1.json"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in holding.values()} == {0o600}
+
+
+# -- ends --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "stage", "over"),
+    [
+        (3, "failed", "failed"),
+        ("no luck", "failed", "failed"),
+        (130, "waiting", ""),
+        (143, "waiting", ""),
+        (85, "waiting", ""),
+    ],
+)
+def test_a_stage_that_ends_the_program(tmp_path: Path, code: int | str, stage: str, over: str) -> None:
+    """It has failed, and the run with it, unless it was told to end."""
+    with pytest.raises(SystemExit), leading(tmp_path) as run, run.stage_of("infer", "this machine"):
+        raise SystemExit(code)
+
+    (paths,) = runs_of(tmp_path)
+    assert (read_run(paths).stages["infer"].state, read_run(paths).over) == (stage, over)
+
+
+def test_what_nobody_finds_again_is_ended(
+    tmp_path: Path, ended: list[tuple[list[str], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A work without a mark that was left: its jobs are ended before another is begun; one with a mark is left alone."""
+    monkeypatch.setattr(runs_module.LedRun, "_lead", lambda self, leader: iter(()))
+    with leading(tmp_path) as run:
+        old, other = work_of(run, SHARDS), work_of(run, SHARDS, mark="other")
+        run.stage = "infer"
+        about: dict[str, Any] = {"mark": "", "name_of": str, "items": 1, "moved": lambda n: None}
+        assert list(run.shards(read_settings({}), lambda: b"", [0], **about)) == []
+        run.run.refresh()
+
+        assert (old.over, other.over) == ("cancelled", "")
+        assert ended == [(["17"], "infer.abc.1")]
+
+
+@pytest.mark.usefixtures("ended")
+def test_what_nobody_needs_is_removed_when_a_stage_is_done(tmp_path: Path) -> None:
+    """Of works that are done; what was said stays, and with it what is known of them. A job that comes late leaves."""
+    with leading(tmp_path) as run, run.stage_of("infer", "slurm"):
+        done, left = work_of(run, SHARDS, stay=0.0), work_of(run, SHARDS, mark="other")
+        for work in (done, left):
+            work.paths.job.write_bytes(b"job")
+            work.paths.result(0, 1).write_bytes(b"result")
+        worker = Journal(done.paths.journal, "17.0.0")
+        worker.write("ended", task=0, attempt=1, token="word")
+        worker.write("over", how="done")
+
+    gone = {path.name for path in left.paths.folder.iterdir()} - {path.name for path in done.paths.folder.iterdir()}
+    assert gone == {"job.pkl", "claims", "workers", "results"}
+    (again, _) = read_run(run.paths).stages["infer"].works
+    assert (again.over, again.count("done")) == ("done", 1)
+    late = Process(job="17", index=0, restarts=1, rank=0, world=1, nodes=1, node="n1")
+    (done.paths.send / "1.json").write_text('{"first": 0, "of": 1}')
+    journal = Journal(done.paths.journal, late.worker)
+    assert serve(done.paths, 1, late, journal, done.paths.about()) == 0
+    assert [event.kind for event in Reader(done.paths.journal, late.worker).read()] == ["left"]

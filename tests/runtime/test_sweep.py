@@ -11,11 +11,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from esp3rt.files import write_json
+from esp3rt.slurm.ledger import Ledger, Run
+from esp3rt.slurm.runs import LedRun
+from esp3rt.slurm.settings import Settings
+from esp3rt.sweep import jobs
 from esp3rt.sweep.results import results_of
-from esp3rt.sweep.spec import DONE, Record, Records, SweepError, read_sweep
+from esp3rt.sweep.spec import DONE, Point, Record, Records, SweepError, read_sweep
+from esp3rt.sweep.spec import Sweep as Spec
+from support.cluster_runs import RunOnDisk
 from support.sweeps import DEADLINE, Sweep, is_alive, until
 
 GOOD = "mark(); result({loss}, {rate})"
@@ -312,3 +320,39 @@ def test_a_spec_that_cannot_be_read_is_said(text: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("esp3c: error: ") and "Traceback" not in done.stderr
+
+
+class Led:
+    """A run whose first work is the one that is waited for."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def commands(self, *_: object, **__: object) -> tuple[Ledger, Iterator[int]]:
+        return self.run.stages["sweep"].works[0], iter([0])
+
+
+def test_each_work_that_was_left_has_its_own_points(tmp_path: Path) -> None:
+    """Of two, what is known of the one is not taken for the other's."""
+    on_disk = RunOnDisk(tmp_path, ["sweep"])
+    first, second = (on_disk.commands("sweep", names) for names in (["p1", "p2"], ["p3", "p4"]))
+    for work in (first, second):
+        about = work.paths.about()
+        write_json(work.paths.description, {**about, "commands": {number: ["py"] for number in about["names"]}})
+    first.worker("1_0", "n1").done(0)
+    second.worker("2_0", "n1").began(0)
+    points = [
+        Point(name=name, values=(), here=(), job=("py", name), folder=None, history=None, scores=())
+        for name in ("p1", "p2", "p3", "p4")
+    ]
+    sweep = Spec(
+        file=tmp_path / "sw" / "spec.json", recipe=tmp_path, name="r", keys=(), columns=(), shared=(), setting={},
+        points=tuple(points),
+    )  # fmt: skip
+    (tmp_path / "sw").mkdir()
+    led, records = cast(LedRun, Led(on_disk.read())), Records(sweep)
+    left = jobs._left(led)
+    jobs._wait(led, sweep, records, Settings(), left[0])
+
+    assert [[name for name, _ in commands] for commands in left] == [["p1", "p2"], ["p3", "p4"]]
+    assert [records.of(point).state for point in points] == ["done", "waiting", "waiting", "waiting"]

@@ -12,7 +12,8 @@ SLURM would do it, and goes on from what it wrote last. What becomes of the job 
 | by a signal of somebody else's | whoever leads sends another job; where nobody does, back into the queue [2] |
 | badly, when SLURM had begun to end the job | SLURM knows why, and starts it again where it wants to |
 
-[1] `attempts` times in all, where its time was over and the command has not said that it made progress (`PROGRESS`).
+[1] `attempts` times in all, not counting those in which the command has said that it made progress (`PROGRESS`); as often as
+    need be where another job needs its place.
 [2] `attempts` times in all.
 """
 
@@ -27,12 +28,13 @@ import subprocess
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from esp3rt.slurm.alone import Alone
 from esp3rt.slurm.client import NotInstalled, Refused, Unreachable, requeue, retried
-from esp3rt.slurm.journal import Journal
-from esp3rt.slurm.ledger import DONE, FAILED
+from esp3rt.slurm.journal import Journal, Reader
+from esp3rt.slurm.ledger import DONE, FAILED, Ledger
 from esp3rt.slurm.looks import UNKNOWN, Watch
 from esp3rt.slurm.meeting import are_others_done, meeting_place, say_done
 from esp3rt.slurm.paths import WorkPaths
@@ -46,6 +48,9 @@ _SECONDS_TO_END = 5.0
 _SECONDS_EARLY = 90.0
 # A site may let a job keep its place for a while when another needs it.
 _SECONDS_TO_BE_TAKEN = 900.0
+# What follows SIGTERM by itself: SIGKILL after the site's KillWait, which is 30 s nearly everywhere. Where nothing does, somebody
+# has sent the signal alone.
+_SECONDS_TO_BE_KILLED = 90.0
 _SECONDS_TO_LOOK = 10.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 
@@ -65,6 +70,13 @@ def obey(paths: WorkPaths, number: int, me: Process, journal: Journal, about: di
     """
     sent = json.loads((paths.send / f"{number}.json").read_text(encoding="utf-8"))
     task = sent["tasks"][me.index]
+    ledger = Ledger.of(paths)
+    ledger.fold(sorted(Reader(paths.journal).read(), key=lambda event: event.time))
+    if ledger.over or ledger.tasks[task].state == DONE:
+        # It was sent, or started again, by somebody who did not know yet.
+        print(f"there is nothing left to do: {ledger.over or DONE}", flush=True)
+        journal.write("left", code=0)
+        return 0
     return _Obeying(paths, me, journal, about, task, sent["attempts"][str(task)]).run()
 
 
@@ -99,7 +111,7 @@ class _Obeying:
         self._delay = float(about["signal_delay"])
         self._alone = Alone(paths, me)
         self._signals = Signals(signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGUSR1)
-        self._progress = paths.ranks / f"{me.job}.{me.restarts}.progress"
+        self._progress = self._progress_in(me.restarts)
 
     def run(self) -> int:
         about, me = self._about, self._me
@@ -151,14 +163,23 @@ class _Obeying:
 
     def _refusal(self, end: _End) -> str:
         """Why a command that wants to be started again is not; empty where it is."""
-        if not end.wants_again or end.code == AGAIN or self._progress.exists() or self._alone.leads:
+        if not end.wants_again or self._progress.exists() or self._alone.leads:
             return ""
         limit = self._about["limit"]
         its_time_was_over = time.monotonic() - self._began > 60 * limit - self._delay - _SECONDS_EARLY
-        times = self._me.restarts + 1
-        if not its_time_was_over or times < self._about["attempts"]:
+        if end.warned and not its_time_was_over:
+            # Another job needs the place.
             return ""
-        return f"did not end within its time limit of {limit} min, {times} times"
+        times = sum(not self._progress_in(life).exists() for life in range(self._me.restarts + 1))
+        if times < self._about["attempts"]:
+            return ""
+        if end.warned:
+            return f"did not end within its time limit of {limit} min, {times} times"
+        return f"asked to be started again (exit code {AGAIN}) {times} times without progress"
+
+    def _progress_in(self, life: int) -> Path:
+        """There where the command has made progress in a life of the job: 0 is the first."""
+        return self._paths.ranks / f"{self._me.job}.{life}.progress"
 
     def _again(self, asks: bool) -> int:
         """Have SLURM start the job again; a process that does not ask for that waits until another has."""
@@ -181,7 +202,7 @@ class _Obeying:
 
         Were this process to end before, so would the job, by itself, and SLURM would not start it again.
         """
-        end = time.monotonic() + _SECONDS_TO_BE_TAKEN
+        end = time.monotonic() + _SECONDS_TO_BE_KILLED
         wait = _SHORTEST_WAIT
         # One call for a job is enough: the others end with its first process.
         while time.monotonic() < end and (self._me.rank != 0 or self._runs_on()):

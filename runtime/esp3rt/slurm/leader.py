@@ -26,16 +26,7 @@ from esp3rt.slurm.found import LeadLost
 from esp3rt.slurm.guard import Check, GuardedJournal, nobody_else_can
 from esp3rt.slurm.journal import Event, Reader
 from esp3rt.slurm.ledger import DONE, FAILED, RUNNING, WAITING, Ledger
-from esp3rt.slurm.living import (
-    NOT_ITS_FAULT,
-    how_lost,
-    is_gone,
-    job_of,
-    living,
-    restarts_of,
-    without_node,
-    workers_of,
-)
+from esp3rt.slurm.living import NOT_ITS_FAULT, how_lost, is_gone, job_of, living, restarts_of, without_node, workers_of
 from esp3rt.slurm.looks import UNKNOWN, Look, Watch
 from esp3rt.slurm.paths import WorkPaths
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape, Wanted
@@ -182,6 +173,13 @@ class Leader:
             # Where the disk is full as well.
             if ends_jobs:
                 end_jobs(living(self.ledger), self.say)
+
+    def take_back(self, why: str) -> None:
+        """End a work that nobody is to go on with, and all jobs that were sent for it."""
+        self._take_in()
+        self._sender.find_lost(self.ledger.unsent)
+        self._take_in()
+        self.end("cancelled", why)
 
     def _begin(self) -> None:
         self._tries.keep_going = self.keep_going

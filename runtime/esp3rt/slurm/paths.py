@@ -19,6 +19,8 @@
         logs/<job>_<process>_log.out what jobs print
 ```
 
+When a stage is done, job.pkl, claims/, workers/ and results/ of its works are removed.
+
 A worker is called `<job>.<restarts>.<process>`, such as `17_3.0.0`: a job that SLURM starts again is another worker.
 """
 

@@ -29,11 +29,12 @@ from esp3rt.slurm.found import RUN, Call, LeadLost, RunBusy, find
 from esp3rt.slurm.guard import Check, GuardedJournal, nobody_else_can
 from esp3rt.slurm.journal import Journal, Reader
 from esp3rt.slurm.leader import Ended, Leader, WorkCancelled
-from esp3rt.slurm.ledger import DONE, Ledger, Run, read_run
+from esp3rt.slurm.ledger import DONE, WAITING, Ledger, Run, read_run
 from esp3rt.slurm.paths import RunPaths, WorkPaths
+from esp3rt.slurm.placed import AGAIN
 from esp3rt.slurm.request import COMMANDS, SHARDS, Shape
 from esp3rt.slurm.settings import Settings
-from esp3rt.slurm.staying import SECONDS_TO_STAY, close, hand_over, send_on
+from esp3rt.slurm.staying import SECONDS_TO_STAY, clear, close, hand_over, send_on
 from esp3rt.slurm.view import Live
 
 __all__ = ["LedRun", "RunBusy", "lead_run", "run_in_force"]
@@ -79,13 +80,14 @@ class LedRun:
                 raise
             how, why = _how(error)
             self.journal.write("stage_ended", stage=name, how=how, why=why)
-            if isinstance(error, Exception):
+            if how != WAITING or isinstance(error, Exception):
                 self._close_works(name)
             raise
         finally:
             self.stage = before
         self._close_works(name)
         self.journal.write("stage_ended", stage=name, how="done")
+        clear([work for work in self.run.stages[name].works if work.over == DONE])
 
     def shards(
         self,
@@ -110,6 +112,8 @@ class LedRun:
             moved: Told how many more items are done.
         """
         paths = self._left(SHARDS, mark, tasks)
+        if paths is None and not mark:
+            self._end_what_nobody_finds()
         if paths is None:
             place = {"sys_path": sys.path, "argv": sys.argv, "folder": os.getcwd()}
             # A runner outside of a stage ends with its work; who knows whether there is another.
@@ -147,8 +151,8 @@ class LedRun:
         variables: dict[str, str],
         *,
         keep_going: bool = False,
-    ) -> Iterator[int]:
-        """Have an array of jobs run a command each; yield the number of each that has ended well.
+    ) -> tuple[Ledger, Iterator[int]]:
+        """Have an array of jobs run a command each; what is known of them, and the number of each that has ended well.
 
         Args:
             settings: Where.
@@ -159,8 +163,7 @@ class LedRun:
         """
         leader = self._commands(commands, settings, folder, Shape(), variables)
         leader.keep_going = keep_going
-        for ended in self._lead(leader):
-            yield ended.task
+        return leader.ledger, (ended.task for ended in self._lead(leader))
 
     def send_commands(
         self, settings: Settings, commands: Sequence[tuple[str, list[str]]], folder: str, variables: dict[str, str]
@@ -285,6 +288,17 @@ class LedRun:
         if before is not None:
             send_on(before.paths, paths)
 
+    def _end_what_nobody_finds(self) -> None:
+        """End what was left of works without a mark of this stage: nothing tells them from the one that is begun now."""
+        self.run.refresh()
+        stage = self.run.stages.get(self.stage)
+        for work in [] if stage is None else stage.works:
+            if work.kind == SHARDS and not work.over and not work.paths.about()["mark"]:
+                leader = Leader(
+                    paths=work.paths, settings=Settings(), recipe=self.recipe, say=console_line, check=self.check
+                )
+                leader.take_back("nobody could go on with it")
+
     def _works_that_stay(self, stage: str) -> list[Ledger]:
         """The works of a stage whose jobs wait for what comes next."""
         self.run.refresh()
@@ -295,7 +309,10 @@ class LedRun:
         """A work of this stage that is done, and whose jobs can go on with another."""
         for work in reversed(self._works_that_stay(self.stage)):
             about = work.paths.about()
-            if work.over == "done" and (about["options"], about["workers"]) == (_told_apart(settings), settings.workers):
+            if work.over == "done" and (about["options"], about["workers"]) == (
+                _told_apart(settings),
+                settings.workers,
+            ):
                 return work
         return None
 
@@ -329,6 +346,9 @@ def _told_apart(settings: Settings) -> str:
 
 # They end who leads, and not the jobs: nobody answers it, another leads, or whoever read what it prints has gone.
 _ONLY_THE_LEADER = (Unreachable, LeadLost, BrokenPipeError)
+# Whoever ends with these was told to: by Ctrl-C, SIGTERM, SIGHUP or SIGPIPE, or so that a job is started again.
+_CODES_OF_SIGNALS = (130, 143, 129, 141, AGAIN)
+
 # The stage of what is not done by a stage.
 RUNNER = "runner"
 
@@ -380,9 +400,11 @@ def lead_run(
         _now = led
         try:
             yield led
-        except Exception as error:
-            if not isinstance(_cause(error), _ONLY_THE_LEADER):
-                led.over(*_how(error))
+        except BaseException as error:
+            how, why = _how(error)
+            # Who was told to end leaves it to whoever comes next.
+            if how != WAITING and not isinstance(_cause(error), _ONLY_THE_LEADER):
+                led.over(how, why)
             raise
         finally:
             _now = None
@@ -404,8 +426,10 @@ def _check_of(paths: RunPaths, lease: Lease) -> Check:
 def _how(error: BaseException) -> tuple[str, str]:
     """How an error ends a stage or a run, and why."""
     cause = _cause(error)
+    if isinstance(error, SystemExit) and error.code not in (None, 0, *_CODES_OF_SIGNALS):
+        return "failed", f"it ended the program with {error.code!r}"
     if not isinstance(error, Exception) or isinstance(cause, (Unreachable, BrokenPipeError)):
-        return "waiting", "whoever led it was ended" if cause is error else _first_line(cause)
+        return WAITING, "whoever led it was ended" if cause is error else _first_line(cause)
     return "cancelled" if isinstance(cause, WorkCancelled) else "failed", _first_line(error)
 
 

@@ -63,6 +63,10 @@ def serve(paths: WorkPaths, number: int, me: Process, journal: Journal, about: d
     was_ready = False
     try:
         while True:
+            if not paths.job.exists():
+                # The stage is done, and what is not needed any more was removed.
+                journal.write("left", code=0)
+                return 0
             tasks = about["tasks"]
             claims = Claims(paths, tasks, me.worker, me.node, int(place * len(tasks)))
             server = _Server(paths, journal, about, claims, signals, worker, was_ready)

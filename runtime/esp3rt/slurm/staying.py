@@ -7,6 +7,7 @@ one that is done (`next`); that there will be none, too (`closed`).
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -50,6 +51,19 @@ def close(works: Sequence[Ledger], say: Callable[[str], None]) -> None:
     begun = {worker.job for work in works for worker in work.workers.values()}
     for work in works[-1:]:
         end_jobs([job for job in living(work) if job.id not in begun and not workers_of(work, job.id)], say)
+
+
+def clear(works: Sequence[Ledger]) -> None:
+    """Remove what nobody needs of works that are done, when their stage is: what they did, who did it, what came of it.
+
+    What was sent, said and printed stays.
+    """
+    for work in works:
+        # First what tells a job that comes late that it is late.
+        work.paths.job.unlink(missing_ok=True)
+        for folder in (work.paths.claims, work.paths.workers, work.paths.results):
+            # A job that is late may be writing there.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_jobs(jobs: Sequence[Job], say: Callable[[str], None]) -> None:

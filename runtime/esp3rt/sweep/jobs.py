@@ -89,7 +89,7 @@ def _in_jobs(
 ) -> list[str]:
     records = Records(sweep)
     left = _left(run)
-    sent = [point for point in points if point.name in {name for name, _ in left}]
+    sent = [point for point in points if point.name in {name for commands in left for name, _ in commands}]
     ready = sent
     others = [point for point in points if point not in sent]
     if others and any(point.here for point in others):
@@ -102,10 +102,10 @@ def _in_jobs(
     new = [(point.name, [*python, *point.job[1:]]) for point in ready if point not in sent]
     if detached:
         run.stage = STAGE
-        groups = [each for each in (left, new) if each]
+        groups = [each for each in (*left, new) if each]
         return [job for each in groups for job in run.send_commands(settings, each, str(sweep.recipe), _VARIABLES)]
     with run.stage_of(STAGE, "slurm"):
-        for commands in (left, new):
+        for commands in (*left, new):
             if commands:
                 _wait(run, sweep, records, settings, commands)
         failed = [point.name for point in points if records.of(point).state == FAILED]
@@ -114,15 +114,15 @@ def _in_jobs(
     return []
 
 
-def _left(run: LedRun) -> list[tuple[str, list[str]]]:
-    """The names and the commands of the work that was left before its end."""
+def _left(run: LedRun) -> list[list[tuple[str, list[str]]]]:
+    """The names and the commands of each work that was left before its end."""
     run.run.refresh()
     stage = run.run.stages.get(STAGE)
-    ledger = next((ledger for ledger in reversed(stage.works) if not ledger.over), None) if stage is not None else None
-    if ledger is None:
-        return []
-    about = ledger.paths.about()
-    return [(ledger.names[number], list(about["commands"][str(number)])) for number in sorted(ledger.tasks)]
+    left = []
+    for ledger in [] if stage is None else [ledger for ledger in stage.works if not ledger.over]:
+        commands = ledger.paths.about()["commands"]
+        left.append([(ledger.names[number], list(commands[str(number)])) for number in sorted(ledger.tasks)])
+    return left
 
 
 def _wait(
@@ -130,22 +130,17 @@ def _wait(
 ) -> None:
     """Wait for the end of each command, and write down what became of its point."""
     points = {point.name: point for point in sweep.points}
+    ledger, ended = run.commands(settings, commands, str(sweep.recipe), _VARIABLES, keep_going=True)
     try:
-        for number in run.commands(settings, commands, str(sweep.recipe), _VARIABLES, keep_going=True):
-            point = points.get(commands[number][0])
+        for number in ended:
+            point = points.get(ledger.names[number])
             if point is not None:
-                _write(records, point, _ledger(run), number)
+                _write(records, point, ledger, number)
     finally:
-        ledger = _ledger(run)
         for number, task in ledger.tasks.items():
             point = points.get(ledger.names.get(number, ""))
             if point is not None and task.state in (TASK_DONE, TASK_FAILED):
                 _write(records, point, ledger, number)
-
-
-def _ledger(run: LedRun) -> Ledger:
-    run.run.refresh()
-    return run.run.stages[STAGE].works[-1]
 
 
 def _write(records: Records, point: Point, ledger: Ledger, number: int) -> None:
