@@ -218,9 +218,8 @@ def _is_trained(system: Any, stage: str) -> bool:
     exp_dir = None if config is None else config.get("exp_dir")
     if config is None or exp_dir is None or not (Path(str(exp_dir)) / "last.ckpt").is_file():
         return False
-    from espnet3.systems.base.training import is_complete
-
-    return is_complete(config)
+    look = getattr(system, "is_training_complete", None)
+    return callable(look) and bool(look(config))
 
 
 def _training_config(system: Any, stage: str) -> Any:

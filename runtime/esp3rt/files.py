@@ -56,7 +56,9 @@ def replacing(
         raise IsADirectoryError(f"{target} is a folder, not a file")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.parent / _partial_name(target.name)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600 if secret else 0o666)
+    descriptor = os.open(
+        partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600 if secret else 0o666
+    )
     try:
         text = {} if mode == "wb" else {"encoding": encoding, "newline": "\n"}
         with open(descriptor, mode, **text) as handle:  # type: ignore[call-overload]

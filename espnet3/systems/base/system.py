@@ -100,6 +100,20 @@ class BaseSystem:
             if stage not in self.STAGE_LOGS and (folder := self._folder(place)) is not None
         }
 
+    def is_training_complete(self, config: DictConfig) -> bool:
+        """Whether a training has nothing left to do, which is said then.
+
+        Args:
+            config: The training config.
+
+        Raises:
+            ConfigError: The training in its `exp_dir` had another config.
+            StageError: Another process is training there.
+        """
+        from espnet3.systems.base.training import is_complete
+
+        return is_complete(config)
+
     def create_dataset(self, *args: Any, **kwargs: Any) -> None:
         """Build every dataset that the configs use and that is not built yet."""
         from espnet3.systems.base.dataset_creation import create_datasets

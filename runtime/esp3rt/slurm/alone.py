@@ -47,6 +47,8 @@ class Alone:
         """The job has begun."""
         detached = self._detached
         if detached is not None and not detached["leads"]:
+            # What it says comes after all that was said before, whatever the clock of this machine.
+            read_run(self._run)
             Journal(self._run.journal, self._writer).write("stage_began", stage=detached["stages"][0], where="slurm")
 
     def over(self, journal: Journal, how: str, why: str = "") -> None:

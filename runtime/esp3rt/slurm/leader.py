@@ -42,6 +42,7 @@ _SECONDS_TO_LOOK = 10.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 # Where SLURM does not answer, so long is spent on sending, and so long then on what jobs have done meanwhile.
 _SECONDS_TO_SEND, _SECONDS_BETWEEN_SENDING = 15.0, 15.0
+_SECONDS_TO_BEGIN = 120.0
 # The node could not start it, and SLURM keeps it until somebody lets it go.
 _HELD_FOR_EVER = "launch failed requeued held"
 
@@ -99,6 +100,7 @@ class Leader:
         self._inbox: deque[Event] = deque()
         self._tries = Tries(self.ledger, self.settings, self.name_of, self._write, self.say)
         self._looked = self._send_from = 0.0
+        self._began = time.monotonic()
         self._is_look_wanted = self._is_burial_due = self._is_unsent = False
         self._sender = Sender(self.paths, self.settings, self._journal, self.ledger.token[:6], self.say)
         self._watched: set[tuple[str, str]] = set()
@@ -341,6 +343,9 @@ class Leader:
         except (client.Unreachable, client.Refused) as error:
             # What is refused where others run, such as one job more than a user may have, may be taken later.
             if isinstance(error, client.Refused) and not living(self.ledger):
+                raise
+            if self._is_unsent and not self.ledger.jobs and time.monotonic() - self._began >= _SECONDS_TO_BEGIN:
+                # Nothing runs that could be lost; and perhaps there is no cluster.
                 raise
             if not self._is_unsent:
                 self.say(f"{self.ledger.name}: more jobs are sent later ({error})")
