@@ -218,7 +218,7 @@ def _is_trained(system: Any, stage: str) -> bool:
     exp_dir = None if config is None else config.get("exp_dir")
     if config is None or exp_dir is None or not (Path(str(exp_dir)) / "last.ckpt").is_file():
         return False
-    look = getattr(system, "is_training_complete", None)
+    look = getattr(system, "_is_training_complete", None)
     return callable(look) and bool(look(config))
 
 

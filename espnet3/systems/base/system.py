@@ -100,7 +100,7 @@ class BaseSystem:
             if stage not in self.STAGE_LOGS and (folder := self._folder(place)) is not None
         }
 
-    def is_training_complete(self, config: DictConfig) -> bool:
+    def _is_training_complete(self, config: DictConfig) -> bool:
         """Whether a training has nothing left to do, which is said then.
 
         Args:
