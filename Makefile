@@ -35,10 +35,12 @@ lint: $(VENV)/dev.stamp
 unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slurm"
 
-# They wait most of their time, each worker with a cluster of its own.
+# They wait most of their time, each worker with a cluster of its own. What fails is run once more, alone: these are real daemons
+# with deadlines, on a machine that others may use as well. The first failure stays in what is printed.
 cluster: $(VENV)/dev.stamp ## the tests on a real SLURM, which is started for them
 	$(BIN)/python tests/slurm/install.py --try
-	$(BIN)/python -m pytest -n $(CLUSTERS) --dist loadfile -m slurm tests/slurm
+	$(BIN)/python -m pytest -n $(CLUSTERS) --dist loadfile -m slurm tests/slurm || \
+	$(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m slurm tests/slurm
 
 slurm: $(VENV)/dev.stamp ## install the SLURM of the tests (Debian, as root)
 	$(BIN)/python tests/slurm/install.py

@@ -92,14 +92,18 @@ def following(work: Works, *words: str) -> subprocess.Popen[str]:
 def test_a_run_that_is_led_is_cancelled(works: Callable[..., Works], cluster: Cluster) -> None:
     """Its jobs end, whoever leads it ends by itself, and sends no others; later it goes on."""
     work = works(items=8, workers=2, shards=4)
-    work.hold(0)
+    # One in each half of the items: both jobs are at work, and neither finds that there is nothing left.
+    for item in (0, 4):
+        work.hold(item)
     process = work.start()
-    work.held(0)
+    for item in (0, 4):
+        work.held(item)
     said = called(work, "cancel")
     work.end(process, 1)
     work.until(lambda: not [job for job in cluster.squeue() if job.state in ("RUNNING", "PENDING")])
     after = called(work, "status")
-    work.release(0)
+    for item in (0, 4):
+        work.release(item)
     called(work, "resume")
 
     assert "2 jobs of an array cancelled" in said
