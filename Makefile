@@ -33,6 +33,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/python grammar/make_tables.py --check
 
 unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
+	$(BIN)/python tests/slurm/install.py --try
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slurm"
 
 # They wait most of their time, each worker with a cluster of its own. What fails is run once more, alone: these are real daemons
