@@ -470,7 +470,8 @@ def test_a_stage_may_be_called_from_any_folder(cluster: Cluster, tmp_path: Path)
 def test_a_recipe_from_beginning_to_end(tmp_path: Path) -> None:
     """A recipe of the repository, cut to seconds and detached: data here, statistics and hypotheses by arrays of jobs, the
     training as a job, and the measuring after it."""
-    kept_out = shutil.ignore_patterns(".esp3c", "exp", "recipe_data", "__pycache__")
+    built = (".esp3c", "exp", "data", "conf", "recipe_data", "run.py", "system.py", "__pycache__")
+    kept_out = shutil.ignore_patterns(*built)
     folder = Path(shutil.copytree(ROOT / "recipes" / "spoken_digits", tmp_path / "digits", ignore=kept_out))
     recipe = folder / "recipe.esp"
     text = recipe.read_text()
