@@ -31,6 +31,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 	$(BIN)/python docs/make_pages.py --check
 	$(BIN)/python grammar/make_tables.py --check
+	$(BIN)/python grammar/make_editors.py --check
 
 unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
 	$(BIN)/python tests/slurm/install.py --try
@@ -57,8 +58,9 @@ bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in 
 docs: $(VENV)/dev.stamp ## write the pages that are made from the code
 	$(BIN)/python docs/make_pages.py
 
-grammar: $(VENV)/dev.stamp ## write the tables that are made from the grammar
+grammar: $(VENV)/dev.stamp ## write what is made from the grammar and its words: tables, editors' syntaxes
 	$(BIN)/python grammar/make_tables.py
+	$(BIN)/python grammar/make_editors.py
 
 format: $(VENV)/dev.stamp ## format the Python
 	$(BIN)/ruff check --fix .

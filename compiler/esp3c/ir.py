@@ -13,8 +13,9 @@ What is wrong is kept as facts (`Undefined`, `Repeated`, …) without prose; `es
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any, TypeAlias, TypeVar
 
 from esp3c.python.find import Lookup
 from esp3c.record import field, record
@@ -67,6 +68,8 @@ class Entry:
 class MapNode:
     entries: tuple[Entry, ...]
     span: Span
+    walked: list[Node] = field(default_factory=list, compare=False)
+    """What `all_values` found inside: many rules go through a config."""
 
     def get(self, name: str) -> Node | None:
         return next((entry.value for entry in self.entries if entry.name == name), None)
@@ -295,6 +298,9 @@ Fact: TypeAlias = Undefined | Repeated | Cycle | Shadowed | BadOverride | Mispla
 AnyFact = TypeVar("AnyFact", bound=Fact)
 
 
+Answer = TypeVar("Answer")
+
+
 @record
 class Recipe:
     """The whole recipe. `declared` are the places of all top-level names, `used` the names that something refers to."""
@@ -312,6 +318,14 @@ class Recipe:
     used: frozenset[tuple[str, str]]
     headers: tuple[Span, ...] = field(default=())
     """Where `recipe` declarations begin: one, in a recipe that is whole."""
+    answers: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+
+    def once(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """What comes of a question about the recipe that several rules ask. The answer must not refer to the recipe."""
+        if question not in self.answers:
+            self.answers[question] = ask()
+        answer: Answer = self.answers[question]
+        return answer
 
     def stands_for(self, line: Stage, stage: BuiltIn) -> dict[str, str]:
         """The configs that a line gives to a stage of the system, by the ones in whose place they stand.
@@ -366,11 +380,18 @@ def child(node: Node, step: Step) -> Node | None:
             return None
 
 
-def all_values(node: Node) -> Iterator[Node]:
-    """A value and all values inside it, in order; what a name stands for is inside it too.
+def all_values(node: Node) -> Iterable[Node]:
+    """A value and all values inside it, in order; what a name stands for is inside it too."""
+    if not isinstance(node, MapNode):
+        return _walk(node)
+    if not node.walked:
+        # Not the block itself, which would then refer to itself.
+        node.walked.extend(islice(_walk(node), 1, None))
+    return chain((node,), node.walked)
 
-    Names that stand for names may be long chains: no recursion.
-    """
+
+def _walk(node: Node) -> Iterator[Node]:
+    # Names that stand for names may be long chains: no recursion.
     left: list[Node] = [node]
     while left:
         each = left.pop()

@@ -6,7 +6,8 @@ diagnostics, and files are only there when nothing is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import TypeVar
 
 from esp3c.check import RULES, check
 from esp3c.check.account import Account
@@ -59,17 +60,62 @@ def compile(
         settings, misspelt = _overrides(overrides)
         recipe = resolve(file, world, settings)
         recipe = moved(recipe, move) if move is not None else recipe
-        # With a bracket missing, what stands in what is a guess: nothing built on it would help.
-        found = check(recipe, world, whole=not syntactic) if errors.structure_known(syntactic) else []
-        whole = not (syntactic or overrides or move)
-        wrong = [each.primary.span for each in found if each.severity is Severity.ERROR]
-        counted = account(recipe, world, wrong) if errors.structure_known(syntactic) else Account()
-        unsure = [each.span for each in counted.unchecked]
-        ignored = apply_ignores(source, [*syntactic, *misspelt, *found], codes, whole=whole, doubtful=unsure)
-        diagnostics = tuple(in_order(ignored.kept))
-        failed = any(each.severity is Severity.ERROR for each in diagnostics)
+        judged = _finished(judge(source, recipe, world, syntactic, misspelt, alone=not (overrides or move)))
+        failed = any(each.severity is Severity.ERROR for each in judged.diagnostics)
         files = () if failed or layout is None else _emit(recipe, layout)
-        return Result(file, recipe, diagnostics, files, tuple(in_order(ignored.taken)), counted)
+        return Result(file, recipe, judged.diagnostics, files, judged.ignored, judged.account)
+
+
+@record
+class Judged:
+    """What there is to say about a recipe."""
+
+    diagnostics: tuple[Diagnostic, ...]
+    ignored: tuple[Diagnostic, ...]
+    account: Account
+
+
+def judge(
+    source: Source,
+    recipe: Recipe,
+    world: World,
+    syntactic: Sequence[Diagnostic],
+    further: Sequence[Diagnostic] = (),
+    *,
+    alone: bool = True,
+    part: bool = False,
+    guess: bool = False,
+) -> Generator[None, None, Judged]:
+    """Works out what there is to say, in steps of one rule: whoever drives it may stop between two of them.
+
+    `further` is what was wrong beside the text; `alone` says that nothing of the recipe was changed from outside, `part` that
+    it is not all of the recipe. With a bracket missing, what stands in what is a guess, and what is built on it does not help: `guess` asks for it all the same.
+    """
+    found: list[Diagnostic] = []
+    known = guess or errors.structure_known(syntactic)
+    if known:
+        for each in check(recipe, world, whole=guess or not syntactic):
+            found.extend(each)
+            yield
+    wrong = [each.primary.span for each in found if each.severity is Severity.ERROR]
+    counted = account(recipe, world, wrong) if known else Account()
+    yield
+    unsure = [each.span for each in counted.unchecked]
+    whole = alone and not (syntactic or part)
+    ignored = apply_ignores(source, [*syntactic, *further, *found], codes, whole=whole, doubtful=unsure)
+    return Judged(tuple(in_order(ignored.kept)), tuple(in_order(ignored.taken)), counted)
+
+
+_Made = TypeVar("_Made")
+
+
+def _finished(steps: Generator[None, None, _Made]) -> _Made:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: _Made = end.value
+            return made
 
 
 def _emit(recipe: Recipe, layout: Layout) -> tuple[EmittedFile, ...]:

@@ -115,8 +115,9 @@ class MemoryWorld:
 
     def beside(self, path: str) -> list[str]:
         folder = path.rpartition("/")[0]
+        prefix = folder + "/" if folder else ""
         there = [*(self._files or ()), *(name.replace(".", "/") + ".py" for name in self._modules)]
-        return [each.rpartition("/")[2] for each in there if each.rpartition("/")[0] == folder]
+        return list(dict.fromkeys(each[len(prefix) :].split("/")[0] for each in there if each.startswith(prefix)))
 
     def recall(self, module: Module) -> str | None:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from esp3c.check import (
     flow,
     flow_learning,
@@ -156,11 +158,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def check(recipe: Recipe, world: World, *, whole: bool = True) -> list[Diagnostic]:
-    """What every rule finds. `whole` is false where syntax errors hide parts of the file."""
-    return [
-        diagnostic
-        for rule in RULES
-        if whole or not getattr(rule, "needs_whole_file", False)
-        for diagnostic in rule(recipe, world)
-    ]
+def check(recipe: Recipe, world: World, *, whole: bool = True) -> Iterator[list[Diagnostic]]:
+    """What each rule finds, one after the other. `whole` is false where syntax errors hide parts of the file."""
+    for rule in RULES:
+        if whole or not getattr(rule, "needs_whole_file", False):
+            yield list(rule(recipe, world))

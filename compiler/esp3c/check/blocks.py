@@ -31,8 +31,12 @@ def walk_blocks(recipe: Recipe) -> Iterator[tuple[MapNode, t.Block]]:
         yield node, block
 
 
-def rooted_blocks(recipe: Recipe) -> Iterator[tuple[MapNode | None, MapNode, t.Block]]:
+def rooted_blocks(recipe: Recipe) -> list[tuple[MapNode | None, MapNode, t.Block]]:
     """Every block whose keys are known, behind the root of the config that it stands in (None: in no config)."""
+    return recipe.once("blocks", lambda: list(_rooted_blocks(recipe)))
+
+
+def _rooted_blocks(recipe: Recipe) -> Iterator[tuple[MapNode | None, MapNode, t.Block]]:
     yield None, recipe.settings, RECIPE
     for dataset in recipe.datasets.values():
         yield None, dataset.settings, DATASET

@@ -199,10 +199,16 @@ def python_path(node: Node | None) -> tuple[str, Span] | None:
 
 def runs_in(recipe: Recipe, config: Config, stage: str) -> bool:
     """Whether a config is what a stage of espnet3 works with: a line says so, or there is no other use that it may have."""
+    used = recipe.once(("used by", stage), lambda: _used_by(recipe, stage))
+    return used is None or config.name in used
+
+
+def _used_by(recipe: Recipe, stage: str) -> frozenset[str] | None:
+    """The configs that the lines of a stage name; None where any may be meant."""
     lines = [each for each in recipe.stages if built_in(each) == stage]
-    if lines:
-        return any(config.name in each.needs for each in lines)
-    return all(built_in(each) in KNOWN_STAGES for each in recipe.stages)
+    if not lines and all(built_in(each) in KNOWN_STAGES for each in recipe.stages):
+        return None
+    return frozenset(name for each in lines for name in each.needs)
 
 
 def built_in(stage: Stage) -> str:

@@ -175,6 +175,13 @@ def is_plain(reader: Reader, path: str) -> bool:
 
 def outcome_of(reader: Reader, target: Target, given: Mapping[str, Value]) -> Outcome:
     """What the body does when it is called with these values."""
+    # What is given are kinds and keys, nothing of the recipe's places: their text says all.
+    made = (target.module.place, target.function.line, target.name, target.cls, target.owner, target.skipped)
+    question = ("outcome", *made, repr(sorted(given.items(), key=lambda each: each[0])))
+    return reader.once(question, lambda: _outcome_of(reader, target, given))
+
+
+def _outcome_of(reader: Reader, target: Target, given: Mapping[str, Value]) -> Outcome:
     if target.function.empty or target.function.abstract:
         return Outcome(why=f"`{target.name}` has no body")
     if any(each.partition("(")[0].rpartition(".")[2] in _ANOTHER for each in target.function.decorators):

@@ -46,6 +46,15 @@ def logged_flow(flow: Flow) -> None:
                 _compare(flow, what, name, node.span, logged)
 
 
+def logged_names(flow: Flow, config: Config) -> list[str]:
+    """The numbers that a training surely logs, those of the validation first."""
+    return _names(_logged(flow, config))
+
+
+def _names(logged: _Logged) -> list[str]:
+    return [f"{start}{each}" for start in LOGGED[1::-1] for each in dict.fromkeys(("loss", *logged.stats))]
+
+
 def _compare(flow: Flow, what: str, name: str, span: Span, logged: _Logged) -> None:
     prefix = next((each for each in LOGGED if name.startswith(each)), None)
     stat = name.removeprefix(prefix or "")
@@ -54,7 +63,7 @@ def _compare(flow: Flow, what: str, name: str, span: Span, logged: _Logged) -> N
         return
     if prefix is None and "${" in name:
         return
-    known = [f"{start}{each}" for start in LOGGED[1::-1] for each in dict.fromkeys(("loss", *logged.stats))]
+    known = _names(logged)
     near = _meant(name, known) or hint(name, known)
     says = f"; there are {listed(known)}" if logged.closed else "; names begin with `valid/` or `train/`"
     flow.say(

@@ -93,6 +93,11 @@ class Machine:
 
 def machine_of(recipe: Recipe, stage: Stage) -> Machine | None:
     """Where a stage runs by its own line, or by the `parallel` of its config; None where neither says anything."""
+    # By its place: two lines may say the same.
+    return recipe.once(("machine", stage.span.start, id(stage)), lambda: _machine_of(recipe, stage))
+
+
+def _machine_of(recipe: Recipe, stage: Stage) -> Machine | None:
     if stage.on is not None:
         declared = recipe.parallels.get(stage.on.name)
         if declared is None or not isinstance(declared.value, ParallelNode):
@@ -255,8 +260,12 @@ def trainings(recipe: Recipe) -> Iterator[Training]:
             yield training_of(config)
 
 
-def training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]:
+def training_stages(recipe: Recipe) -> list[tuple[Stage, Training, Machine]]:
     """Every stage line that trains on a machine of which something is written."""
+    return recipe.once("training stages", lambda: list(_training_stages(recipe)))
+
+
+def _training_stages(recipe: Recipe) -> Iterator[tuple[Stage, Training, Machine]]:
     for stage in recipe.stages:
         config = recipe.configs.get(stage.needs[0]) if stage.needs else None
         machine = machine_of(recipe, stage)

@@ -36,6 +36,10 @@ _HARMLESS = frozenset(
 
 def called_otherwise(reader: Reader, path: str) -> str:
     """Why calling an object of a class may be another thing than calling its `forward`; empty where it is not."""
+    return reader.once(("called otherwise", path), lambda: _called_otherwise(reader, path))
+
+
+def _called_otherwise(reader: Reader, path: str) -> str:
     found = reader.find(path)
     if isinstance(found.definition, Function) and found.module is not None and found.module.local:
         body = reader.body(found.module, found.definition)
@@ -58,6 +62,10 @@ def called_otherwise(reader: Reader, path: str) -> str:
 
 def stored_otherwise(reader: Reader, path: str) -> bool:
     """Whether objects of a class may store something that is not written as `self.name = …` in one of its methods."""
+    return reader.once(("stored otherwise", path), lambda: _stored_otherwise(reader, path))
+
+
+def _stored_otherwise(reader: Reader, path: str) -> bool:
     for cls, module in _own_classes(reader, path):
         if cls.keywords or replaced(reader, module, cls):
             return True

@@ -79,6 +79,15 @@ def _lacking(recipe: Recipe, stage: Stage, reading: Reader, order: tuple[str, ..
     return sum(_missing(config, keys) is not None for config, keys, _ in _reads(recipe, swapped, reading))
 
 
+def keys_read(recipe: Recipe, world: World, config: str) -> Iterator[tuple[str, ...]]:
+    """The keys that the recipe's own functions and methods read of a config, each with those on the way to it."""
+    reading = reader(world)
+    for stage in recipe.stages:
+        for read, keys, _ in _reads(recipe, stage, reading):
+            if read.name == config:
+                yield keys
+
+
 def _reads(recipe: Recipe, stage: Stage, reading: Reader) -> Iterator[tuple[Config, tuple[str, ...], Label | None]]:
     """The keys of each config that a stage's own Python reads, with the place in the Python."""
     if isinstance(stage.runs, PythonNode):
@@ -103,7 +112,10 @@ def _reads(recipe: Recipe, stage: Stage, reading: Reader) -> Iterator[tuple[Conf
     else:
         return
     made = {each.name for each in recipe.stages if each.workload is not None}
-    for keys, config, node, where in _followed(reading, module, function, roots, 0):
+    question = ("reads", module.place, function.line, function.name, *sorted(roots.items()))
+    for keys, config, node, where in reading.once(
+        question, lambda: tuple(_followed(reading, module, function, roots, 0))
+    ):
         if config in recipe.configs and keys[0] not in made:
             span = reading.span(where, node.lineno, node.col_offset, (node.end_col_offset or 0) - node.col_offset)
             yield recipe.configs[config], keys, Label(span, "read here") if span is not None else None

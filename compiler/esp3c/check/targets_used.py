@@ -26,8 +26,12 @@ MOST_NAMES = 10
 """Through how many names of one's own modules a path is followed."""
 
 
-def values_of(recipe: Recipe) -> Iterator[Node]:
+def values_of(recipe: Recipe) -> list[Node]:
     """Every value that stands in the recipe, each where it stands: what a name stands for is not looked at again."""
+    return recipe.once("values", lambda: list(_standing(recipe)))
+
+
+def _standing(recipe: Recipe) -> Iterator[Node]:
     roots: list[Node] = [recipe.settings]
     roots += [config.root for config in recipe.configs.values()]
     roots += [dataset.settings for dataset in recipe.datasets.values()]
@@ -69,8 +73,12 @@ def objects_of(recipe: Recipe) -> Iterator[tuple[Lookup, Span, CallNode | None]]
             yield node.target, node.span, None
 
 
-def paths_of(world: World, target: Lookup) -> Iterator[str]:
+def paths_of(world: World, target: Lookup) -> tuple[str, ...]:
     """The path as it is written, and those to which the recipe's own modules hand it on: `from os import system`."""
+    return reader(world).once(("paths", target.path), lambda: tuple(_paths_of(world, target)))
+
+
+def _paths_of(world: World, target: Lookup) -> Iterator[str]:
     yield target.path
     for _ in range(MOST_NAMES):
         following = _handed_on(world, target)

@@ -39,6 +39,11 @@ class Cache:
         self._ready = False
         self._stamp = ""
 
+    @property
+    def folder(self) -> str | None:
+        """Where the entries are; None where nothing is kept."""
+        return self._root
+
     def get(self, kind: str, key: str) -> bytes | None:
         """The bytes that were put under this kind and key, or None."""
         if self._root is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from esp3c.disk import DiskWorld
     from esp3c.emit.files import Layout
     from esp3c.pipeline import Result
+    from esp3c.render.text import Colors, TextRenderer
     from esp3c.resolve.moved import Move
     from esp3c.source import Source
 
@@ -147,11 +148,27 @@ def wants_color(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def renderer(color: bool) -> TextRenderer:
+    """What draws diagnostics; with colour, lines of recipes are in the colours of the language."""
+    from esp3c.render.text import TextRenderer
+
+    return TextRenderer(color=color, colors=_colors)
+
+
+def _colors(source: Source) -> Colors | None:
+    # Diagnostics may also show a line of Python.
+    if source.path.endswith(".py"):
+        return None
+    from esp3c.highlight.terminal import Colors
+
+    return Colors(source.text)
+
+
 def show(diagnostics: Sequence[Diagnostic], stream: TextIO) -> None:
     """Prints diagnostics as text, with a last line that counts them."""
-    from esp3c.render.text import TextRenderer, summary
+    from esp3c.render.text import summary
 
     if not diagnostics:
         return
-    stream.write(TextRenderer(color=wants_color(stream)).render(diagnostics))
+    stream.write(renderer(wants_color(stream)).render(diagnostics))
     stream.write(summary(diagnostics) + "\n")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
-from esp3c.cli.common import Failure, fail
+from esp3c.cli.common import Failure, fail, wants_color
 
 EPILOG = """\
 examples:
@@ -38,5 +39,10 @@ def run(args: argparse.Namespace) -> int:
     if found is None:
         hint = did_you_mean(args.code.upper(), known) or "`esp3c explain` lists them all"
         return fail(Failure(f"there is no code {args.code}; {hint}", 2))
-    print(f"{found.id}: {found.title} ({found.severity}, {found.family})\n\n{found.page}")
+    page = found.page
+    if wants_color(sys.stdout):
+        from esp3c.highlight.terminal import painted_page
+
+        page = painted_page(page)
+    print(f"{found.id}: {found.title} ({found.severity}, {found.family})\n\n{page}")
     return 0

@@ -33,6 +33,9 @@ COMMANDS = {
     "cancel": "take their jobs off the cluster",
     "resume": "go on with a run whose process is gone",
     "explain": "what an error code means",
+    "doctor": "what is wrong with the environment, and what to do",
+    "completion": "let a shell complete these words",
+    "lsp": "the language server, for editors",
 }
 
 DESCRIPTION = """\
@@ -104,6 +107,10 @@ def _run(words: list[str]) -> int:
         known = replayed(words)
         if known is not None:
             return known
+    if words[:1] == ["_complete"]:
+        # A shell asks: no command that a person types.
+        asked: int = import_module("esp3c.cli.complete").answer(words[1:])
+        return asked
     args = parser(words).parse_args(words)
     args.words = words
     code: int = args.run(args)

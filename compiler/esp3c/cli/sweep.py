@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from esp3c.cli.common import Failure, fail, printable, recipe_path, wants_color
+from esp3c.cli.common import Failure, fail, printable, recipe_path, renderer, wants_color
 from esp3c.cli.places import ON_THIS_MACHINE, move_of, refuse_unknown
 from esp3c.cli.sweep_points import Built, Points, own_folders, shared_stages
 from esp3c.cli.sweep_spec import Work, write_spec
@@ -89,14 +89,13 @@ def _checked(
 def _show(built: Sequence[Built]) -> None:
     """Prints what was found, each thing once, with the points in which it is so."""
     from esp3c.diagnostics import Severity
-    from esp3c.render.text import TextRenderer
 
-    renderer = TextRenderer(color=wants_color(sys.stderr))
+    drawing = renderer(wants_color(sys.stderr))
     found: dict[str, list[str]] = {}
     errors = set()
     for each in built:
         for diagnostic in each.result.diagnostics:
-            text = renderer.render([diagnostic])
+            text = drawing.render([diagnostic])
             found.setdefault(text, []).append(each.point.name)
             if diagnostic.severity is Severity.ERROR:
                 errors.add(text)

@@ -84,8 +84,11 @@ def format_text(source: Source) -> str | None:
 def edits(source: Source) -> tuple[Edit, ...] | None:
     """The changes of whole lines that format a text, in order; None where it has syntax errors."""
     text = format_text(source)
-    if text is None:
-        return None
+    return changes(source, text) if text is not None else None
+
+
+def changes(source: Source, text: str) -> tuple[Edit, ...]:
+    """The changes of whole lines that make another text of a source, in order."""
     old, new = lines_of(source.text), lines_of(text)
     places = [0, *accumulate(map(len, old))]
     # Most of the lines of a text that is being worked on are as they were.

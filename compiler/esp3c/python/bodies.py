@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from esp3c.python.body_branches import Branches, later
 from esp3c.python.body_calls import parameters
@@ -321,6 +322,7 @@ def _opened(node: ast.FunctionDef | ast.Lambda) -> Env:
     return env
 
 
+@lru_cache(maxsize=4096)
 def _yields(node: ast.FunctionDef) -> bool:
     left: list[ast.AST] = list(node.body)
     while left:

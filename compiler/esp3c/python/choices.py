@@ -22,6 +22,11 @@ _FILLED = r"\b{}\s*(\[[^\]]*\]\s*=[^=]|\.(add|append|extend|insert|pop|remove|se
 
 def choices(reader: Reader, module: Module, function: Function, owner: str) -> dict[str, tuple[object, ...]]:
     """For each parameter that is compared with a closed set, the values of the set."""
+    question = ("choices", module.place, function.line, function.name, owner)
+    return reader.once(question, lambda: _choices(reader, module, function, owner))
+
+
+def _choices(reader: Reader, module: Module, function: Function, owner: str) -> dict[str, tuple[object, ...]]:
     body = reader.body(module, function)
     if body is None:
         return {}

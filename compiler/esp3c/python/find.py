@@ -47,6 +47,10 @@ class Lookup:
 
 def look_up(world: World, path: str) -> Lookup:
     """Resolves a dotted path to a definition without importing anything."""
+    return reader(world).once(("look up", path), lambda: _look_up(world, path))
+
+
+def _look_up(world: World, path: str) -> Lookup:
     parts = path.split(".")
     for number, part in enumerate(parts):
         if keyword.iskeyword(part) or not part.isidentifier():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from esp3c.python.contents import contents_of, names_of
 from esp3c.python.model import Contents, Function
@@ -25,6 +25,8 @@ class Library:
         """How much text has been read anew."""
         self._contents: dict[str, Contents | None] = {}
         self._opened: set[Module] = set()
+        self._quiet: set[str] = set()
+        self._answers: dict[Hashable, tuple[Any, set[Module]]] = {}
 
     def unless_settled(self, question: str, ask: Callable[[], Answer | None]) -> Answer | None:
         """What comes of a question about Python, which is asked again only where a module that it led to has changed.
@@ -32,7 +34,8 @@ class Library:
         That nothing comes of it is remembered by the world. `question` names all that the answer hangs on besides the
         modules.
         """
-        if self.world.settled(question):
+        if question in self._quiet or self.world.settled(question):
+            self._quiet.add(question)
             return None
         before, self._opened = self._opened, set()
         try:
@@ -41,8 +44,24 @@ class Library:
         finally:
             self._opened = before | self._opened
         if answer is None:
+            self._quiet.add(question)
             self.world.settle(question, opened)
         return answer
+
+    def once(self, question: Hashable, ask: Callable[[], Answer]) -> Answer:
+        """What comes of a question about Python that hangs on nothing but the modules: it is asked once in their life."""
+        known = self._answers.get(question)
+        if known is None:
+            before, self._opened = self._opened, set()
+            try:
+                answer = ask()
+                known = self._answers[question] = (answer, self._opened)
+            finally:
+                self._opened = before | self._opened
+        else:
+            self._opened |= known[1]
+        made: Answer = known[0]
+        return made
 
     def contents(self, module: Module) -> Contents | None:
         """What a module holds, or None where it has no text to read."""
@@ -97,7 +116,10 @@ class Library:
         return [*names, *self.world.submodules(module.name)]
 
     def body(self, module: Module, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-        """The syntax tree of one function, its lines and columns those of the file."""
+        """The syntax tree of one function, its lines and columns those of the file. It belongs to all who ask."""
+        return self.once(("body", module.place, function.line, function.name), lambda: self._body(module, function))
+
+    def _body(self, module: Module, function: Function) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         self._opened.add(module)
         source = self.world.source(module)
         if source is None or function.end_line > source.line_count:

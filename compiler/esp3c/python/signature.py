@@ -62,6 +62,10 @@ class Signature:
 
 def signature(reader: Reader, path: str) -> Signature:
     """The signature of calling what a path names."""
+    return reader.once(("signature", path), lambda: _signature(reader, path))
+
+
+def _signature(reader: Reader, path: str) -> Signature:
     found = reader.find(path)
     match found.definition:
         case Class() as definition:

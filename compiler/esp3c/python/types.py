@@ -104,7 +104,7 @@ def type_of(reader: Reader, module: Module, text: str | None) -> Type:
     """The type that an annotation means. Text that cannot be read is `Unknown`."""
     if text is None:
         return Unknown("it has no annotation")
-    return _Reading(reader, module).text(text)
+    return reader.once(("type", module.name, text), lambda: _Reading(reader, module).text(text))
 
 
 class _Reading:

@@ -18,7 +18,10 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Protocol
 
 from esp3c.diagnostics import Diagnostic, Label, Severity
 from esp3c.record import record
@@ -85,11 +88,24 @@ class _Mark:
     primary: bool
 
 
-class TextRenderer:
-    """Renders diagnostics, in colour or not."""
+class Colors(Protocol):
+    """The colours of one source."""
 
-    def __init__(self, *, color: bool = False) -> None:
+    def between(self, start: int, end: int) -> Sequence[tuple[int, int, str]]:
+        """Where each run of a colour that touches these characters begins and ends, and the sequence that begins it."""
+
+
+class TextRenderer:
+    """Renders diagnostics, in colour or not.
+
+    With `colors`, which is asked once for each source that is shown, lines of a source have their own colours and what
+    is underlined has the colour of its line of carets.
+    """
+
+    def __init__(self, *, color: bool = False, colors: Callable[[Source], Colors | None] | None = None) -> None:
         self.color = color
+        self._colors = colors if color else None
+        self._known: dict[int, tuple[Source, Colors | None]] = {}
 
     def paint(self, text: str, color: str) -> str:
         return f"{color}{text}{_PLAIN}" if self.color and text else text
@@ -159,7 +175,11 @@ class TextRenderer:
             before = line
             cut = cuts.get(line, 0)
             skip, shown = self.window(marks[line], cut > 0)
-            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud), cut, skip))
+            places = [
+                (label.span.start, max(label.span.end, label.span.start + 1), loud if primary else _BLUE)
+                for label, primary in sorted(on_line.get(line, []), key=lambda each: each[1])
+            ]
+            out.append(self.source_line(source, line, gutter, self.rail(rails, line, loud), cut, skip, places))
             out.extend(self.underlines(shown, gutter, loud, " " * rail_width))
             for first, last, primary, text in rails:
                 if last == line and text:
@@ -186,16 +206,53 @@ class TextRenderer:
         start = min(label.span.start for label in labels) - source.line_start(line)
         return max(0, start - BEFORE) if len(source.line_text(line)) > LONGEST and start > WIDEST else 0
 
-    def source_line(self, source: Source, line: int, gutter: int, rail: str, cut: int = 0, skip: int = 0) -> str:
-        """A line of the source, without its first `cut` characters, from its column `skip` on."""
+    def source_line(
+        self,
+        source: Source,
+        line: int,
+        gutter: int,
+        rail: str,
+        cut: int = 0,
+        skip: int = 0,
+        places: Sequence[tuple[int, int, str]] = (),
+    ) -> str:
+        """A line of the source, without its first `cut` characters, from its column `skip` on.
+
+        `places` have a colour of their own, which goes before that of the text.
+        """
         text = source.line_text(line)
         pieces, columns = widen(text[cut : cut + LONGEST])
         first, last = bisect_left(columns, skip), bisect_right(columns, skip + WIDEST) - 1
         # A wide character that the cut would halve is left out.
-        shown = " " * (columns[first] - skip) + "".join(pieces[first:last])
+        shown = " " * (columns[first] - skip)
+        shown += self.colored(source, source.line_start(line) + cut + first, pieces[first:last], places)
         number = self.paint(f"{line:>{gutter}} |", _BLUE)
         more = last < len(pieces) or cut + LONGEST < len(text)
         return f"{number} {rail}{_CUT if cut or skip else ''}{shown}{' …' if more else ''}"
+
+    def colored(self, source: Source, start: int, pieces: Sequence[str], places: Sequence[tuple[int, int, str]]) -> str:
+        """The characters from `start` on as they are shown, in their colours."""
+        if self._colors is None or not pieces:
+            return "".join(pieces)
+        paints = [""] * len(pieces)
+        for begin, end, paint in (*self.colors_of(source, start, start + len(pieces)), *places):
+            for at in range(max(begin - start, 0), min(end - start, len(pieces))):
+                paints[at] = paint
+        return self.painted(zip(pieces, paints, strict=True))
+
+    def painted(self, characters: Iterable[tuple[str, str]]) -> str:
+        """Characters, each with its colour or none, as few sequences as that needs."""
+        out = ""
+        for paint, run in groupby(characters, key=itemgetter(1)):
+            text = "".join(character for character, _ in run)
+            out += self.paint(text, paint) if paint else text
+        return out
+
+    def colors_of(self, source: Source, start: int, end: int) -> Sequence[tuple[int, int, str]]:
+        if id(source) not in self._known:
+            self._known[id(source)] = source, self._colors(source) if self._colors is not None else None
+        colors = self._known[id(source)][1]
+        return colors.between(start, end) if colors is not None else ()
 
     def mark(self, source: Source, line: int, cut: int, label: Label, primary: bool) -> _Mark:
         text = source.line_text(line)[cut : cut + LONGEST]
@@ -229,7 +286,7 @@ class TextRenderer:
             for column in range(mark.start, mark.end):
                 cells[column] = ("^", loud) if mark.primary else ("-", _BLUE)
         last = ordered[-1]
-        row = "".join(self.paint(char, color) for char, color in cells)
+        row = self.painted(cells)
         tail = " " + self.paint(last.text, loud if last.primary else _BLUE) if last.text else ""
         out = [prefix + row + tail]
         for position in range(len(ordered) - 2, -1, -1):

@@ -1,0 +1,164 @@
+"""The server: what is open, and which handler answers what.
+
+A feature is a module of this package with `METHOD`, the protocol's name of what it answers, `handle(server, params)`, and
+where the protocol wants them `options()`. pygls calls it, logs what it raises, and goes on.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Generator
+from importlib import import_module
+from inspect import iscoroutinefunction
+from typing import Any
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.language_server import lsp_method
+
+from esp3c import __version__
+from esp3c.lsp.checking import Checking
+from esp3c.lsp.documents import Document, Documents
+from esp3c.lsp.execute_command import COMMANDS
+from esp3c.lsp.worlds import Worlds
+
+FEATURES: tuple[str, ...] = (
+    "folding_range",
+    "selection_range",
+    "inlay_hint",
+    "configuration",
+    "semantic_tokens",
+    "semantic_tokens_delta",
+    "semantic_tokens_range",
+    "formatting",
+    "range_formatting",
+    "on_type_formatting",
+    "code_action",
+    "code_action_resolve",
+    "code_lens",
+    "hover",
+    "definition",
+    "declaration",
+    "type_definition",
+    "references",
+    "document_highlight",
+    "rename",
+    "prepare_rename",
+    "document_symbols",
+    "workspace_symbols",
+    "document_links",
+)  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+class _Protocol(LanguageServerProtocol):
+    """pygls's own, without its copy of every text: `Documents` has the only one."""
+
+    def _handed_on(self, method: str, params: object) -> Generator[Any, Any, None]:
+        handler = self.fm.features.get(method)
+        if handler is not None:
+            yield handler, (params,), None
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
+    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Generator[Any, Any, None]:
+        yield from self._handed_on(types.TEXT_DOCUMENT_DID_OPEN, params)
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
+    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Generator[Any, Any, None]:
+        yield from self._handed_on(types.TEXT_DOCUMENT_DID_CHANGE, params)
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
+    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> Generator[Any, Any, None]:
+        yield from self._handed_on(types.TEXT_DOCUMENT_DID_CLOSE, params)
+
+
+class EspServer(LanguageServer):
+    """`esp3c lsp`. `documents` are the open texts; `checking` publishes what is wrong with them."""
+
+    def __init__(self, worlds: Worlds | None = None) -> None:
+        super().__init__(name="esp3c", version=__version__, protocol_cls=_Protocol)
+        self.documents = Documents(worlds if worlds is not None else Worlds())
+        self.checking = Checking(self)
+        self.initialization_options: Any = None
+
+    def recipe(self, uri: str) -> Document | None:
+        """The open recipe of a URI, if it is one."""
+        return self.documents.recipe(uri)
+
+
+def make_server(worlds: Worlds | None = None) -> EspServer:
+    """A server with all its features."""
+    server = EspServer(worlds)
+    _synchronise(server)
+    for name in FEATURES:
+        module = import_module(f"esp3c.lsp.{name}")
+        options = module.options() if hasattr(module, "options") else None
+        server.feature(module.METHOD, options)(_bound(server, module.handle))
+    for name, command in COMMANDS.items():
+        server.command(name)(_bound(server, command))
+    return server
+
+
+def _bound(server: EspServer, handle: Any) -> Any:
+    def handler(*params: Any) -> Any:
+        return handle(server, *params)
+
+    async def later(*params: Any) -> Any:
+        return await handle(server, *params)
+
+    return later if iscoroutinefunction(handle) else handler
+
+
+def _synchronise(server: EspServer) -> None:
+    documents, checking = server.documents, server.checking
+
+    @server.feature(types.INITIALIZE)
+    def initialize(params: types.InitializeParams) -> None:
+        server.initialization_options = params.initialization_options
+        general = params.capabilities.general
+        offered = (general.position_encodings if general else None) or ["utf-16"]
+        # As pygls chooses, and then tells the client.
+        order = (types.PositionEncodingKind.Utf32, types.PositionEncodingKind.Utf8)
+        documents.encoding = str(next((each.value for each in order if each in offered), "utf-16"))
+
+    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
+    def opened(params: types.DidOpenTextDocumentParams) -> None:
+        found = params.text_document
+        checking.changed(documents.open(found.uri, found.version, found.text))
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
+    def changed(params: types.DidChangeTextDocumentParams) -> None:
+        document = documents.change(params.text_document.uri, params.text_document.version, params.content_changes)
+        if document is None:
+            log.warning("a change of %s, which is not open", params.text_document.uri)
+        else:
+            checking.changed(document)
+
+    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
+    def saved(params: types.DidSaveTextDocumentParams) -> None:
+        documents.worlds.look_again()
+        checking.all()
+
+    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
+    def files_changed(params: types.DidChangeWatchedFilesParams) -> None:
+        documents.worlds.look_again()
+        checking.all()
+
+    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
+    def closed(params: types.DidCloseTextDocumentParams) -> None:
+        documents.close(params.text_document.uri)
+        checking.closed(params.text_document.uri)
+
+
+def serve() -> None:
+    """Answers on the standard streams until the editor says that it is enough, or goes."""
+    from esp3c.cli.cache import Cache
+
+    server = make_server(Worlds(Cache()))
+    # The trees of a recipe hold no cycles; `Checking` has the collector run when nobody types.
+    gc.freeze()
+    gc.disable()
+    server.start_io()

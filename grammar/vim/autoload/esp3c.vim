@@ -1,0 +1,94 @@
+" What the commands and the compiler of recipes have in common.
+
+let s:cpo_before = &cpo
+set cpo&vim
+
+" The words of the command line that starts esp3c: `g:esp3c_program`, a list or a single word.
+function! esp3c#program() abort
+  let program = get(g:, 'esp3c_program', 'esp3c')
+  return type(program) == type([]) ? copy(program) : [program]
+endfunction
+
+" The same for a shell, with what Vim itself would replace there escaped.
+function! esp3c#shell() abort
+  return join(map(esp3c#program(), 'v:val =~# "^[-+./[:alnum:]_~]\\+$" ? v:val : shellescape(v:val, 1)'))
+endfunction
+
+" The file of a dotted Python path, as seen from the recipe of this buffer; the path itself where there is none.
+function! esp3c#file(path) abort
+  let parts = split(a:path, '\.')
+  let folder = expand('%:p:h')
+  while !empty(parts)
+    let module = join(parts, '/')
+    for file in [module . '.py', module . '/__init__.py']
+      if filereadable(folder . '/' . file)
+        return folder . '/' . file
+      endif
+    endfor
+    call remove(parts, -1)
+  endwhile
+  return a:path
+endfunction
+
+" Completes the stages that the recipe of this buffer has, by how they are coloured.
+function! esp3c#stages(lead, line, cursor) abort
+  let found = []
+  for number in range(1, line('$'))
+    let text = getline(number)
+    let at = match(text, '\K\k*')
+    while at >= 0
+      let word = matchstr(text, '\k\+', at)
+      let group = synIDattr(synID(number, at + 1, 0), 'name')
+      if (group ==# 'espStage' || group ==# 'espOwnStage') && stridx(word, a:lead) == 0
+        call add(found, word)
+      endif
+      let at = match(text, '\K\k*', at + len(word))
+    endwhile
+  endfor
+  return found
+endfunction
+
+" Runs `esp3c VERB RECIPE [--stages STAGE …]` in a terminal below, in the folder of the recipe.
+function! esp3c#open(verb, recipe, stages) abort
+  let program = esp3c#program()
+  if !executable(program[0])
+    return s:fail(printf('%s is not a program here: install esp3c, or set g:esp3c_program to where it is', program[0]))
+  endif
+  if !filereadable(a:recipe)
+    return s:fail(printf('%s is not a file yet: write it first (:write)', a:recipe))
+  endif
+  if getbufvar(bufnr(a:recipe), '&modified') is 1
+    if !&autowrite && !&autowriteall
+      return s:fail(printf('%s has changes that are not written: write it first (:write)', a:recipe))
+    endif
+    call s:write(a:recipe)
+  endif
+  let words = program + [a:verb, fnamemodify(a:recipe, ':t')] + (empty(a:stages) ? [] : ['--stages'] + a:stages)
+  let options = {'cwd': fnamemodify(a:recipe, ':h')}
+  botright new
+  if !has('nvim')
+    call term_start(words, extend(options, {'curwin': 1}))
+  elseif has('nvim-0.11')
+    call jobstart(words, extend(options, {'term': v:true}))
+  else
+    call termopen(words, options)
+  endif
+endfunction
+
+function! s:write(path) abort
+  for window in win_findbuf(bufnr(a:path))[:0]
+    let here = win_getid()
+    call win_gotoid(window)
+    update
+    call win_gotoid(here)
+  endfor
+endfunction
+
+function! s:fail(message) abort
+  echohl ErrorMsg
+  echomsg 'esp3c: ' . a:message
+  echohl None
+endfunction
+
+let &cpo = s:cpo_before
+unlet s:cpo_before

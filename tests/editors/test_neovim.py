@@ -1,0 +1,357 @@
+"""The language server in a real Neovim: what a person who works on a recipe there sees and gets.
+
+Scripts are Lua, with the helpers of `neovim/prelude.lua` as `test`. They do what keys are bound to, so that Neovim's own
+client stands between them and the server.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from editors.neovim.driver import Neovim
+
+pytestmark = pytest.mark.editors
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A recipe of ours in a folder of its own, as it is."""
+    folder = tmp_path / "spoken digits"
+    shutil.copytree(
+        ROOT / "recipes" / "spoken_digits", folder, ignore=shutil.ignore_patterns("exp", "data", ".esp3c", "conf")
+    )
+    return folder / "recipe.esp"
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def line_of(path: Path, pattern: str) -> int:
+    """The number of the first line in which a pattern is found."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if re.search(pattern, line))
+
+
+def recorder(folder: Path) -> Path:
+    """A program that writes its folder and its words to the file `ran` beside it."""
+    program = folder / "program"
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$PWD" "$@" > "{folder}/part"\nmv "{folder}/part" "{folder}/ran"\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    return program
+
+
+# -- diagnostics --------------------------------------------------------------------------------------------------------
+
+
+def test_a_mistake_is_shown_where_it_is_and_gone_when_it_is_mended(neovim: Neovim, recipe: Path) -> None:
+    replaced(recipe, "hidden_size = 192", "hiden_size = 192")
+    line = line_of(recipe, "hiden_size = 192")
+    column = recipe.read_text(encoding="utf-8").splitlines()[line - 1].index("hiden_size") + 1
+
+    before, after = neovim.run(
+        recipe,
+        """
+        local before = test.wrong()
+        test.replace('hiden_size', 'hidden_size')
+        test.right()
+        return { before, test.diagnostics() }
+        """,
+    )
+
+    assert after == []
+    assert ("ESP0402", line, column, column + len("hiden_size"), "ERROR") in {
+        (each["code"], each["line"], each["column"], each["end_column"], each["severity"]) for each in before
+    }
+    message = next(each["message"] for each in before if each["code"] == "ESP0402")
+    assert "`CTCRecognizer` has no argument `hiden_size`" in message
+
+
+def test_a_place_behind_wide_letters_is_right(neovim: Neovim, recipe: Path) -> None:
+    """The client counts in UTF-16 or bytes, the compiler in characters."""
+    replaced(recipe, 'vocabulary = "0123456789 "', 'vocabulary = "音声𠮷é", vocabulry = 1')
+    text = recipe.read_text(encoding="utf-8").splitlines()[line_of(recipe, "vocabulry") - 1]
+
+    found = neovim.run(recipe, "return test.wrong()")
+
+    assert [(each["code"], each["column"]) for each in found] == [
+        ("ESP0402", len(text.partition("vocabulry")[0].encode()) + 1)
+    ]
+
+
+def test_a_mistake_that_is_made_while_typing_is_shown(neovim: Neovim, recipe: Path) -> None:
+    found = neovim.run(
+        recipe,
+        """
+        test.server()
+        test.replace('max_epochs = 9', 'max_epoch = 9')
+        return test.wrong()
+        """,
+    )
+
+    assert [(each["code"], each["line"]) for each in found] == [("ESP0301", line_of(recipe, "max_epochs = 9"))]
+
+
+def test_python_that_is_written_beside_the_recipe_is_read_anew(neovim: Neovim, recipe: Path) -> None:
+    replaced(recipe, "hidden_size = 192", "hidden_size = 192, dropout_of_mine = 0.1")
+
+    codes = neovim.run(
+        recipe,
+        """
+        local codes = vim.tbl_map(function(each) return each.code end, test.wrong())
+        local here = vim.api.nvim_get_current_buf()
+        vim.cmd('edit src/model.py')
+        test.go('hidden_size: int')
+        vim.cmd('normal! idropout_of_mine: float, ')
+        vim.cmd('write')
+        vim.cmd('buffer ' .. here)
+        test.right()
+        return codes
+        """,
+    )
+
+    assert codes == ["ESP0402"]
+
+
+# -- going, renaming, formatting ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "on, file, pattern",
+    [
+        ("src.model.CTCRecognizer", "src/model.py", r"^class CTCRecognizer\b"),
+        ("hidden_size = 192", "src/model.py", r"^ +hidden_size: int\b"),
+        ("digits(split = \"valid\")", "recipe.esp", r"^dataset digits\b"),
+    ],
+    ids=["a class", "an argument", "a dataset"],
+)  # fmt: skip
+def test_a_definition_is_gone_to(neovim: Neovim, recipe: Path, on: str, file: str, pattern: str) -> None:
+    target = recipe.parent / file
+
+    path, line = neovim.run(
+        recipe,
+        f"""
+        test.server()
+        test.go([[{on}]], [[{on}]] == 'src.model.CTCRecognizer' and #'src.model.C' or 0)
+        local from = vim.api.nvim_buf_get_name(0) .. vim.fn.line('.')
+        vim.lsp.buf.definition()
+        return test.wait('a jump', function()
+            local path, line = vim.api.nvim_buf_get_name(0), vim.fn.line('.')
+            return path .. line ~= from and {{ path, line }} or nil
+        end)
+        """,
+    )
+
+    assert Path(path).resolve() == target.resolve()
+    assert line == line_of(target, pattern)
+
+
+def test_a_dataset_is_renamed_everywhere(neovim: Neovim, recipe: Path) -> None:
+    text = recipe.read_text(encoding="utf-8")
+    wanted = re.sub(r"\bdigits\b", "numerals", text)
+    assert wanted.count("numerals") > 3
+
+    lines = neovim.run(
+        recipe,
+        """
+        test.server()
+        test.go('digits {')
+        vim.lsp.buf.rename('numerals')
+        test.wait('the new name', function() return vim.fn.search('numerals', 'nw') > 0 end)
+        return test.lines()
+        """,
+    )
+
+    assert lines == wanted.splitlines()
+
+
+def test_a_recipe_is_formatted(neovim: Neovim, recipe: Path) -> None:
+    formatted = recipe.read_text(encoding="utf-8")
+    recipe.write_text(formatted.replace("\n  ", "\n      ").replace("seed    =", "seed ="), encoding="utf-8")
+
+    lines = neovim.run(
+        recipe,
+        """
+        test.server()
+        if vim.lsp.buf.format then
+          vim.lsp.buf.format({ timeout_ms = 20000 })
+        else
+          vim.lsp.buf.formatting_sync(nil, 20000)
+        end
+        return test.lines()
+        """,
+    )
+
+    assert lines == formatted.splitlines()
+
+
+# -- what is told -------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_completed(neovim: Neovim, recipe: Path) -> None:
+    labels = neovim.run(
+        recipe,
+        """
+        test.server()
+        test.replace('trainer { max_epochs = 9', 'trainer { max_ep')
+        test.go('max_ep', 6)
+        vim.cmd('normal! h')
+        local place = vim.api.nvim_win_get_cursor(0)
+        local answer = test.ask('textDocument/completion', { position = { line = place[1] - 1, character = place[2] + 1 } })
+        return vim.tbl_map(function(item) return item.label end, answer.items or answer)
+        """,
+    )
+
+    assert any(label.startswith("max_epochs") for label in labels)
+
+
+def test_hover_tells_what_is_called(neovim: Neovim, recipe: Path) -> None:
+    text = neovim.run(
+        recipe,
+        """
+        test.server()
+        test.go('src.model.CTCRecognizer', #'src.model.C')
+        vim.lsp.buf.hover()
+        local window = test.wait('the window', function()
+            for _, window in ipairs(vim.api.nvim_list_wins()) do
+                if vim.api.nvim_win_get_config(window).relative ~= '' then return window end
+            end
+        end)
+        return table.concat(vim.api.nvim_buf_get_lines(vim.api.nvim_win_get_buf(window), 0, -1, true), '\\n')
+        """,
+    )
+
+    assert "CTCRecognizer" in text
+    assert "hidden_size" in text
+
+
+# -- commands -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_lens_of_a_stage_runs_it(neovim: Neovim, recipe: Path, tmp_path: Path) -> None:
+    titles, ran, kind = neovim.run(
+        recipe,
+        f"""
+        test.server()
+        local here = vim.api.nvim_get_current_buf()
+        vim.g.esp3c_program = '{recorder(tmp_path)}'
+        local lenses = test.wait('lenses', function()
+            vim.lsp.codelens.refresh()
+            vim.wait(100)
+            local found = vim.lsp.codelens.get(here)
+            found = vim.tbl_map(function(each) return each.lens or each end, found)
+            return #found > 0 and found[1].command and found or nil
+        end)
+        local line = vim.fn.search('^  infer')
+        local titles = {{}}
+        for _, lens in ipairs(lenses) do
+            if lens.range.start.line == line - 1 then table.insert(titles, lens.command.command) end
+        end
+        vim.ui.select = function(items, options, chosen)
+            for index, item in ipairs(items) do
+                local lens = item.lens or item
+                if lens.command.command == 'esp3c.runStage' then return chosen(item, index) end
+            end
+            error('no lens runs the stage')
+        end
+        vim.lsp.codelens.run()
+        test.wait('the run', function() return vim.fn.filereadable('{tmp_path}/ran') == 1 end)
+        return {{ titles, vim.fn.readfile('{tmp_path}/ran'), vim.bo.buftype }}
+        """,
+    )
+
+    assert "esp3c.runStage" in titles
+    assert ran == [str(recipe.parent), "run", "recipe.esp", "--stages", "infer"]
+    assert kind == "terminal"
+
+
+@pytest.mark.parametrize(
+    "command, arguments, words",
+    [
+        ("esp3c.runStage", "uri, 'train'", ["run", "recipe.esp", "--stages", "train"]),
+        ("esp3c.plan", "uri, 'train'", ["plan", "recipe.esp", "--stages", "train"]),
+        ("esp3c.plan", "uri, vim.NIL", ["plan", "recipe.esp"]),
+        ("esp3c.plan", "uri", ["plan", "recipe.esp"]),
+    ],
+)
+def test_a_command_of_the_server_opens_a_terminal(
+    neovim: Neovim, recipe: Path, tmp_path: Path, command: str, arguments: str, words: list[str]
+) -> None:
+    ran = neovim.run(
+        recipe,
+        f"""
+        vim.g.esp3c_program = '{recorder(tmp_path)}'
+        local uri = vim.uri_from_bufnr(0)
+        vim.lsp.commands['{command}']({{ title = 'x', command = '{command}', arguments = {{ {arguments} }} }}, {{}})
+        test.wait('the run', function() return vim.fn.filereadable('{tmp_path}/ran') == 1 end)
+        return vim.fn.readfile('{tmp_path}/ran')
+        """,
+    )
+
+    assert ran == [str(recipe.parent), *words]
+
+
+# -- servers ------------------------------------------------------------------------------------------------------------
+
+
+def test_recipes_of_a_repository_share_a_server(neovim: Neovim, recipe: Path, tmp_path: Path) -> None:
+    for name in ("repository/one", "repository/two", "elsewhere"):
+        shutil.copytree(recipe.parent, tmp_path / name)
+    (tmp_path / "repository" / ".git").mkdir()
+
+    roots, attached = neovim.run(
+        tmp_path / "repository" / "one" / "recipe.esp",
+        f"""
+        test.server()
+        for _, name in ipairs {{ 'repository/two', 'elsewhere' }} do
+            vim.cmd('edit {tmp_path}/' .. name .. '/recipe.esp')
+            test.server()
+        end
+        local roots = vim.tbl_map(function(client) return client.config.root_dir end, test.servers())
+        table.sort(roots)
+        return {{ roots, ATTACHED }}
+        """,
+        setup="ATTACHED = 0; require('esp3c').setup { on_attach = function() ATTACHED = ATTACHED + 1 end }",
+    )
+
+    assert roots == [str(tmp_path / "elsewhere"), str(tmp_path / "repository")]
+    assert attached == 3
+
+
+def test_a_server_that_is_not_there_is_said_and_disturbs_nothing(neovim: Neovim, recipe: Path) -> None:
+    said, kind = neovim.run(
+        recipe,
+        """
+        return { SAID, vim.bo.filetype }
+        """,
+        setup="vim.notify = function(text) SAID = text end; require('esp3c').setup { cmd = { 'no-such-esp3c', 'lsp' } }",
+    )
+
+    assert "no-such-esp3c is not a program here" in said
+    assert kind == "esp"
+
+
+def test_neovim_starts_the_server_by_its_name(neovim: Neovim, recipe: Path) -> None:
+    """`vim.lsp.enable`, which is there from 0.11 on."""
+    replaced(recipe, "max_epochs = 9", "max_epoch = 9")
+
+    found = neovim.run(
+        recipe,
+        "return vim.lsp.enable and test.wrong() or 'older'",
+        setup="if vim.lsp.enable then vim.lsp.enable('esp3c') end",
+    )
+
+    if found == "older":
+        pytest.skip("this Neovim is older than 0.11")
+    assert [each["code"] for each in found] == ["ESP0301"]
