@@ -14,7 +14,7 @@ ESPNET := ci_sdr decorator editdistance einops espnet-g2p-en espnet-tts-frontend
           pooch regex scipy torch-complex typeguard unidecode
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit cluster slurm bench docs grammar format clean
+.PHONY: help demo test lint unit editors cluster slurm bench docs grammar format clean
 
 help: ## show what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ help: ## show what there is
 demo: $(VENV)/run.stamp ## train the quick-start recipe and print its error rate
 	$(BIN)/esp3c run recipes/spoken_digits/recipe.esp --stages $(STAGES)
 
-test: lint unit cluster ## everything that has to pass: lint, types, layers, tests
+test: lint unit editors cluster ## everything that has to pass: lint, types, layers, tests
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -35,7 +35,11 @@ lint: $(VENV)/dev.stamp
 
 unit: $(VENV)/dev.stamp $(VENV)/espnet.stamp
 	$(BIN)/python tests/slurm/install.py --try
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slurm"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slurm and not editors"
+
+editors: $(VENV)/dev.stamp ## the tests with real editors and shells: Neovim, the VS Code extension, zsh, fish
+	$(BIN)/python tests/editors/install.py --try
+	$(BIN)/python -m pytest -n $(JOBS) -m editors tests
 
 # They wait most of their time, each worker with a cluster of its own. What fails is run once more, alone: these are real daemons
 # with deadlines, on a machine that others may use as well. The first failure stays in what is printed.
@@ -50,6 +54,7 @@ slurm: $(VENV)/dev.stamp ## install the SLURM of the tests (Debian, as root)
 bench: $(VENV)/dev.stamp ## print the measurements, each against a reference in the same run
 	$(BIN)/python tests/bench/check_speed.py
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/typing_speed.py --edits 10000
 	$(BIN)/python tests/bench/shards.py
 	$(BIN)/python tests/bench/cluster.py
 	$(BIN)/python tests/bench/cluster_status.py

@@ -342,8 +342,8 @@ def shell(request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> Itera
 
 
 def each_shell(*shells: str) -> pytest.MarkDecorator:
-    marks = {"bash": ()}
-    given = [pytest.param(name, marks=marks.get(name, pytest.mark.editors)) for name in shells or STARTS]
+    # bash is everywhere.
+    given = [pytest.param(name, marks=() if name == "bash" else pytest.mark.editors) for name in shells or STARTS]
     return pytest.mark.parametrize("shell", given, indirect=True)
 
 
@@ -395,3 +395,12 @@ def test_scripts_say_how_they_are_installed(capsys: pytest.CaptureFixture[str]) 
         assert main(["completion", name]) == 0
         head = capsys.readouterr().out.splitlines()[:7]
         assert any(f"esp3c completion {name}" in line and line.startswith("#") for line in head)
+
+
+def test_the_page_of_the_command_line_has_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## `esp3c (\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+
+    assert list(sections) == list(COMMANDS)
+    for command, text in sections.items():
+        assert main_help(command, capsys) - {"--help"} <= set(re.findall(r"--[a-z-]+", text)), command

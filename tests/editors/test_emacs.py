@@ -52,7 +52,7 @@ class Emacs:
             (setq make-backup-files nil coding-system-for-read 'utf-8-unix coding-system-for-write 'utf-8-unix)
             (defun rows (list) (vconcat (mapcar #'vconcat list)))
             (let ((told (json-encode (progn {script}))))
-              (with-temp-file "told.json" (insert told)))
+              (with-temp-file "{self.folder}/told.json" (insert told)))
             """
         (self.folder / "script.el").write_text(lines, encoding="utf-8")
         done = subprocess.run(

@@ -85,9 +85,8 @@ def test_a_place_behind_wide_letters_is_right(neovim: Neovim, recipe: Path) -> N
 
     found = neovim.run(recipe, "return test.wrong()")
 
-    assert [(each["code"], each["column"]) for each in found] == [
-        ("ESP0402", len(text.partition("vocabulry")[0].encode()) + 1)
-    ]
+    place = ("ESP0402", len(text.partition("vocabulry")[0].encode()) + 1)
+    assert place in [(each["code"], each["column"]) for each in found]
 
 
 def test_a_mistake_that_is_made_while_typing_is_shown(neovim: Neovim, recipe: Path) -> None:
@@ -127,34 +126,34 @@ def test_python_that_is_written_beside_the_recipe_is_read_anew(neovim: Neovim, r
 # -- going, renaming, formatting ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "on, file, pattern",
-    [
-        ("src.model.CTCRecognizer", "src/model.py", r"^class CTCRecognizer\b"),
-        ("hidden_size = 192", "src/model.py", r"^ +hidden_size: int\b"),
-        ("digits(split = \"valid\")", "recipe.esp", r"^dataset digits\b"),
-    ],
-    ids=["a class", "an argument", "a dataset"],
-)  # fmt: skip
-def test_a_definition_is_gone_to(neovim: Neovim, recipe: Path, on: str, file: str, pattern: str) -> None:
-    target = recipe.parent / file
-
-    path, line = neovim.run(
+def test_definitions_are_gone_to(neovim: Neovim, recipe: Path) -> None:
+    places = neovim.run(
         recipe,
-        f"""
+        """
         test.server()
-        test.go([[{on}]], [[{on}]] == 'src.model.CTCRecognizer' and #'src.model.C' or 0)
-        local from = vim.api.nvim_buf_get_name(0) .. vim.fn.line('.')
-        vim.lsp.buf.definition()
-        return test.wait('a jump', function()
-            local path, line = vim.api.nvim_buf_get_name(0), vim.fn.line('.')
-            return path .. line ~= from and {{ path, line }} or nil
-        end)
+        local here, places = vim.api.nvim_get_current_buf(), {}
+        for _, from in ipairs {
+            { 'src.model.CTCRecognizer', #'src.model.C' },
+            { 'hidden_size = 192', 2 },
+            { 'digits(split = "valid")', 0 },
+        } do
+            vim.cmd('buffer ' .. here)
+            test.go(from[1], from[2])
+            local line = vim.fn.line('.')
+            vim.lsp.buf.definition()
+            test.wait('a jump', function() return vim.api.nvim_get_current_buf() ~= here or vim.fn.line('.') ~= line end)
+            table.insert(places, { vim.api.nvim_buf_get_name(0), vim.fn.line('.') })
+        end
+        return places
         """,
     )
 
-    assert Path(path).resolve() == target.resolve()
-    assert line == line_of(target, pattern)
+    model = recipe.parent / "src" / "model.py"
+    assert [(path, line) for path, line in places] == [
+        (str(model), line_of(model, r"^class CTCRecognizer\b")),
+        (str(model), line_of(model, r"^ +hidden_size: int\b")),
+        (str(recipe), line_of(recipe, r"^dataset digits\b")),
+    ]
 
 
 def test_a_dataset_is_renamed_everywhere(neovim: Neovim, recipe: Path) -> None:
@@ -166,7 +165,7 @@ def test_a_dataset_is_renamed_everywhere(neovim: Neovim, recipe: Path) -> None:
         recipe,
         """
         test.server()
-        test.go('digits {')
+        test.go('dataset digits {', #'dataset d')
         vim.lsp.buf.rename('numerals')
         test.wait('the new name', function() return vim.fn.search('numerals', 'nw') > 0 end)
         return test.lines()
@@ -276,30 +275,43 @@ def test_the_lens_of_a_stage_runs_it(neovim: Neovim, recipe: Path, tmp_path: Pat
     assert kind == "terminal"
 
 
-@pytest.mark.parametrize(
-    "command, arguments, words",
-    [
-        ("esp3c.runStage", "uri, 'train'", ["run", "recipe.esp", "--stages", "train"]),
-        ("esp3c.plan", "uri, 'train'", ["plan", "recipe.esp", "--stages", "train"]),
-        ("esp3c.plan", "uri, vim.NIL", ["plan", "recipe.esp"]),
-        ("esp3c.plan", "uri", ["plan", "recipe.esp"]),
-    ],
-)
-def test_a_command_of_the_server_opens_a_terminal(
-    neovim: Neovim, recipe: Path, tmp_path: Path, command: str, arguments: str, words: list[str]
-) -> None:
-    ran = neovim.run(
+def test_commands_of_the_server_open_a_terminal(neovim: Neovim, recipe: Path, tmp_path: Path) -> None:
+    runs = neovim.run(
         recipe,
         f"""
         vim.g.esp3c_program = '{recorder(tmp_path)}'
-        local uri = vim.uri_from_bufnr(0)
-        vim.lsp.commands['{command}']({{ title = 'x', command = '{command}', arguments = {{ {arguments} }} }}, {{}})
-        test.wait('the run', function() return vim.fn.filereadable('{tmp_path}/ran') == 1 end)
-        return vim.fn.readfile('{tmp_path}/ran')
+        local uri, runs = vim.uri_from_bufnr(0), {{}}
+        for _, asked in ipairs {{
+            {{ 'esp3c.runStage', {{ uri, 'train' }} }},
+            {{ 'esp3c.plan', {{ uri, 'train' }} }},
+            {{ 'esp3c.plan', {{ uri, vim.NIL }} }},
+            {{ 'esp3c.plan', {{ uri }} }},
+        }} do
+            vim.lsp.commands[asked[1]]({{ title = 'title', command = asked[1], arguments = asked[2] }}, {{}})
+            test.wait('the run', function() return vim.fn.filereadable('{tmp_path}/ran') == 1 end)
+            table.insert(runs, vim.fn.readfile('{tmp_path}/ran'))
+            vim.fn.delete('{tmp_path}/ran')
+        end
+        return runs
         """,
     )
 
-    assert ran == [str(recipe.parent), *words]
+    assert runs == [
+        [str(recipe.parent), *words]
+        for words in (
+            ["run", "recipe.esp", "--stages", "train"],
+            ["plan", "recipe.esp", "--stages", "train"],
+            ["plan", "recipe.esp"],
+            ["plan", "recipe.esp"],
+        )
+    ]
+
+
+def test_a_server_that_is_stopped_ends_well(neovim: Neovim, recipe: Path) -> None:
+    """Neovim says so where one ends with another code than 0."""
+    neovim.run(recipe, "test.server()")
+
+    assert "quit with exit code" not in neovim.said
 
 
 # -- servers ------------------------------------------------------------------------------------------------------------

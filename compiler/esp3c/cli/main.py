@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(sys.argv[1:] if argv is None else list(argv))
-        sys.stdout.flush()
+        if not sys.stdout.closed:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print("esp3c: interrupted", file=sys.stderr)
         return 130

@@ -27,6 +27,9 @@ from esp3c.query.view import View
 if TYPE_CHECKING:
     from esp3c.lsp.server import EspServer
 
+STILL = 0.003
+"""Seconds without a change after which a check begins: several messages that come together are one change."""
+
 STEP = 0.005
 """Seconds after which a check lets others in."""
 
@@ -76,8 +79,8 @@ class Checking:
             self._server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
 
     async def _check(self, document: Document) -> None:
-        # What has come in the meantime is read first: it may make this version stale.
-        await asyncio.sleep(0)
+        # What has come already is read first: it may make this version stale.
+        await asyncio.sleep(STILL)
         try:
             if self._took.get(document.uri, 0) > QUICK:
                 await self._publish_part(document)

@@ -5,6 +5,7 @@ pygls keeps texts as well, but counts lines as Python does (a form feed ends one
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pygls import uris
 
 from esp3c.lsp.text import Change, Lines, edited
 from esp3c.lsp.worlds import Worlds
-from esp3c.query.view import View, view
+from esp3c.query.view import View, in_world, view
 from esp3c.source import Source
 from esp3c.syntax.again import Rereader
 
@@ -24,8 +25,8 @@ def path_of(uri: str) -> Path:
 
 
 def uri_of(path: str | Path) -> str:
-    """The URI of a file."""
-    return Path(path).absolute().as_uri()
+    """The URI of a file, without `..`: an editor would take it for another file."""
+    return Path(os.path.abspath(path)).as_uri()
 
 
 class Document:
@@ -61,7 +62,9 @@ class Document:
     def view(self) -> View:
         """What is read in the text as it is now, in the world as it is now."""
         world = self._worlds.of(self.folder)
-        if self._view is None or self._view.world is not world:
+        if self._view is not None and self._view.world is not world:
+            self._view = in_world(self._view, world)
+        if self._view is None:
             self._view = view(Source(str(self.path), self.text), world, self._reader)
         return self._view
 

@@ -10,7 +10,7 @@ from lsprotocol import types
 
 from esp3c.lsp.capabilities import asked
 from esp3c.lsp.documents import Document
-from esp3c.lsp.text import UNITS
+from esp3c.lsp.text import LINE_END, UNITS
 from esp3c.query.semantic import MODIFIERS, SYNTACTIC, TYPES, Painted, painted
 
 if TYPE_CHECKING:
@@ -55,24 +55,21 @@ def encoded(server: EspServer, document: Document, words: Iterable[Painted]) -> 
     """Words as five numbers each: lines and columns since the word before, length, type, modifiers."""
     augments = bool(asked(server, "text_document.semantic_tokens.augments_syntax_tokens"))
     whole = bool(asked(server, "text_document.semantic_tokens.multiline_token_support"))
-    lines = document.lines
-    units = len if document.text.isascii() else UNITS[document.encoding]
+    text = document.text
+    units = len if text.isascii() else UNITS[document.encoding]
+    starts = [0, *(found.end() for found in LINE_END.finditer(text))]
     data: list[int] = []
-    line = column = 0
+    line = before = column = 0
     for word in words:
         if augments and word.type in SYNTACTIC:
             continue
-        number, bits = _NUMBERS[word.type], sum(_BITS[each] for each in word.modifiers)
-        for start, end in [(word.start, word.end)] if whole else _by_lines(document.text, word):
-            at = lines.position(start)
-            data += (
-                at.line - line,
-                at.character - (column if at.line == line else 0),
-                units(document.text[start:end]),
-                number,
-                bits,
-            )
-            line, column = at.line, at.character
+        number, bits = _NUMBERS[word.type], sum([_BITS[each] for each in word.modifiers])
+        for start, end in [(word.start, word.end)] if whole else _by_lines(text, word):
+            while line + 1 < len(starts) and starts[line + 1] <= start:
+                line += 1
+            here = units(text[starts[line] : start])
+            data += (line - before, here - (column if line == before else 0), units(text[start:end]), number, bits)
+            before, column = line, here
     return data
 
 

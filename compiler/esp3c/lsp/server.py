@@ -14,6 +14,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from lsprotocol import types
+from pygls.capabilities import ServerCapabilitiesBuilder
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
 from pygls.protocol.language_server import lsp_method
@@ -49,7 +50,13 @@ FEATURES: tuple[str, ...] = (
     "document_symbols",
     "workspace_symbols",
     "document_links",
+    "completion",
+    "completion_resolve",
+    "signature_help",
 )  # fmt: skip
+
+WATCHED = ("**/*.py", "**/*.pyi", "**/*.esp")
+"""Files whose change may change what a recipe means."""
 
 log = logging.getLogger(__name__)
 
@@ -118,11 +125,20 @@ def _synchronise(server: EspServer) -> None:
     @server.feature(types.INITIALIZE)
     def initialize(params: types.InitializeParams) -> None:
         server.initialization_options = params.initialization_options
-        general = params.capabilities.general
-        offered = (general.position_encodings if general else None) or ["utf-16"]
         # As pygls chooses, and then tells the client.
-        order = (types.PositionEncodingKind.Utf32, types.PositionEncodingKind.Utf8)
-        documents.encoding = str(next((each.value for each in order if each in offered), "utf-16"))
+        chosen = ServerCapabilitiesBuilder.choose_position_encoding(params.capabilities)
+        documents.encoding = types.PositionEncodingKind(chosen).value
+
+    @server.feature(types.INITIALIZED)
+    def initialized(params: types.InitializedParams) -> None:
+        workspace = server.client_capabilities.workspace
+        watched = workspace.did_change_watched_files if workspace else None
+        if watched is not None and watched.dynamic_registration:
+            options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(each) for each in WATCHED])
+            method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
+            server.client_register_capability(
+                types.RegistrationParams([types.Registration("watched files", method, options)])
+            )
 
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     def opened(params: types.DidOpenTextDocumentParams) -> None:

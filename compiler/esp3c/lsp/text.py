@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from lsprotocol import types
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def _utf16(text: str) -> int:
@@ -34,7 +34,7 @@ class Lines:
         self.encoding = encoding
         self._units = UNITS[encoding]
         self._plain = text.isascii() or encoding == "utf-32"
-        self._starts = [0, *(found.end() for found in _LINE_END.finditer(text))]
+        self._starts = [0, *(found.end() for found in LINE_END.finditer(text))]
 
     def position(self, offset: int) -> types.Position:
         """The position of a character; of the text's end for an offset behind it."""

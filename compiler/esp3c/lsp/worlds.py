@@ -12,6 +12,9 @@ from esp3c.looks import unchanged
 LOOK_AGAIN = 1.0
 """Seconds after which the disk is asked again whether anything has changed."""
 
+RENEWED = 2_000
+"""After so many questions a world is made anew: it keeps an answer for every name that was ever half typed."""
+
 _MOST_KEPT = 4_000
 _MOST_BYTES = 32_000_000
 
@@ -55,6 +58,7 @@ class Worlds:
         self._store = Kept(store)
         self._worlds: dict[Path, DiskWorld] = {}
         self._looked: dict[Path, float] = {}
+        self._asked: dict[Path, int] = {}
 
     def of(self, folder: Path) -> DiskWorld:
         """The world of the recipes in a folder; a new one where a module, or what was looked for, has changed."""
@@ -65,7 +69,9 @@ class Worlds:
             # Where something is too young to tell, what is asked for is what is there now.
             if seen is None or not unchanged(seen):
                 world = None
-        if world is None:
+        self._asked[folder] = self._asked.get(folder, 0) + 1
+        if world is None or self._asked[folder] > RENEWED:
+            self._asked[folder] = 0
             world = self._worlds[folder] = DiskWorld(folder, store=self._store)
             self._looked[folder] = now
         return world
@@ -78,3 +84,4 @@ class Worlds:
         """Lets a world go that no open recipe needs any more."""
         self._worlds.pop(folder, None)
         self._looked.pop(folder, None)
+        self._asked.pop(folder, None)

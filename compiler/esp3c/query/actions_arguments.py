@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from esp3c.check import keys, keys_needed, targets
 from esp3c.check.calls import Verdict, verdicts
+from esp3c.check.values import Comparing, Misfit
 from esp3c.diagnostics import Diagnostic, Edit, code_of
 from esp3c.ir import Scalar, strip
 from esp3c.python.reader import reader
+from esp3c.python.signature import Bound
+from esp3c.python.types import type_of
 from esp3c.query.actions import Action, Kind
 from esp3c.query.actions_places import before, into_bracket, line_end, nodes, pair_from
 from esp3c.query.actions_values import for_parameter
@@ -60,12 +63,20 @@ def _given(view: View, verdict: Verdict) -> list[tuple[str, str]]:
     for bound in verdict.missing:
         if nearest(bound.name, unknown) or bound.parameter.kind not in {"plain", "keyword"}:
             continue
-        let = view.recipe.lets.get(bound.name)
-        of_let = let is not None and isinstance(strip(let[1]), Scalar)
-        value = bound.name if of_let else for_parameter(reader(view.world), bound)
+        value = bound.name if _let_fits(view, bound) else for_parameter(reader(view.world), bound)
         if value is not None:
             found.append((bound.name, value))
     return found
+
+
+def _let_fits(view: View, bound: Bound) -> bool:
+    """Whether there is a `let` of a parameter's name whose value it takes."""
+    let = view.recipe.lets.get(bound.name)
+    if let is None or not isinstance(strip(let[1]), Scalar):
+        return False
+    reading = reader(view.world)
+    wanted = type_of(reading, bound.module, bound.parameter.annotation)
+    return not isinstance(Comparing(reading, lambda _: None).compare(let[1], wanted), Misfit)
 
 
 def _into_call(view: View, head: int, new: Sequence[str]) -> tuple[Edit, ...]:

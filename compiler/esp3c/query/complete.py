@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from esp3c.query.complete_arguments import arguments
+from esp3c.query.complete_fields import dimensions, fields_of_dataset, types
 from esp3c.query.complete_keys import keys
 from esp3c.query.complete_model import Completion, Proposal, Sort, fits
+from esp3c.query.complete_overrides import base_of, overrides
+from esp3c.query.complete_own_keys import own_keys
 from esp3c.query.complete_place import Here
 from esp3c.query.complete_stages import bases, clauses, configs, machines, runs, stages
-from esp3c.query.complete_text import dimensions, interpolations, texts, types, units
+from esp3c.query.complete_text import interpolations, texts, units
 from esp3c.query.complete_values import values
-from esp3c.query.context import Context, What, context
+from esp3c.query.context import SAMPLE, What, context
 from esp3c.query.snippets import SNIPPETS
 from esp3c.query.view import View
 
@@ -22,6 +25,9 @@ MOST = 300
 def complete(view: View, offset: int) -> Completion:
     """What may be written at an offset. Nothing in comments, and nothing where only the writer can know."""
     place = context(view, offset)
+    if "\n" in view.source.text[place.start : place.end]:
+        # Text of several lines is prose.
+        return Completion((), offset, offset)
     here = Here(view, place)
     word = "" if place.what is What.STRING else place.word
     found: dict[str, Proposal] = {}
@@ -42,8 +48,7 @@ def _proposals(here: Here) -> Iterator[Proposal]:
         case What.BASE:
             yield from bases(here)
         case What.KEY:
-            yield from keys(here)
-            yield from arguments(here)
+            yield from _keys(here)
         case What.ARGUMENT:
             yield from arguments(here)
         case What.VALUE:
@@ -72,6 +77,20 @@ def _proposals(here: Here) -> Iterator[Proposal]:
             return
 
 
+def _keys(here: Here) -> Iterator[Proposal]:
+    if here.context.frame.role == SAMPLE:
+        yield from fields_of_dataset(here)
+        return
+    base = base_of(here)
+    if base is not None:
+        yield from overrides(here, *base)
+        return
+    if here.known.block is not None and not here.context.path:
+        yield from keys(here, here.known.block)
+    yield from own_keys(here)
+    yield from arguments(here)
+
+
 def _in_quotes(here: Here) -> Iterator[Proposal]:
     """The texts that the place takes, with the quote at their end where it is missing."""
     close = "" if here.context.closed else '"'
@@ -85,7 +104,7 @@ def _declarations(here: Here) -> Iterator[Proposal]:
     there = {name for name, each in declared.configs.items() if each.span.start != here.context.start}
     there |= {"recipe"} if any(each.span.start != here.context.start for each in declared.recipes) else set()
     there |= {"stages"} if any(each.span.start != here.context.start for each in declared.stages) else set()
-    finished = here.following in {"{", "="} or _named(here.context, here)
+    finished = here.following in {"{", "="} or _named(here)
     for number, each in enumerate(SNIPPETS):
         if each.once and each.once in there:
             continue
@@ -97,7 +116,7 @@ def _declarations(here: Here) -> Iterator[Proposal]:
                 yield Proposal(each.word, Sort.KEYWORD, 4, each.detail)
 
 
-def _named(place: Context, here: Here) -> bool:
+def _named(here: Here) -> bool:
     """Whether a name stands behind the word: a declaration whose first word is being corrected."""
-    rest = here.view.source.text[place.end :].split("\n", 1)[0].split()
+    rest = here.view.source.text[here.context.end :].split("\n", 1)[0].split()
     return bool(rest) and rest[0].isidentifier()

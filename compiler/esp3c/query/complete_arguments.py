@@ -21,7 +21,7 @@ def arguments(here: Here) -> Iterator[Proposal]:
     for each in call.parameters:
         if each.name in here.given:
             continue
-        doc = key_text(here, each.key) if each.key is not None else ""
+        doc = key_text(here, each.key) if each.key is not None else ()
         yield Proposal(
             each.name, Sort.ARGUMENT, NEEDED if each.required else OPTIONAL, _detail(each), doc,
             snippet="" if here.following in {"=", "{"} else _snippet(here, each),

@@ -33,7 +33,9 @@ def base_of(here: Here) -> tuple[str, Shape] | None:
 
 def overrides(here: Here, base: str, shape: Shape) -> Iterator[Proposal]:
     """The settings that may be written over those of the base."""
-    absent = [each for each in _further(here, shape) if each.label not in shape.children and each.label not in here.given]
+    absent = [
+        each for each in _further(here, shape) if each.label not in shape.children and each.label not in here.given
+    ]
     if here.context.new:
         yield from absent
         for name, child in shape.children.items():

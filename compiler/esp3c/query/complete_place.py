@@ -41,6 +41,13 @@ class Wanted:
         """Whether anything is known."""
         return bool(self.values) or self.type is not None or not isinstance(self.python, p.Unknown | None)
 
+    @property
+    def python_options(self) -> tuple[p.Type, ...]:
+        """The types of a parameter of which a value may have any."""
+        if self.python is None:
+            return ()
+        return self.python.options if isinstance(self.python, p.Union) else (self.python,)
+
     def makes(self) -> str:
         """What a call has to make here, in the words of the schema."""
         return next((each.makes for each in options(self.type) if isinstance(each, t.Target)), "")
@@ -54,7 +61,7 @@ class Wanted:
         role = ROLES.get(self.makes())
         if role is not None:
             return role.kinds
-        found = self.python.options if isinstance(self.python, p.Union) else (self.python,)
+        found = self.python_options
         return tuple(
             each.path for each in found if isinstance(each, p.Instance) and not each.path.startswith("pathlib.")
         )

@@ -8,17 +8,23 @@ from esp3c.check.flow_made import made_by
 from esp3c.python.contents import comes_with_python
 from esp3c.python.model import Class, Contents, Definition, Function, Imported, Value
 from esp3c.python.stored import named
-from esp3c.query.complete_model import Proposal, Sort
+from esp3c.query.complete_model import Proposal, Sort, fits
 from esp3c.query.complete_place import Here, Wanted
 from esp3c.query.complete_targets import TARGETS, WELL_KNOWN
 from esp3c.query.signatures import called_path
-from esp3c.schema.contracts import OUTPUT_FN
+from esp3c.schema.contracts import BASE_RUNNER, ENVIRONMENT_PROVIDER, OUTPUT_FN
 from esp3c.schema.roles import BUILDER, LIFECYCLE, MODULE, ROLES
 from esp3c.schema.stages import SYSTEMS
 from esp3c.world import Module, ModuleKind
 
 NOT_LOOKED_INTO = frozenset({"data", "exp", "conf", "recipe_data", "run", "system", "tests", "downloads"})
 """Top-level folders and modules of a recipe that hold what is made, not what is named."""
+
+MOST_AS_WRITTEN = 40
+"""Of how many names the order of the text is kept; more are found by the alphabet."""
+
+MOST_LOOKED_AT = 150
+"""Of how many names it is asked what each is; of more, only what their module says of them."""
 
 MOST_MODULES = 100
 DEEPEST = 4
@@ -30,8 +36,11 @@ _BASES_OF = {
     "a torch.utils.data.Dataset": ("torch.utils.data.Dataset",),
     "a DatasetBuilder": (BUILDER,),
     "a System class": tuple(SYSTEMS),
+    "a runner": (BASE_RUNNER,),
+    "a provider": (ENVIRONMENT_PROVIDER,),
+    "a provider of a workload": (ENVIRONMENT_PROVIDER,),
 }
-"""Classes that a Python name is about, by the words of the schema."""
+"""Classes that a place is about without asking for them, by the words of the schema."""
 
 
 # -- segment by segment -----------------------------------------------------------------------------------------------------
@@ -75,16 +84,27 @@ def members(here: Here, wanted: Wanted) -> Iterator[Proposal]:
     contents = here.reader.contents(module)
     exported = frozenset(contents.exported or ()) if contents is not None else frozenset[str]()
     modules = set(here.world.submodules(module.name))
-    names = dict.fromkeys(here.reader.names(module) if contents is not None else modules)
+    names = list(dict.fromkeys(here.reader.names(module) if contents is not None else modules))
+    names = [each for each in names if fits(here.context.word, each) and (private or not each.startswith("_"))]
+    if len(names) > MOST_AS_WRITTEN:
+        names.sort(key=str.casefold)
+    closely = len(names) <= MOST_LOOKED_AT
+    # Of a module that says what it hands on, the rest is its own business.
+    closed = contents is not None and contents.exported is not None
     for name in names:
-        if not private and name.startswith("_"):
-            continue
-        if name == "annotations" or not name.isidentifier():
-            continue
         definition = _definition(here, module, contents, name)
         if _borrowed(definition) and name not in exported and name not in modules:
             continue
-        yield _member(here, f"{module.name}.{name}", name, definition, wanted, name in modules, name in exported)
+        said = not closed or name in exported
+        path = f"{module.name}.{name}"
+        if closely:
+            yield _member(here, path, name, definition, wanted, name in modules, said)
+        elif name in modules:
+            yield Proposal(name, Sort.MODULE, POSSIBLE - 1, leads=True)
+        else:
+            sort = _sort(definition, name)
+            rank = POSSIBLE if said and sort in {Sort.CLASS, Sort.FUNCTION} else UNFIT
+            yield _object(here, path, name, sort, wanted, rank)
 
 
 def _definition(here: Here, module: Module, contents: Contents | None, name: str) -> Definition | None:
@@ -119,8 +139,8 @@ def _member(
         followed = found.definition if isinstance(found.definition, Class | Function | Value) else definition
         module = module or (found.module is not None and found.module.name == found.path)
     if module and not isinstance(followed, Class | Function):
-        return Proposal(name, Sort.MODULE, POSSIBLE if here.world.module(path) is None else 5, leads=True)
-    sort = _sort(followed, name)
+        return Proposal(name, Sort.MODULE, POSSIBLE, leads=True)
+    sort = _sort(followed, name) if path not in TARGETS.get(wanted.makes(), ()) else Sort.CLASS
     return _object(here, path, name, sort, wanted, _rank(here, path, sort, wanted, exported))
 
 
@@ -145,10 +165,9 @@ def _rank(here: Here, path: str, sort: Sort, wanted: Wanted, exported: bool) -> 
         fit = suits(here, path, sort, wanted)
         if fit is not None:
             return FITTING if fit else UNFIT
-    if sort is Sort.VARIABLE:
+    if sort is Sort.VARIABLE or not exported:
         return UNFIT + 1
-    better = sort is (Sort.FUNCTION if wanted.names() == "a function" else Sort.CLASS)
-    return POSSIBLE - better + (0 if exported else 1)
+    return POSSIBLE - (sort is (Sort.FUNCTION if wanted.names() == "a function" else Sort.CLASS))
 
 
 def _of_class(here: Here, path: str, wanted: Wanted) -> Iterator[Proposal]:
@@ -201,12 +220,11 @@ def call_snippet(here: Here, path: str, name: str, wanted: Wanted) -> str:
 def suits(here: Here, path: str, sort: Sort, wanted: Wanted) -> bool | None:
     """Whether an object of this class, or of what this function makes, is what is wanted; None where that is not known."""
     makes, names = wanted.makes(), wanted.names()
-    if names == "a function":
-        if sort is Sort.FUNCTION:
-            return _takes_output(here, path) if here.key[-1:] == ("output_fn",) else True
-        if not makes:
-            return False
-    kinds = wanted.kinds() or _BASES_OF.get(names, ())
+    if here.key[-1:] == ("output_fn",):
+        return _takes_output(here, path, sort)
+    if names == "a function" and not makes:
+        return sort is Sort.FUNCTION
+    kinds = wanted.kinds() or _BASES_OF.get(names or makes, ())
     if kinds:
         made = path if sort is Sort.CLASS else made_by(here.reader, path)
         return here.reader.is_a(made, kinds) if made else None
@@ -214,16 +232,17 @@ def suits(here: Here, path: str, sort: Sort, wanted: Wanted) -> bool | None:
     if role is None or not role.called:
         return None
     if sort is Sort.FUNCTION:
-        return True if role.waits else None
+        return None
     if here.reader.is_a(path, (MODULE,)):
         return makes == "a model for inference"
     return here.reader.method(path, "__call__") is not None
 
 
-def _takes_output(here: Here, path: str) -> bool:
-    definition = here.reader.find(path).definition
-    names = {each.name for each in definition.parameters} if isinstance(definition, Function) else set[str]()
-    return set(OUTPUT_FN) <= names
+def _takes_output(here: Here, path: str, sort: Sort) -> bool:
+    """Whether something is called as an `output_fn` is."""
+    method = here.reader.method(path, "__call__") if sort is Sort.CLASS else None
+    function = method.function if method is not None else here.reader.find(path).definition
+    return isinstance(function, Function) and set(OUTPUT_FN) <= {each.name for each in function.parameters}
 
 
 # -- whole targets ------------------------------------------------------------------------------------------------------------
@@ -261,7 +280,7 @@ def _own(here: Here, wanted: Wanted) -> Iterator[Proposal]:
             sort = Sort.CLASS if isinstance(each, Class) else Sort.FUNCTION
             path = f"{module.name}.{each.name}"
             fit = suits(here, path, sort, wanted) if _may_be(each, wanted) else False
-            if fit is not False:
+            if fit or (fit is None and (sort is Sort.CLASS or _waits(each, wanted))):
                 yield _entire(here, path, sort, wanted, FIRST if fit else POSSIBLE)
 
 
@@ -270,6 +289,12 @@ def _may_be(each: Class | Function, wanted: Wanted) -> bool:
         # A builder is called by ESPnet3 alone.
         return not set(LIFECYCLE) <= {method.name for method in each.methods}
     return True
+
+
+def _waits(each: Class | Function, wanted: Wanted) -> bool:
+    """Whether a function may be one that is called with an item."""
+    role = ROLES.get(wanted.makes())
+    return isinstance(each, Function) and role is not None and role.waits and bool(each.parameters)
 
 
 def _entire(here: Here, path: str, sort: Sort, wanted: Wanted, rank: int) -> Proposal:

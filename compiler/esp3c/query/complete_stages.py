@@ -8,6 +8,7 @@ from esp3c.ir import Use
 from esp3c.query.complete_model import Proposal, Sort
 from esp3c.query.complete_place import Here, Wanted
 from esp3c.query.complete_python import heads, members, whole
+from esp3c.query.hover_parts import Part, Said
 from esp3c.query.in_sight import shown
 from esp3c.schema.blocks import CONFIGS
 from esp3c.schema.stages import KNOWN_STAGES, Stage
@@ -26,9 +27,24 @@ _CLAUSES = {
 def stages(here: Here) -> Iterator[Proposal]:
     """The stages of the system that have no line yet, in its order."""
     there = {each.name for each in here.recipe.stages if each.name_span.start != here.context.start}
+    own = _by_clauses(_rest_of_line(here))
+    if own and own not in there:
+        yield Proposal(own, Sort.STAGE, 1, "by what its line says")
     for name in stages_of_system(here):
         if name not in there:
             yield _stage(name, 3)
+
+
+def _by_clauses(words: list[str]) -> str:
+    """A name for a stage by what its line says already: `train_low` for `requires training_low runs train`."""
+    run = words[words.index("runs") + 1] if "runs" in words[:-1] else ""
+    config = words[words.index("requires") + 1].rstrip(",") if "requires" in words[:-1] else ""
+    if "." in run:
+        return run.rpartition(".")[2]
+    known = KNOWN_STAGES.get(run)
+    if known is None or not config:
+        return ""
+    return f"{run}_{config.removeprefix(known.requires[0] + '_')}"
 
 
 def stages_of_system(here: Here) -> tuple[str, ...]:
@@ -43,19 +59,18 @@ def _stage(name: str, rank: int) -> Proposal:
     return Proposal(name, Sort.STAGE, rank, f"works with {', '.join(known.requires)}", _stage_text(known))
 
 
-def _stage_text(stage: Stage) -> str:
-    lines = []
+def _stage_text(stage: Stage) -> tuple[Part, ...]:
+    lines: list[str] = []
     if stage.reads:
-        lines.append(
-            "Reads " + ", ".join(" or ".join(f"`{each}`" for each in key.split("|")) for key in stage.reads) + "."
-        )
+        reads = (" or ".join(f"`{each}`" for each in key.split("|")) for key in stage.reads)
+        lines.append(f"Reads {', '.join(reads)}.")
     if stage.after:
         lines.append("Comes behind " + ", ".join(f"`{each}`" for each in stage.after) + ".")
     if stage.writes:
         lines.append("Writes " + ", ".join(each.what for each in stage.writes) + ".")
     if stage.shares_items:
         lines.append("Its items are shared among the workers of its machine.")
-    return "\n\n".join(lines)
+    return tuple(map(Said, lines))
 
 
 def clauses(here: Here) -> Iterator[Proposal]:

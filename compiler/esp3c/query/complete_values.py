@@ -17,6 +17,7 @@ from esp3c.query.signatures import Parameter, literal, of_dataset, options, quot
 from esp3c.resolve.shapes import Kind, Shape
 from esp3c.schema import types as t
 from esp3c.schema.backends import BACKENDS
+from esp3c.schema.roles import ROLES
 from esp3c.syntax import ast
 
 WORDS, USES, DEFAULT, NAMES, FAR = 0, 1, 2, 4, 7
@@ -31,7 +32,7 @@ def values(here: Here) -> Iterator[Proposal]:
     if here.context.path:
         found = here.sight.behind(here.context.path, here.standing)
         yield from (_named(here, wanted, each) for each in found)
-        if not found and (here.context.partial or _may_be_python(wanted)):
+        if not found:
             yield from members(here, wanted)
         return
     if here.context.partial:
@@ -39,16 +40,16 @@ def values(here: Here) -> Iterator[Proposal]:
         yield from heads(here)
         return
     yield from _constants(wanted)
-    yield from (
-        Proposal(quoted(text), Sort.WORD, WORDS, what, match=f"{text} {quoted(text)}") for text, what in texts(here)
-    )
+    known = [(quoted(text), text, what) for text, what in texts(here)]
+    yield from (Proposal(label, Sort.WORD, WORDS, what, match=f"{text} {label}") for label, text, what in known)
     yield from _uses(here, wanted)
     yield from _defaults(here, wanted)
     yield from whole(here, wanted)
     yield from _names(here, wanted)
-    if _may_be_python(wanted):
+    if _may_be_python(wanted) and (wanted.sure or not known):
         yield from heads(here)
-        if wanted.makes() or not wanted.sure:
+        role = ROLES.get(wanted.makes())
+        if role.called if role is not None else not wanted.sure:
             yield Proposal("partial", Sort.KEYWORD, FAR, "a call that lacks arguments yet", snippet="partial $1")
 
 
@@ -56,8 +57,8 @@ def _may_be_python(wanted: Wanted) -> bool:
     if wanted.type is not None:
         found = (t.Target, t.PythonName, t.Anything, t.Inside, t.MapOf, t.ListOf)
         return any(isinstance(each, found) for each in options(wanted.type))
-    kinds = wanted.python.options if isinstance(wanted.python, p.Union) else (wanted.python,)
-    return any(isinstance(each, p.Unknown | p.Instance | p.Callable | p.Items | None) for each in kinds)
+    kinds = wanted.python_options
+    return not kinds or any(isinstance(each, p.Unknown | p.Instance | p.Callable | p.Items) for each in kinds)
 
 
 # -- constants ----------------------------------------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ def _may_be_python(wanted: Wanted) -> bool:
 
 def _constants(wanted: Wanted) -> Iterator[Proposal]:
     """true, false and null, and numbers of a closed set."""
-    found = wanted.python.options if isinstance(wanted.python, p.Union) else (wanted.python,)
+    found = wanted.python_options
     plain = {each.kind for each in options(wanted.type) if isinstance(each, t.Plain)}
     basic = {each.name for each in found if isinstance(each, p.Basic)}
     shown_default = literal(wanted.default)
@@ -78,6 +79,8 @@ def _constants(wanted: Wanted) -> Iterator[Proposal]:
         for value in each.values if isinstance(each, p.Literals) else ():
             if not isinstance(value, str) and written(value):
                 yield Proposal(written(value), Sort.CONSTANT, WORDS)
+    if not wanted.sure and shown_default not in {"true", "false"}:
+        yield from (Proposal(word, Sort.CONSTANT, FAR) for word in ("true", "false", "null"))
     for value in wanted.values:
         if not isinstance(value, str) and written(value):
             yield Proposal(written(value), Sort.CONSTANT, WORDS, "taken by the called code")
@@ -149,7 +152,8 @@ def _place(here: Here, parameter: Parameter, number: int) -> str:
 
 
 def _names(here: Here, wanted: Wanted) -> Iterator[Proposal]:
-    for dotted, shape in here.sight.called_alike(wanted.name, here.standing) if wanted.name else ():
+    alike = wanted.name and not wanted.takes_dataset()
+    for dotted, shape in here.sight.called_alike(wanted.name, here.standing) if alike else ():
         if "." in dotted and _kind_fits(shape, wanted) is not False:
             yield Proposal(
                 dotted,
@@ -222,8 +226,7 @@ def _taken(wanted: Wanted) -> frozenset[str]:
                 kinds.add("call")
             case t.Anything():
                 return frozenset()
-    found = wanted.python.options if isinstance(wanted.python, p.Union) else (wanted.python,)
-    for one in found if wanted.python is not None else ():
+    for one in wanted.python_options:
         match one:
             case p.Basic(name):
                 kinds |= {"null"} if name == "None" else {name, "quantity"} if name in {"int", "float"} else {name}

@@ -15,7 +15,6 @@ from esp3c.query.view import View
 from esp3c.source import Span
 from esp3c.syntax import errors
 
-
 OF_THE_WHOLE = frozenset(code_of(rule).id for rule in RULES if getattr(rule, "needs_whole_file", False))
 
 

@@ -104,7 +104,7 @@ def _of_value(view: View, known: Index, found: Occurrence) -> Iterator[Goal]:
     # The name of a key that a config takes over from its base leads there; any other name to where the value is set.
     for thing in (found.thing, first):
         span = known.key_span(thing)
-        if span is not None and not (found.role is Role.SET and span == found.span):
+        if span is not None and (found.role is Role.DECLARED or span != found.span):
             name = Span(span.source, span.start + 1, span.end - 1) if span.text[:1] == '"' else span
             yield Goal(name, _setting(known, thing, span))
             return

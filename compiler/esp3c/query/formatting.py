@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from difflib import SequenceMatcher
+from itertools import accumulate, takewhile
 
 from esp3c.diagnostics import Edit
-from esp3c.format import Unfaithful, changes, edits, format_text, lines_of
+from esp3c.format import MOST_COMPARED, Unfaithful, changes, edits, format_text, lines_of
 from esp3c.format.covered import uncovered
 from esp3c.format.lay import INDENT
 from esp3c.format.same import same
@@ -47,40 +48,71 @@ def within(view: View, start: int, end: int) -> tuple[Edit, ...]:
         until = span.end - 1 if span.end > span.start else span.end
         return source.line_of(span.start) <= last_line and source.line_of(until) >= first_line
 
+    touched = [each for each in view.file.declarations if touches(each.span)]
+    if len(touched) == 1 and _holds(touched[0].span, first_line, last_line):
+        # Most often some lines of one declaration are meant, and the rest of the file need not be looked at.
+        alone = declaration_alone(view, touched[0])
+        found = tuple(each for each in alone or () if touches(each.span))
+        if alone is not None and _faithful(_lines_of(touched[0].span), found):
+            return found
     if not view.syntactic:
         found = tuple(each for each in whole(view) if touches(each.span))
-        if _faithful(view, found):
+        if _faithful(Span(source, 0, len(text)), found):
             return found
-    return tuple(
-        each
-        for declaration in view.file.declarations
-        if touches(declaration.span)
-        for each in declaration_alone(view, declaration)
+    return tuple(each for declaration in touched for each in declaration_alone(view, declaration) or ())
+
+
+def _holds(span: Span, first_line: int, last_line: int) -> bool:
+    return span.source.line_of(span.start) <= first_line and last_line <= span.source.line_of(span.end)
+
+
+def _lines_of(span: Span) -> Span:
+    """All of the lines on which something stands."""
+    text = span.source.text
+    end = text.find("\n", span.end)
+    return Span(span.source, span.source.line_start(span.source.line_of(span.start)), len(text) if end < 0 else end)
+
+
+def _faithful(piece: Span, found: Iterable[Edit]) -> bool:
+    """Whether a part of the changes alone leaves a piece of the text that says the same."""
+    found = tuple(found)
+    if not found:
+        return True
+    source = Source(piece.source.path, piece.text)
+    moved = (
+        Edit(Span(source, each.span.start - piece.start, each.span.end - piece.start), each.text) for each in found
     )
-
-
-def _faithful(view: View, found: Iterable[Edit]) -> bool:
-    """Whether a part of the changes alone leaves a text that says the same."""
-    printed = Source(view.source.path, applied(view.source.text, found))
-    file, wrong = parse(printed)
-    if wrong:
+    printed = Source(source.path, applied(source.text, moved))
+    before, wrong = parse(source)
+    after, worse = parse(printed)
+    if wrong or worse:
         return False
-    before, after = (view.source, view.file), (printed, file)
-    return same(before, after) and not uncovered(before, after)
+    return same((source, before), (printed, after)) and not uncovered((source, before), (printed, after))
 
 
 def narrowed(edits: Iterable[Edit]) -> Iterator[Edit]:
     """Changes of as little as possible, so that cursors and marks stay where they are."""
     for edit in edits:
         old, new = lines_of(edit.span.text), lines_of(edit.text)
-        if len(old) != len(new):
-            yield edit
-            continue
-        at = edit.span.start
-        for was, now in zip(old, new, strict=True):
-            if was != now:
-                yield _of_line(Span(edit.span.source, at, at + len(was)), now)
-            at += len(was)
+        source = edit.span.source
+        places = list(accumulate(map(len, old), initial=edit.span.start))
+        for kind, first, last, from_, to in _alike_lines(old, new):
+            if kind != "equal":
+                yield Edit(Span(source, places[first], places[last]), "".join(new[from_:to]))
+                continue
+            for number, now in enumerate(new[from_:to], first):
+                if old[number] != now:
+                    yield _of_line(Span(source, places[number], places[number + 1]), now)
+
+
+def _alike_lines(old: list[str], new: list[str]) -> list[tuple[str, int, int, int, int]]:
+    """Which lines are which: most differ by nothing but their spaces."""
+    if len(old) == len(new):
+        return [("equal", 0, len(old), 0, len(new))]
+    if len(old) > MOST_COMPARED:
+        return [("replace", 0, len(old), 0, len(new))]
+    plain = ["".join(each.split()) for each in old], ["".join(each.split()) for each in new]
+    return list(SequenceMatcher(None, *plain, autojunk=False).get_opcodes())
 
 
 def _of_line(span: Span, now: str) -> Edit:
@@ -101,26 +133,26 @@ def _alike(one: str, other: str) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
-def declaration_alone(view: View, declaration: ast.Declaration) -> tuple[Edit, ...]:
-    """The form of one declaration, whatever stands around it. Nothing where it shares a line, or cannot be read alone.
+def declaration_alone(view: View, declaration: ast.Declaration) -> tuple[Edit, ...] | None:
+    """The form of one declaration, whatever stands around it. None where it shares a line, or cannot be read alone.
 
     `let`s and `parallel`s stand in tables with their neighbours, and are left to those who format more than one.
     """
     source, text = view.source, view.source.text
     if isinstance(declaration, ast.LetDeclaration | ast.ParallelDeclaration):
-        return ()
+        return None
     line = source.line_of(declaration.span.start)
     start = source.line_start(line)
     end = _end_of_line(view, declaration.span.end)
     if end is None or text[start : declaration.span.start].strip() or _covered(source, line):
-        return ()
+        return None
     alone = Source(source.path, text[start:end])
     try:
         formatted = format_text(alone)
     except Unfaithful:
-        return ()
+        return None
     if formatted is None:
-        return ()
+        return None
     if not alone.text.endswith("\n"):
         formatted = formatted.rstrip("\r\n")
     return tuple(
@@ -182,7 +214,7 @@ def _closed(view: View, offset: int, sign: str) -> tuple[Edit, ...]:
         return ()
     if _open(view.tokens[: number + 1]) is None:
         finished = next((each for each in view.file.declarations if each.span.end == offset), None)
-        found = declaration_alone(view, finished) if finished is not None else ()
+        found = declaration_alone(view, finished) if finished is not None else None
         if found:
             return found
     start = view.source.line_start(view.source.line_of(token.start_pos))

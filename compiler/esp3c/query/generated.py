@@ -75,6 +75,10 @@ class Writings:
         """Where a value of the recipe is written."""
         return self._of.get((owner, place), [])
 
+    def places(self, config: str) -> set[str]:
+        """The dotted places of a config that have a value of the recipe."""
+        return set(self._at.get(config, {}))
+
     def at(self, config: str, place: Place) -> Written | None:
         """The value of the recipe that stands at a place of a config, or the nearest one that the place is inside of."""
         known = self._at.get(config, {})
@@ -106,7 +110,9 @@ class _Config:
     def run(self) -> Iterator[Written]:
         root, name = self.config.root, self.config.name
         for entry in self.recipe.settings.entries:
-            if root.get(entry.name) is None:
+            # As in `emit.lower`: what is random is in these.
+            seeded = entry.name != "seed" or self.config.kind in {"training", "inference", ""}
+            if root.get(entry.name) is None and seeded:
                 yield from self.inside(entry.value, ("recipe", "recipe"), (entry.name,), (entry.name,), entry.key_span)
         for entry in root.entries:
             yield from self.section(entry)
@@ -171,7 +177,8 @@ class _Config:
         for dataset, (place, arguments) in given:
             yaml: Place = ("create_dataset",) if len(given) == 1 else ("create_dataset", data_src(dataset)[0])
             owner = ("dataset", dataset.name)
-            yield Written(self.config.name, yaml, (owner, place), arguments.span)
+            if arguments.entries or len(given) == 1:
+                yield Written(self.config.name, yaml, (owner, place), arguments.span)
             for entry in arguments.entries:
                 yield from self.inside(entry.value, owner, (*place, entry.name), (*yaml, entry.name), entry.key_span)
 

@@ -51,19 +51,19 @@ def hints(view: View, start: int, end: int, types: bool = True, named: bool = Tr
     """The hints between two places, in the order of the text. `types` are those of arguments, `named` the values of names."""
     found: list[Hint] = []
     if types:
-        found.extend(each for each in _types(view) if start <= each.offset <= end)
+        found.extend(_types(view, start, end))
     if named:
         found.extend(_values(view, start, end))
     return tuple(sorted(found, key=lambda each: each.offset))
 
 
-def _types(view: View) -> Iterator[Hint]:
+def _types(view: View, start: int, end: int) -> Iterator[Hint]:
     seen: set[int] = set()
     for verdict in verdicts(view.recipe, view.world):
         for argument in verdict.arguments:
             span, bound = argument.key_span, argument.bound
             # The arguments of a call that a `let` holds are judged wherever it is used.
-            if bound is None or span.start in seen or span.source is not view.source:
+            if bound is None or span.start in seen or span.source is not view.source or not start <= span.end <= end:
                 continue
             annotation = bound.parameter.annotation
             text = _plainly(annotation) if annotation is not None else ""

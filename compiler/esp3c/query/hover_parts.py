@@ -49,13 +49,13 @@ def _fence(text: str) -> str:
 
 def _escaped(text: str) -> str:
     """A paragraph of which Markdown takes nothing but the code for a sign of its own."""
-    pieces = text.split("`")
-    if len(pieces) % 2 == 0:
-        # A backquote without a partner would make code of all that follows.
-        pieces[-2:] = ["\\`".join(pieces[-2:])]
+    *pairs, last = text.split("`")
+    # A backquote without a partner would make code of all that follows.
+    alone = [f"{pairs.pop()}\0{last}"] if len(pairs) % 2 else [last]
+    pieces = [*pairs, *alone]
     for number in range(0, len(pieces), 2):
         pieces[number] = _SPECIAL.sub(lambda found: "\\" + found[0], pieces[number])
-    return "`".join(pieces)
+    return "`".join(pieces).replace("\0", "\\`")
 
 
 def code(text: str) -> str:

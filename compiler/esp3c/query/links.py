@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from esp3c.graph.folders import tidy
 from esp3c.ir import Place, Recipe
 from esp3c.query.nodes import node_of
 from esp3c.query.occurrences import index
@@ -41,6 +42,7 @@ def links(view: View) -> tuple[Link, ...]:
 
 def _link(view: View, value: ast.Text, owner: Owner, place: Place) -> Link | None:
     text = _text(view, value, owner, place)
+    text = tidy(text) if text and value.plain is None else text
     quotes = 3 if value.span.text.startswith('"""') else 1
     span = Span(value.span.source, value.span.start + quotes, max(value.span.start + quotes, value.span.end - quotes))
     if not text or len(text) > LONGEST_PATH or "${" in text or _NO_PATH.intersection(text):

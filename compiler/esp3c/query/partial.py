@@ -49,7 +49,11 @@ def part(view: View, said: Said) -> Part | None:
     if len(touched) != 1 or not isinstance(touched[0], ast.ConfigDeclaration):
         return None
     place, config = touched[0].span, view.recipe.configs.get(touched[0].name.text)
-    if config is None or config.name_span != touched[0].name.span or not place.start <= start <= behind + by <= place.end:
+    if (
+        config is None
+        or config.name_span != touched[0].name.span
+        or not place.start <= start <= behind + by <= place.end
+    ):
         return None
     old = (place.start, place.end - by)
     kept = tuple(

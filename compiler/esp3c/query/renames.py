@@ -80,7 +80,7 @@ def rename(seen: View, offset: int, new: str) -> tuple[Edit, ...]:
 
 def _may_change(seen: View, known: Index, found: Occurrence) -> None:
     thing, text = known.same(found.thing), found.span.text
-    if found.word:
+    if found.word and thing.sort is not Sort.CONFIG:
         raise Refused(f"`{text}` is a word of the language")
     match thing.sort:
         case Sort.PYTHON:

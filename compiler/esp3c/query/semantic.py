@@ -36,7 +36,7 @@ recipe, which becomes a System, a `class`, and an ignore in a comment a `decorat
 MODIFIERS = ("declaration", "readonly", "defaultLibrary", "deprecated", "unresolved")
 """`defaultLibrary` is what the language, ESPnet3 and the environment bring; all else is the recipe's own."""
 
-SYNTACTIC = frozenset({"string", "number", "comment"})
+SYNTACTIC = frozenset({"string", "number", "comment", "keyword"})
 """The types that a syntax of an editor knows as well."""
 
 

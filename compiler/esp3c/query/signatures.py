@@ -12,8 +12,9 @@ from esp3c.python.model import Class, Function
 from esp3c.python.reader import Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
 from esp3c.query.context import ARGUMENT_ROLES, CALLED, DECLARED, KEYED, LISTED, USED, Context, Frame, What, context
+from esp3c.query.docstrings import docstring_of
 from esp3c.query.known import known
-from esp3c.query.signatures_docs import Described, described
+from esp3c.query.signatures_docs import Described, described, read
 from esp3c.query.view import View
 from esp3c.record import record
 from esp3c.schema import types as t
@@ -156,6 +157,14 @@ def of_dataset(view: View, name: str) -> Called | None:
     return _made(name, made, (), None)
 
 
+def parameter_of(reading: Reader, path: str, name: str) -> Bound | None:
+    """A parameter of a Python object; of a builder, one of its lifecycle methods."""
+    found = signature(reading, path).get(name)
+    if found is not None:
+        return found
+    return next((each for each in _lifecycle(reading, path) if each.name == name), None)
+
+
 def class_of(dataset: Dataset) -> str:
     """The path of a dataset's class; empty where it is not known."""
     node = dataset.settings.get("class")
@@ -168,7 +177,11 @@ def class_of(dataset: Dataset) -> str:
 
 def _of_builder(view: View, name: str, path: str) -> Called:
     """A builder's arguments are those of its lifecycle methods."""
-    reading = reader(view.world)
+    made = Signature(tuple(_lifecycle(reader(view.world), path)), path=path)
+    return _made(name, made, tuple(SUPPLIED_TO_BUILDERS), ROLES["a DatasetBuilder"])
+
+
+def _lifecycle(reading: Reader, path: str) -> list[Bound]:
     taken: dict[str, Bound] = {}
     for each in LIFECYCLE:
         method = reading.method(path, each)
@@ -176,8 +189,7 @@ def _of_builder(view: View, name: str, path: str) -> Called:
             if method is not None and parameter.kind in {"plain", "keyword"}:
                 bound = Bound(parameter, method.module, f"{method.owner}.{each}", parameter.default is None)
                 taken.setdefault(parameter.name, bound)
-    made = Signature(tuple(taken.values()), path=path)
-    return _made(name, made, tuple(SUPPLIED_TO_BUILDERS), ROLES["a DatasetBuilder"])
+    return list(taken.values())
 
 
 def _of_block(name: str, block: t.Block) -> Called:
@@ -265,7 +277,7 @@ def signature_help(view: View, offset: int) -> Help | None:
     if call is None or (not call.parameters and not call.path):
         return None
     reading = reader(view.world)
-    said = described(reading, call.path) if call.path else Described()
+    said = _described(reading, call.path)
     variants = _overloads(reading, call) or [call.parameters]
     if not any(variants) and call.open:
         return None
@@ -273,6 +285,12 @@ def signature_help(view: View, offset: int) -> Help | None:
     given = set(frames[depth].given)
     active = next((number for number, way in enumerate(ways) if given <= set(way.names)), 0)
     return Help(ways, active, _active(place, frames[depth], ways[active], depth), said.summary)
+
+
+def _described(reading: Reader, path: str) -> Described:
+    """What the docstrings say; also one that is given to a class behind its body."""
+    said = described(reading, path) if path else Described()
+    return said if said.summary or not path else read(docstring_of(reading, path))
 
 
 def _active(place: Context, frame: Frame, way: Way, depth: int) -> str:

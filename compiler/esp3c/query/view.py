@@ -36,6 +36,11 @@ class View:
         return list(words(self.source.text))
 
 
+def in_world(read: View, world: World) -> View:
+    """The same text in another world."""
+    return View(read.source, world, read.file, resolve(read.file, world), read.syntactic)
+
+
 def view(source: Source, world: World, reader: Rereader | None = None) -> View:
     """Reads a recipe. `reader` has read the version before, whose view is of no use any more."""
     file, syntactic = reader.parse(source) if reader is not None else parse(source)

@@ -26,6 +26,8 @@ class Neovim:
     def __init__(self, program: str, home: Path) -> None:
         self.program = program
         self.home = home
+        self.said = ""
+        """What the last run has printed."""
         self._running: psutil.Process | None = None
 
     def run(self, file: Path, script: str, setup: str = "require('esp3c').setup {}") -> Any:
@@ -63,7 +65,8 @@ class Neovim:
         with output.open("w", encoding="utf-8") as printed:
             editor = subprocess.Popen(
                 words,
-                cwd=file.parent,
+                # Not where the recipe is: what is told must not depend on that.
+                cwd=self.home,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=printed,
@@ -77,10 +80,11 @@ class Neovim:
                 raise AssertionError(f"Neovim did not end in {LIMIT} s: {output.read_text()}") from None
             finally:
                 self.close()
-        assert told.is_file(), f"Neovim ended with {editor.returncode}: {output.read_text()}"
+        self.said = output.read_text(encoding="utf-8")
+        assert told.is_file(), f"Neovim ended with {editor.returncode}: {self.said}"
         answer = json.loads(told.read_text(encoding="utf-8"))
         told.unlink()
-        assert "error" not in answer, f"{answer['error']}\n{output.read_text()}"
+        assert "error" not in answer, f"{answer['error']}\n{self.said}"
         return answer.get("result")
 
     def close(self) -> None:

@@ -11,12 +11,13 @@ function test.tell(path, script)
   -- The server ends before it is told how the test went: one that outlives its editor would be seen by nobody.
   local left = test.servers()
   for _, client in ipairs(left) do
-    vim.lsp.stop_client(client.id)
+    if vim.fn.has('nvim-0.11') == 1 then client:stop() else client.stop() end
   end
   local gone = vim.wait(10000, function() return #test.servers() == 0 end, 20)
   if ok and not gone then
     ok, result = false, 'the server did not end'
   end
+  if result == nil then result = vim.NIL end
   local told = ok and { result = result } or { error = result }
   vim.fn.writefile({ vim.fn.json_encode(told) }, path)
   vim.cmd('qall!')
