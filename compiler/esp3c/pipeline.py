@@ -88,8 +88,9 @@ def judge(
 ) -> Generator[None, None, Judged]:
     """Works out what there is to say, in steps of one rule: whoever drives it may stop between two of them.
 
-    `further` is what was wrong beside the text; `alone` says that nothing of the recipe was changed from outside, `part` that
-    it is not all of the recipe. With a bracket missing, what stands in what is a guess, and what is built on it does not help: `guess` asks for it all the same.
+    `further` is what was wrong beside the text; `alone` says that nothing of the recipe was changed from outside, `part`
+    that it is not all of the recipe. With a bracket missing, what stands in what is a guess, and what is built on it does not
+    help: `guess` asks for it all the same, and for the rules that need the whole file.
     """
     found: list[Diagnostic] = []
     known = guess or errors.structure_known(syntactic)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def test_what_a_check_prints_leads_to_its_places(emacs: Emacs) -> None:
 
     found = emacs.run(
         """
-        (let (found)
+        (let ((here default-directory) found)
           (find-file "printed")
           (compilation-mode)
           (compilation--ensure-parse (point-max))
@@ -218,7 +219,7 @@ def test_what_a_check_prints_leads_to_its_places(emacs: Emacs) -> None:
             (with-current-buffer "printed"
               (next-error 1 (eq kind 'error)))
             (set-buffer (window-buffer))
-            (push (list (file-relative-name buffer-file-name) (line-number-at-pos) (current-column)) found))
+            (push (list (file-relative-name buffer-file-name here) (line-number-at-pos) (current-column)) found))
           (rows (nreverse found)))
         """
     )
@@ -261,17 +262,36 @@ def test_the_mode_compiles_without_a_warning(emacs: Emacs) -> None:
 
 
 @pytest.mark.editors
-def test_eglot_is_told_of_the_server(emacs: Emacs) -> None:
-    mode, contact = emacs.run(
-        """
+def test_eglot_shows_what_the_server_finds(emacs: Emacs) -> None:
+    folder = emacs.folder / "recipe"
+    shutil.copytree(
+        ROOT / "recipes" / "spoken_digits", folder, ignore=shutil.ignore_patterns("exp", "data", ".esp3c", "conf")
+    )
+    recipe = folder / "recipe.esp"
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(text.replace("max_epochs = 9", "max_epoch = 9"), encoding="utf-8")
+
+    found = emacs.run(
+        f"""
         (if (not (require 'eglot nil t))
-            ["none" "none"]
-          (find-file "recipe.esp")
-          (vector (symbol-name major-mode) (funcall (cdr (assoc 'esp-mode eglot-server-programs)) t)))
+            "no eglot"
+          (setq esp-program '("{sys.executable}" "-m" "esp3c"))
+          (find-file "{recipe}")
+          (apply #'eglot (eglot--guess-contact))
+          (unwind-protect
+              (let ((until (+ (float-time) 30)))
+                (while (and (null (flymake-diagnostics)) (< (float-time) until))
+                  (flymake-start)
+                  (accept-process-output nil 0.1))
+                (rows (mapcar (lambda (each)
+                                (list (line-number-at-pos (flymake-diagnostic-beg each)) (flymake-diagnostic-text each)))
+                              (flymake-diagnostics))))
+            (eglot-shutdown (eglot-current-server))))
         """
     )
 
-    if mode == "none":
+    if found == "no eglot":
         pytest.skip("this Emacs has no Eglot")
-    assert mode == "esp-mode"
-    assert contact == ["esp3c", "lsp"]
+    ((line, message),) = found
+    assert line == text[: text.index("max_epochs = 9")].count("\n") + 1
+    assert "ESP0301" in message or "unknown key `max_epoch`" in message

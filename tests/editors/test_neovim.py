@@ -110,7 +110,7 @@ def test_python_that_is_written_beside_the_recipe_is_read_anew(neovim: Neovim, r
         """
         local codes = vim.tbl_map(function(each) return each.code end, test.wrong())
         local here = vim.api.nvim_get_current_buf()
-        vim.cmd('edit src/model.py')
+        vim.cmd('edit ' .. vim.fn.fnameescape(vim.fn.expand('%:p:h') .. '/src/model.py'))
         test.go('hidden_size: int')
         vim.cmd('normal! idropout_of_mine: float, ')
         vim.cmd('write')

@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     level = logging.INFO if args.verbose else logging.WARNING
     logging.basicConfig(level=level, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
+    from esp3c.cli.cache import Cache
     from esp3c.lsp.server import serve
 
-    serve()
+    serve(Cache())
     return 0

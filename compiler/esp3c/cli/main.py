@@ -54,6 +54,7 @@ examples:
   esp3c run digits/recipe.esp --stages infer measure
   esp3c status digits/recipe.esp          what became of its runs on the cluster; also logs, cancel, resume
   esp3c explain ESP0301                   what an error code means
+  esp3c doctor                            what is wrong with the environment
 
 exit codes: 0 fine, 1 the recipe or a stage failed, 2 the command line was wrong, 130 interrupted
 """

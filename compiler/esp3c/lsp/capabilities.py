@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pygls.lsp._capabilities import get_capability
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 
 def asked(server: EspServer, path: str) -> Any:

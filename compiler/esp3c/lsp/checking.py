@@ -11,21 +11,18 @@ import asyncio
 import gc
 import logging
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from lsprotocol import types
 
 from esp3c.diagnostics import Diagnostic
 from esp3c.ir import Recipe
-from esp3c.lsp.documents import Document
+from esp3c.lsp.documents import Document, Documents
 from esp3c.lsp.published import published
 from esp3c.pipeline import Judged, judge
 from esp3c.query.damage import Steady
 from esp3c.query.partial import Said, part
 from esp3c.query.view import View
-
-if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
 
 STILL = 0.003
 """Seconds without a change after which a check begins: several messages that come together are one change."""
@@ -43,8 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class Checking:
-    def __init__(self, server: EspServer) -> None:
-        self._server = server
+    def __init__(self, documents: Documents, publish: Callable[[types.PublishDiagnosticsParams], None]) -> None:
+        self._documents = documents
+        self._send = publish
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._steady: dict[str, Steady] = {}
         self._took: dict[str, float] = {}
@@ -64,7 +62,7 @@ class Checking:
 
     def all(self) -> None:
         """Checks every open recipe anew: what they are checked against may have changed."""
-        for document in self._server.documents.recipes():
+        for document in self._documents.recipes():
             self.changed(document)
 
     def closed(self, uri: str) -> None:
@@ -76,7 +74,7 @@ class Checking:
         self._took.pop(uri, None)
         self._said.pop(uri, None)
         if self.known.pop(uri, None) is not None:
-            self._server.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
+            self._send(types.PublishDiagnosticsParams(uri, []))
 
     async def _check(self, document: Document) -> None:
         # What has come already is read first: it may make this version stale.
@@ -117,7 +115,7 @@ class Checking:
         # A change would have ended this task; nothing of an older version gets here.
         assert document.version == version, (document.version, version)
         self.known[document.uri] = (version, found)
-        self._server.text_document_publish_diagnostics(
+        self._send(
             types.PublishDiagnosticsParams(document.uri, published(document, found), version)
         )
 

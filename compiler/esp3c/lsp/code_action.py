@@ -25,7 +25,7 @@ from esp3c.query.view import View, view
 from esp3c.source import Source
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_CODE_ACTION
 

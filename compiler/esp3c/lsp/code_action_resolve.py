@@ -16,7 +16,7 @@ from esp3c.query.formatting import narrowed
 from esp3c.source import Source
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.CODE_ACTION_RESOLVE
 

@@ -9,7 +9,7 @@ from lsprotocol import types
 from esp3c.query.lenses import lenses
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_CODE_LENS
 

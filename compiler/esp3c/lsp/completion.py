@@ -14,7 +14,7 @@ from esp3c.query.context import What, context
 from esp3c.query.hover_parts import Part, markdown, plain
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_COMPLETION
 

@@ -16,7 +16,7 @@ from esp3c.query.signatures import parameter_of
 from esp3c.query.view import View
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.COMPLETION_ITEM_RESOLVE
 

@@ -10,7 +10,7 @@ from esp3c.lsp import settings
 from esp3c.lsp.capabilities import asked
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.WORKSPACE_DID_CHANGE_CONFIGURATION
 

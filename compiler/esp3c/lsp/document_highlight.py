@@ -10,7 +10,7 @@ from esp3c.query.occurrences import Role
 from esp3c.query.references import references
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT
 

@@ -10,7 +10,7 @@ from esp3c.lsp.documents import uri_of
 from esp3c.query.links import links
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_DOCUMENT_LINK
 

@@ -13,7 +13,7 @@ from esp3c.lsp.outline import KINDS
 from esp3c.query.symbols import Symbol, symbols
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_DOCUMENT_SYMBOL
 

@@ -12,7 +12,7 @@ from esp3c.lsp.capabilities import asked
 from esp3c.lsp.documents import Document
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 
 def text_edits(document: Document, edits: Iterable[Edit]) -> list[types.TextEdit]:

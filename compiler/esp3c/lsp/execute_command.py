@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from esp3c.lsp.documents import Document, path_of
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 PATIENCE = 60.0
 """Seconds that a plan may take: it asks the site's SLURM, where there is one."""

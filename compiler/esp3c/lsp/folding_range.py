@@ -11,7 +11,7 @@ from esp3c.lsp.documents import Document
 from esp3c.query.folding import Fold, Part, folds
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_FOLDING_RANGE
 

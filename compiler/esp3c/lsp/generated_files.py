@@ -27,7 +27,7 @@ from esp3c.query.view import View, view
 from esp3c.record import record
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 MOST_ABOVE = 4
 """In how many folders above a file its manifest is looked for."""

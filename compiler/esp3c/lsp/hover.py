@@ -11,7 +11,7 @@ from esp3c.query.hover import hover
 from esp3c.query.hover_parts import markdown, plain
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_HOVER
 

@@ -12,7 +12,7 @@ from esp3c.lsp.settings import setting
 from esp3c.query.hints import Hint, What, hints
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_INLAY_HINT
 

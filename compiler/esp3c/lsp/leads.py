@@ -12,7 +12,7 @@ from esp3c.lsp.published import location
 from esp3c.query.definitions import Leads
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 Found = list[types.LocationLink] | list[types.Location] | None
 

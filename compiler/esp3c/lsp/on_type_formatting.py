@@ -10,7 +10,7 @@ from esp3c.lsp.edits import text_edits
 from esp3c.query.formatting import typed
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_ON_TYPE_FORMATTING
 

@@ -10,7 +10,7 @@ from esp3c.lsp.rename import refusal
 from esp3c.query.renames import Refused, prepare
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_PREPARE_RENAME
 

@@ -12,7 +12,7 @@ from esp3c.lsp.edits import text_edits
 from esp3c.query.formatting import within
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_RANGE_FORMATTING
 

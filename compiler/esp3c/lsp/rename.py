@@ -11,7 +11,7 @@ from esp3c.lsp.edits import workspace_edit
 from esp3c.query.renames import Refused, rename
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_RENAME
 

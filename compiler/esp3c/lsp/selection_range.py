@@ -10,7 +10,7 @@ from esp3c.lsp.documents import Document
 from esp3c.query.selection import around
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_SELECTION_RANGE
 

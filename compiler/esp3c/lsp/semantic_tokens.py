@@ -14,7 +14,7 @@ from esp3c.lsp.text import LINE_END, UNITS
 from esp3c.query.semantic import MODIFIERS, SYNTACTIC, TYPES, Painted, painted
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL
 
@@ -64,7 +64,9 @@ def encoded(server: EspServer, document: Document, words: Iterable[Painted]) -> 
         if augments and word.type in SYNTACTIC:
             continue
         number, bits = _NUMBERS[word.type], sum([_BITS[each] for each in word.modifiers])
-        for start, end in [(word.start, word.end)] if whole else _by_lines(text, word):
+        # Nothing else has several lines.
+        several = word.type == "string" and not whole
+        for start, end in _by_lines(text, word) if several else ((word.start, word.end),):
             while line + 1 < len(starts) and starts[line + 1] <= start:
                 line += 1
             here = units(text[starts[line] : start])

@@ -10,7 +10,7 @@ from esp3c.lsp.semantic_tokens import encoded
 from esp3c.query.semantic import painted
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE
 

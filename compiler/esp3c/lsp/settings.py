@@ -14,7 +14,7 @@ from pygls.exceptions import JsonRpcException
 from esp3c.lsp.capabilities import asked
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 SECTION = "esp3c"
 

@@ -12,7 +12,7 @@ from esp3c.query.hover_parts import Said
 from esp3c.query.signatures import Help, Way, signature_help
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_SIGNATURE_HELP
 

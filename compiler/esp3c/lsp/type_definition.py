@@ -10,7 +10,7 @@ from esp3c.lsp.leads import Found, leading
 from esp3c.query.type_definitions import type_definition
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.TEXT_DOCUMENT_TYPE_DEFINITION
 

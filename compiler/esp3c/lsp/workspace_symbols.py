@@ -19,7 +19,7 @@ from esp3c.lsp.text import Lines
 from esp3c.query.symbols import Symbol, SymbolKind, matches, symbols
 
 if TYPE_CHECKING:
-    from esp3c.lsp.server import EspServer
+    from esp3c.lsp.session import EspServer
 
 METHOD = types.WORKSPACE_SYMBOL
 

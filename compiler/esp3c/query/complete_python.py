@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from esp3c.check.flow_made import made_by
+from esp3c.check.flow_made import is_package, made_by
 from esp3c.python.contents import comes_with_python
 from esp3c.python.model import Class, Contents, Definition, Function, Imported, Value
 from esp3c.python.stored import named
@@ -88,14 +88,16 @@ def members(here: Here, wanted: Wanted) -> Iterator[Proposal]:
     names = [each for each in names if fits(here.context.word, each) and (private or not each.startswith("_"))]
     if len(names) > MOST_AS_WRITTEN:
         names.sort(key=str.casefold)
+    used = {each: number for number, each in enumerate(TARGETS.get(wanted.makes(), ()))}
+    names.sort(key=lambda each: used.get(f"{module.name}.{each}", len(used)))
     closely = len(names) <= MOST_LOOKED_AT
-    # Of a module that says what it hands on, the rest is its own business.
-    closed = contents is not None and contents.exported is not None
+    # What a module does not hand on, and what one that is no package imports, is its own business.
+    closed, package = contents is not None and contents.exported is not None, is_package(module)
     for name in names:
         definition = _definition(here, module, contents, name)
         if _borrowed(definition) and name not in exported and name not in modules:
             continue
-        said = not closed or name in exported
+        said = name in exported if closed else package or not isinstance(definition, Imported)
         path = f"{module.name}.{name}"
         if closely:
             yield _member(here, path, name, definition, wanted, name in modules, said)
@@ -163,7 +165,7 @@ def _rank(here: Here, path: str, sort: Sort, wanted: Wanted, exported: bool) -> 
         return FITTING - 1
     if here.patient and sort in {Sort.CLASS, Sort.FUNCTION}:
         fit = suits(here, path, sort, wanted)
-        if fit is not None:
+        if fit is not None and (exported or not fit):
             return FITTING if fit else UNFIT
     if sort is Sort.VARIABLE or not exported:
         return UNFIT + 1
@@ -307,7 +309,7 @@ def _entire(here: Here, path: str, sort: Sort, wanted: Wanted, rank: int) -> Pro
 
 def _own_sources(here: Here) -> Iterator[Module]:
     """The recipe's own modules that have a text."""
-    tops = [each for each in own_modules(here) if each not in NOT_LOOKED_INTO]
+    tops = [each for each in own_modules(here) if each not in NOT_LOOKED_INTO and each not in WELL_KNOWN]
     queue, count = [(each, 1) for each in tops], 0
     while queue and count < MOST_MODULES:
         name, depth = queue.pop(0)

@@ -42,7 +42,6 @@ def links(view: View) -> tuple[Link, ...]:
 
 def _link(view: View, value: ast.Text, owner: Owner, place: Place) -> Link | None:
     text = _text(view, value, owner, place)
-    text = tidy(text) if text and value.plain is None else text
     quotes = 3 if value.span.text.startswith('"""') else 1
     span = Span(value.span.source, value.span.start + quotes, max(value.span.start + quotes, value.span.end - quotes))
     if not text or len(text) > LONGEST_PATH or "${" in text or _NO_PATH.intersection(text):
@@ -54,9 +53,8 @@ def _link(view: View, value: ast.Text, owner: Owner, place: Place) -> Link | Non
     listed = bool(_LISTS_OF_FILES.intersection(names))
     if not listed and "/" not in text and not _has_ending(text):
         return None
-    if text.strip("./") and view.world.has(text):
-        return Link(span, text)
-    return None
+    path = tidy(text) if value.plain is None else text
+    return Link(span, path) if path.strip("./") and view.world.has(path) else None
 
 
 def _text(view: View, value: ast.Text, owner: Owner, place: Place) -> str | None:

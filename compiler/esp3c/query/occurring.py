@@ -123,7 +123,8 @@ class Walk:
                 above = above.step(part.text) if above is not None else None
                 last = number == len(entry.key.parts) - 1
                 role = Role.USED if not last else Role.DECLARED if entry.new or above is None else Role.SET
-                yield Occurrence(_name_span(part), of_value(owner, here), role, self.called(owner, here))
+                call = self.called(owner, here)
+                yield Occurrence(_name_span(part), of_value(owner, here), role, call, more=not last)
             merged = walk(owner.root, here)
             inside = above is not None and merged is not None and merged.value is above.value
             if isinstance(entry.value, ast.Block) and inside:

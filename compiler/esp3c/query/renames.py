@@ -5,11 +5,12 @@ Before the edits are given, the text is read again with them: every name must me
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from esp3c.check.keys import declaration_name
+from esp3c.check.stages import stage_name
 from esp3c.diagnostics import Edit
 from esp3c.ir import Fact, Misplaced, PythonNode
 from esp3c.python.reader import reader
@@ -177,7 +178,8 @@ def _holds(outer: Thing, inner: Thing) -> bool:
         return (
             outer.owner == inner.owner and outer.place == inner.place[: len(outer.place)] and outer.place != inner.place
         )
-    return outer.sort.value == inner.owner[0] and outer.name == inner.owner[1]
+    # A config is no value: its name alone stands in clauses.
+    return outer.sort is Sort.LET and inner.owner == ("let", outer.name)
 
 
 # -- the new name -------------------------------------------------------------------------------------------------------
@@ -202,8 +204,6 @@ def _may_be_called(seen: View, known: Index, thing: Thing, old: str, new: str) -
         system = seen.recipe.system
         if new in KNOWN_STAGES or (system is not None and new in (system.stages or ())):
             raise Refused(f"`{new}` is a stage that the System has")
-        if keyword.iskeyword(new):
-            raise Refused(f"`{new}` is a word of Python, which has a method for each stage")
     if thing.sort is Sort.VALUE:
         owner = known.owner(thing)
         above = walk(owner.root, thing.place[:-1]) if owner is not None else None
@@ -225,6 +225,10 @@ def _same_meaning(seen: View, known: Index, renamed: Renamed, new: str, edits: t
     again = view(Source(seen.source.path, applied(seen.source.text, edits)), seen.world)
     if [each.code.id for each in again.syntactic] != [each.code.id for each in seen.syntactic]:
         raise Refused(f"`{new}` cannot be read as a name everywhere where `{renamed.name}` stands")
+    for rule in (declaration_name, stage_name):
+        for each in rule(again.recipe, again.world):
+            if each.primary.span.text == new:
+                raise Refused(f"{each.message}: {each.primary.text}")
     there = index(again)
     for before, after in zip(known.all, there.all, strict=False):
         mapped = (_mapped(known, before.thing, renamed, new), before.role, before.word)
