@@ -1,5 +1,6 @@
 # `make` explains itself. Everything happens in .venv; nothing outside this folder is touched, but for one thing: as root on
-# Debian, the tests install SLURM. ESP3C_INSTALL_SLURM=0 prevents it; without SLURM the tests that need it are skipped.
+# Debian, the tests install SLURM and Neovim. ESP3C_INSTALL_SLURM=0 and ESP3C_INSTALL_EDITORS=0 prevent it; the tests that
+# need what is not there are skipped.
 
 PYTHON ?= python3
 VENV   ?= .venv

@@ -1,4 +1,4 @@
-"""Neovim for the tests that drive it, and its package on Debian.
+"""The editors and shells that the tests drive, and their packages on Debian.
 
 python tests/editors/install.py          # installs what is missing, as root on Debian; fails where it cannot
 python tests/editors/install.py --try    # says in one line where it cannot, and does not fail: the tests will be skipped
@@ -13,7 +13,8 @@ import sys
 
 _SWITCH = "ESP3C_INSTALL_EDITORS"
 
-_PROGRAMS = {"nvim": "neovim"}
+# Not Emacs, which is large: its tests are for where it is.
+_PROGRAMS = {"nvim": "neovim", "zsh": "zsh", "fish": "fish"}
 
 _DOWNLOAD_LIMIT = 240
 

@@ -10,8 +10,10 @@ import re
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
+from editors.neovim import driver
 from editors.neovim.driver import Neovim
 
 pytestmark = pytest.mark.editors
@@ -367,3 +369,24 @@ def test_neovim_starts_the_server_by_its_name(neovim: Neovim, recipe: Path) -> N
     if found == "older":
         pytest.skip("this Neovim is older than 0.11")
     assert [each["code"] for each in found] == ["ESP0301"]
+
+
+def test_nothing_outlives_a_script_that_does_not_end(
+    neovim: Neovim, recipe: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither Neovim nor its server, which newer ones start in a session of its own."""
+    monkeypatch.setattr(driver, "LIMIT", 4)
+    started = tmp_path / "started"
+
+    with pytest.raises(AssertionError, match="did not end in 4 s"):
+        neovim.run(recipe, f"test.server(); vim.fn.writefile({{}}, '{started}'); while true do end")
+
+    assert started.exists()
+    assert [each for each in psutil.process_iter() if home_of(each) == str(neovim.home)] == []
+
+
+def home_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("HOME")
+    except psutil.Error:
+        return None

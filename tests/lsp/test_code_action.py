@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from lsprotocol import types
@@ -103,7 +104,10 @@ def test_what_would_bring_another_error_is_not_offered() -> None:
     told(server, document)
 
     assert ask(server, document, "infer", ["quickfix"]) == []
-    document.change(2, [types.TextDocumentContentChangeWholeDocument(HEAD + "stages { go requires own runs src.stages.export_onnx }")])
+    document.change(
+        2,
+        [types.TextDocumentContentChangeWholeDocument(HEAD + "stages { go requires own runs src.stages.export_onnx }")],
+    )
     told(server, document)
     assert [each.title for each in ask(server, document, "own", ["quickfix"])] == ["Declare the config `own`"]
 
@@ -130,7 +134,8 @@ def test_all_that_is_certain_is_fixed_at_once_as_on_the_command_line(resolves: b
         action = code_action_resolve.handle(server, action)
 
     there = fix_all(document.view().source, lambda source: compile(source, WORLD), lambda _: True)
-    assert after(document, action) == there.source.text != MANY
+    assert after(document, action) == there.source.text
+    assert len(there.done) == 4
 
 
 def test_a_choice_that_comes_too_late_changes_nothing() -> None:
@@ -144,9 +149,9 @@ def test_a_choice_that_comes_too_late_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("path", bad_fixtures()[::6], ids=lambda path: path.stem)
-def test_every_action_over_a_whole_bad_recipe_can_be_applied(path: object) -> None:
+def test_every_action_over_a_whole_bad_recipe_can_be_applied(path: Path) -> None:
     server = server_of()
-    document = opened(server, open(str(path), encoding="utf-8").read())
+    document = opened(server, path.read_text(encoding="utf-8"))
     told(server, document)
     for each in ask(server, document, document.text, ["quickfix"]):
         assert after(document, each) != document.text

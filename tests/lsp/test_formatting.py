@@ -13,8 +13,10 @@ from esp3c.source import Source
 from support.editor import edited, editor, identifier, opened
 from support.fixtures import WORLD
 
-OPTIONS = types.FormattingOptions(4, True, trim_trailing_whitespace=True, insert_final_newline=True, trim_final_newlines=True)
-TEXT = "# 😀 é\r\ntraining {\r\n\tseed=3   # 😀\r\n  exp_tag=\"é\" \r\n\r\n\r\n}"
+OPTIONS = types.FormattingOptions(
+    4, True, trim_trailing_whitespace=True, insert_final_newline=True, trim_final_newlines=True
+)
+TEXT = '# 😀 é\r\ntraining {\r\n\tseed=3   # 😀\r\n  exp_tag="é" \r\n\r\n\r\n}'
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
@@ -51,7 +53,9 @@ def test_the_lines_of_a_range() -> None:
     server = editor(WORLD)
     document = opened(server, TEXT)
     line = types.Range(types.Position(2, 0), types.Position(2, 3))
-    edits = range_formatting.handle(server, types.DocumentRangeFormattingParams(identifier(document), line, OPTIONS)) or []
+    edits = (
+        range_formatting.handle(server, types.DocumentRangeFormattingParams(identifier(document), line, OPTIONS)) or []
+    )
 
     assert edited(document, edits).splitlines()[2:4] == ["  seed    = 3" + " " * 44 + "# 😀", '  exp_tag="é" ']
 

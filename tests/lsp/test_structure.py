@@ -153,7 +153,9 @@ def test_a_client_that_cannot_be_asked_may_say_what_has_changed() -> None:
 
 # -- lenses and commands --------------------------------------------------------------------------------------------------
 
-STAGES = "recipe r { system = espnet3.systems.asr.system.ASRSystem }\nparallel gpu = local()\nstages {\n  train on gpu\n}\n"
+STAGES = (
+    "recipe r { system = espnet3.systems.asr.system.ASRSystem }\nparallel gpu = local()\nstages {\n  train on gpu\n}\n"
+)
 
 
 def test_lenses_name_the_recipe_and_the_stage() -> None:

@@ -127,12 +127,14 @@ def test_a_recipe_block_called_after_its_folder() -> None:
          "<head>config a extends base { }\n\nconfig base { }\n\n# Stages.\nstages { }\n"),
         ("ESP0604", "Declare the config `export`", "<head>stages { go requires export runs src.stages.export_onnx }",
          "<head>config export { }\n\nstages { go requires export runs src.stages.export_onnx }"),
-        ("ESP0201", "Declare `let number`", "<head>training { seed = number }\n", "let number = 1\n\n<head>training { seed = number }\n"),
+        ("ESP0201", "Declare `let number`", "<head>training { seed = number }\n",
+         "let number = 1\n\n<head>training { seed = number }\n"),
         ("ESP0201", "Declare `let number`", "<head>let a = 1  # one\n\ntraining { seed = number  exp_tag = a }\n",
          "<head>let a = 1  # one\nlet number = 1\n\ntraining { seed = number  exp_tag = a }\n"),
         ("ESP0201", "Declare `let sort`", "# All.\n<head>training { model = src.strict.Model(kind = sort) }\n",
          '# All.\n\nlet sort = "gru"\n\n<head>training { model = src.strict.Model(kind = sort) }\n'),
-        ("ESP0201", "Declare `let tag`", '<head>training { exp_tag = "${tag}" }\n', 'let tag = ""\n\n<head>training { exp_tag = "${tag}" }\n'),
+        ("ESP0201", "Declare `let tag`", '<head>training { exp_tag = "${tag}" }\n',
+         'let tag = ""\n\n<head>training { exp_tag = "${tag}" }\n'),
         ("ESP0201", "Declare the parallel `gpu`", "<head>training { parallel = gpu }",
          "<head>training { parallel = gpu }\n\nparallel gpu = local(n_workers = 2)\n"),
         ("ESP0202", "Declare the dataset `digits`", '<head>\ntraining { dataset { train = [digits(split = "a")] } }\n',
@@ -211,8 +213,10 @@ def refactored(marked: str) -> dict[str, str]:
          "let seed = 1\nlet seed_2 = 26\ntraining { seed = seed_2 }"),
         ("training { seed = |1|  a { seed = 2 } }", "Put the value into `let seed_2`",
          "let seed_2 = 1\n\ntraining { seed = seed_2  a { seed = 2 } }"),
-        ("training {\n  a = f.g(x = |[\n    1,\n  ]|)\n}", "Put the value into `let x`", "let x = [\n  1,\n]\n\ntraining {\n  a = f.g(x = x)\n}"),
-        ('training { exp_tag = |"ctc"| }', "Put the value into `let exp_tag`", 'let exp_tag = "ctc"\n\ntraining { exp_tag = exp_tag }'),
+        ("training {\n  a = f.g(x = |[\n    1,\n  ]|)\n}", "Put the value into `let x`",
+         "let x = [\n  1,\n]\n\ntraining {\n  a = f.g(x = x)\n}"),
+        ('training { exp_tag = |"ctc"| }', "Put the value into `let exp_tag`",
+         'let exp_tag = "ctc"\n\ntraining { exp_tag = exp_tag }'),
     ],
 )  # fmt: skip
 def test_a_value_gets_a_name(marked: str, title: str, after: str) -> None:
@@ -243,7 +247,10 @@ def test_what_gets_no_name(marked: str) -> None:
     [
         ("let a| = 3\n\ntraining { seed = a }", "\ntraining { seed = 3 }"),
         ("let a = 3\ntraining { seed = |a }", "training { seed = 3 }"),
-        ('let a = "x"\nlet b = 1\ntraining { exp_tag = "${a|}/y"  n = a }', 'let b = 1\ntraining { exp_tag = "x/y"  n = "x" }'),
+        (
+            'let a = "x"\nlet b = 1\ntraining { exp_tag = "${a|}/y"  n = a }',
+            'let b = 1\ntraining { exp_tag = "x/y"  n = "x" }',
+        ),
         ("let a| = f.g(b = 1)\nlet c = [a, a]", "let c = [f.g(b = 1), f.g(b = 1)]"),
     ],
 )

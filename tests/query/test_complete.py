@@ -453,4 +453,11 @@ def test_every_place_has_an_answer() -> None:
 
 def test_letters_are_looked_for_in_their_order() -> None:
     assert fits("mxep", "max_epochs") and fits("", "x") and fits("ADAM", "torch.optim.AdamW")
-    assert not fits("xm", "max")
+    assert fits("ep", "max_epochs") and fits("W", "AdamW") and fits("lo", "valid/loss") and fits("_p", "_private")
+    assert not fits("xm", "max") and not fits("ax", "max")
+
+
+def test_what_begins_with_the_word_comes_first() -> None:
+    assert labels(instead("max_epochs = 3", "ep|"))[:1] != ["max_epochs"]
+    found = labels(instead("max_epochs = 3", "lo|"))
+    assert found[:3] == ["logger", "log_interval", "log_every_n_steps"]

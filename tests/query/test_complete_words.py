@@ -18,7 +18,7 @@ from esp3c.source import Source
 from esp3c.syntax.lalr import words
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-SAMPLE = 70
+SAMPLE = 50
 
 OWN_NAMES = frozenset({"test"})
 """Blocks whose keys are names of the writer's own."""

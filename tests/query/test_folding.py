@@ -11,7 +11,9 @@ from support.fixtures import WORLD
 def found(text: str) -> list[tuple[str, int, int]]:
     """The kinds, and the lines of the first and last character that disappear."""
     source = Source("recipe.esp", text)
-    return [(each.what.value, source.line_of(each.start), source.line_of(each.end)) for each in folds(view(source, WORLD))]
+    return [
+        (each.what.value, source.line_of(each.start), source.line_of(each.end)) for each in folds(view(source, WORLD))
+    ]
 
 
 def test_brackets_texts_comments_and_regions_of_several_lines() -> None:

@@ -80,7 +80,7 @@ def test_a_long_type_is_cut_and_says_all_of_itself_beside() -> None:
         'config a { b = 3  c = "n${b}"< = "n3">  d = "${c}/y"< = "n3/y"> }',
         "let a = b< = 1>\nlet b = 1",
         "let a = b\nlet b = a",
-        'recipe r { system = espnet3.systems.asr.system.ASRSystem  exp_tag = "ctc" }\nconfig a { b = "${exp_tag}.txt"< = "ctc.txt"> }',
+        'recipe r { exp_tag = "ctc" }\nconfig a { b = "${exp_tag}.txt"< = "ctc.txt"> }',
         'recipe r { exp_tag = "ctc" }\ntraining { exp_tag = "own"  b = "${exp_tag}.txt"< = "own.txt"> }',
         'recipe r { exp_tag = "ctc" }\nconfig a { exp_tag = "own"  b = "${exp_tag}.txt" }',
         'recipe r { exp_tag = "ctc" }\ntraining { exp_tag = "own" }\nconfig a { b = "${exp_tag}.txt" }',

@@ -26,4 +26,9 @@ def test_each_stage_and_all_of_them() -> None:
 def test_nothing_where_there_are_no_stages_and_each_name_once() -> None:
     assert offers("stages { }") == []
     assert offers("let a = 1") == []
-    assert [each[1] for each in offers("stages { train train }\nstages { infer }")] == ["run all", "plan all", "run train", "plan"]
+    assert [each[1] for each in offers("stages { train train }\nstages { infer }")] == [
+        "run all",
+        "plan all",
+        "run train",
+        "plan",
+    ]

@@ -95,6 +95,7 @@ def test_names_that_the_recipe_did_not_make_stay(mark: str, why: str) -> None:
         ("train_sm|all  requires", "measure", "is a stage that the System has"),
         ("train_sm|all  requires", "class", "a stage cannot be called `class`"),
         ("train_sm|all  requires", "trainSmall", "is not a name for a stage: write it in snake_case: `train_small`"),
+        ("label_a|ll { beam", "optimizer", "`training` has a key `optimizer`|`small` has a key `optimizer`"),
         ("config sm|all", "kleiné", "cannot be the name of a declaration"),
         ("dataset sp|oken", "import", "cannot be the name of a declaration: a word of Python"),
         ("sizes = { hid|den", "heads", "there is a key `heads` beside `hidden` already"),

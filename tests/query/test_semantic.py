@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ HEAD = "recipe digits { system = espnet3.systems.asr.system.ASRSystem }\n"
 
 def words(text: str) -> list[str]:
     """Each word with its type and modifiers: `AdamW class defaultLibrary`."""
-    return [" ".join((text[each.start : each.end], each.type, *each.modifiers)) for each in painted(view(Source("r.esp", text), WORLD))]
+    return [
+        " ".join((text[each.start : each.end], each.type, *each.modifiers))
+        for each in painted(view(Source("r.esp", text), WORLD))
+    ]
 
 
 def of(text: str, word: str) -> list[str]:
@@ -30,7 +34,8 @@ def of(text: str, word: str) -> list[str]:
         ("let rate = 8kHz\ntraining { seed = rate }", "rate", ["variable declaration readonly", "variable readonly"]),
         ("dataset d { class = dataset.dataset.SpokenDigits }\ntraining { dataset { train = [d()] } }", "d",
          ["type declaration", "type"]),
-        ("parallel gpu = slurm(time = 1h)\nstages { train on gpu }", "gpu", ["enumMember declaration readonly", "enumMember readonly"]),
+        ("parallel gpu = slurm(time = 1h)\nstages { train on gpu }", "gpu",
+         ["enumMember declaration readonly", "enumMember readonly"]),
         ("parallel gpu = slurm(time = 1h)", "slurm", ["function defaultLibrary"]),
         ("parallel gpu = slurm(time = 1h)", "time", ["parameter defaultLibrary"]),
         ("stages { train on nowhere }", "nowhere", ["enumMember readonly unresolved"]),
@@ -108,7 +113,7 @@ def test_every_name_of_a_right_recipe_is_something_and_nothing_overlaps(path: Pa
     here = view(Source("r.esp", text), WORLD)
     found = painted(here)
 
-    assert all(one.end <= other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(found))
     assert {each.type for each in found} <= set(TYPES)
     assert {each for one in found for each in one.modifiers} <= set(MODIFIERS)
     starts = {each.start for each in found}

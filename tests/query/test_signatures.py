@@ -26,6 +26,8 @@ MODULES = {
 }
 WORLD = MemoryWorld(MODULES)
 
+RECOGNIZER = "Recognizer(n_mels: int = 80, hidden_size: int = 192, layers: 'Layers | None' = None)"
+
 
 def helped(text: str) -> Help | None:
     plain_text, (place,) = marked(text)
@@ -41,12 +43,12 @@ def shown(text: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("text", "label", "active"),
     [
-        ("let a = src.model.Recognizer(|)", "Recognizer(n_mels: int = 80, hidden_size: int = 192, layers: 'Layers | None' = None)", "n_mels"),
+        ("let a = src.model.Recognizer(|)", RECOGNIZER, "n_mels"),
         ("let a = src.model.Recognizer(n_mels = 1, |)", "", "hidden_size"),
         ("let a = src.model.Recognizer(hidden_size = |", "", "hidden_size"),
         ("let a = src.model.Recognizer(la|", "", "layers"),
         ("let a = src.model.Recognizer(n_mels = [1, |", "", "n_mels"),
-        ("training { optimizer = torch.optim.AdamW(|", "AdamW(lr: float = 1e-3, weight_decay: float = 1e-2)", "lr"),
+        ("training { optimizer = torch.optim.AdamW(|", "AdamW(lr: float = 0.001, weight_decay: float = 0.01)", "lr"),
         ("training { scheduler = torch.optim.lr_scheduler.OneCycleLR(|", "OneCycleLR(max_lr, total_steps=None)", "max_lr"),
         ("training { model = partial src.model.Recognizer(|", "", "n_mels"),
         ("let a = f(x = src.text.clean(|", "clean(text: str, lower=True)", "text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -23,22 +24,42 @@ from support.fixtures import FIXTURES, WORLD
 
 TEXTS = [
     (FIXTURES / name).read_text(encoding="utf-8")
-    for name in ("ok/whole_language.esp", "ok/resources.esp", "bad/syntax/five_mistakes.esp", "bad/stages/missing_config.esp")
+    for name in (
+        "ok/whole_language.esp",
+        "ok/resources.esp",
+        "bad/syntax/five_mistakes.esp",
+        "bad/stages/missing_config.esp",
+    )
 ]
-ODD = ["", "\n", "{", "}", '"""', "let", "let a =", "# 😀", "\r", "training { é = \"😀${a}\" }", "\ufeff", "a.b.", "stages { train on", "[" * 300]
+ODD = [
+    "",
+    "\n",
+    "{",
+    "}",
+    '"""',
+    "let",
+    "let a =",
+    "# 😀",
+    "\r",
+    'training { é = "😀${a}" }',
+    "\ufeff",
+    "a.b.",
+    "stages { train on",
+    "[" * 300,
+]
 
 
 def hold(here: View, chance: random.Random, offsets: int) -> None:
     text = here.source.text
     words = painted(here)
-    assert all(one.end <= other.start for one, other in zip(words, words[1:], strict=False))
+    assert all(one.end <= other.start for one, other in itertools.pairwise(words))
     assert all(0 <= each.start < each.end <= len(text) for each in words)
     assert all(0 <= each.start < each.end <= len(text) for each in folds(here))
     assert all(0 <= each.offset <= len(text) for each in hints(here, 0, len(text)))
     lenses(here)
     for offset in [0, len(text), *(chance.randint(0, len(text)) for _ in range(offsets))]:
         chain = around(here, offset)
-        assert all(a[0] >= b[0] and a[1] <= b[1] and a != b for a, b in zip(chain, chain[1:], strict=False)), offset
+        assert all(a[0] >= b[0] and a[1] <= b[1] and a != b for a, b in itertools.pairwise(chain)), offset
         assert all(start <= offset <= end for start, end in chain) and chain[-1] == (0, len(text))
         until = min(len(text), offset + chance.randint(0, 40))
         for action in at(here, offset, until):

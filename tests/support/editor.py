@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from lsprotocol import types
 
 from esp3c import pipeline
 from esp3c.lsp.documents import Document
-from esp3c.lsp.server import EspServer, make_server
+from esp3c.lsp.server import make_server
+from esp3c.lsp.session import EspServer
 from esp3c.lsp.worlds import Worlds
 from esp3c.world import World
 
@@ -56,9 +58,12 @@ def identifier(document: Document) -> types.TextDocumentIdentifier:
 def edited(document: Document, edits: Iterable[types.TextEdit]) -> str:
     """The text after edits of the protocol, which all refer to the text as it is."""
     text = document.text
-    places = [(document.lines.offset(each.range.start), document.lines.offset(each.range.end), each.new_text) for each in edits]
+    places = [
+        (document.lines.offset(each.range.start), document.lines.offset(each.range.end), each.new_text)
+        for each in edits
+    ]
     ordered = sorted(places, key=lambda each: each[:2])
-    assert all(one[1] <= other[0] for one, other in zip(ordered, ordered[1:], strict=False)), "edits must not overlap"
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(ordered)), "edits must not overlap"
     for start, end, new in reversed(ordered):
         text = text[:start] + new + text[end:]
     return text

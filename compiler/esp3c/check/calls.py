@@ -6,7 +6,6 @@ that nothing is called proved which was not compared.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
@@ -30,6 +29,7 @@ from esp3c.ir import (
 )
 from esp3c.python import types as p
 from esp3c.python.find import Status
+from esp3c.python.literal import literal
 from esp3c.python.model import Class, Function
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
@@ -365,7 +365,7 @@ def _with_default(wanted: p.Type, text: str | None, span: Span, comparing: Compa
     own = _of_default(text, exactly=True)
     if isinstance(wanted, p.Unknown) or isinstance(own, p.Unknown) or text is None:
         return wanted
-    forgotten = isinstance(comparing.compare(Scalar(ast.literal_eval(text), span), wanted), Misfit)
+    forgotten = isinstance(comparing.compare(Scalar(literal(text), span), wanted), Misfit)
     return p.union(wanted, own) if forgotten else wanted
 
 
@@ -378,8 +378,8 @@ def _of_default(text: str | None, *, exactly: bool = False) -> p.Type:
     if text is None:
         return unsaid
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = literal(text)
+    except ValueError:
         return unsaid
     none = p.Basic("None")
     match value:

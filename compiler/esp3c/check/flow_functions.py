@@ -13,6 +13,7 @@ from esp3c.diagnostics import Label
 from esp3c.python.bodies import Outcome, interpret
 from esp3c.python.body_values import Callee, Value
 from esp3c.python.decorators import unwrapped
+from esp3c.python.literal import literal
 from esp3c.python.model import Class, Function, Imported, Parameter
 from esp3c.python.model import Value as Bound
 from esp3c.python.reader import Found, Reader
@@ -74,8 +75,8 @@ class Scope:
         if not isinstance(found.definition, Bound) or found.definition.text is None:
             return None
         try:
-            value = ast.literal_eval(found.definition.text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            value = literal(found.definition.text)
+        except ValueError:
             return None
         return value if isinstance(value, str) else None
 

@@ -27,6 +27,7 @@ from esp3c.check.flow_measures import metric_calls, metrics_of
 from esp3c.diagnostics import Label
 from esp3c.ir import CallNode, Config, MapNode, Node
 from esp3c.python.body_values import Dict, join_values
+from esp3c.python.literal import literal
 from esp3c.record import record
 from esp3c.schema.blocks import METRICS
 from esp3c.schema.contracts import METRIC_FIELDS
@@ -198,7 +199,7 @@ def _own_fields(flow: Flow, path: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for each in target.parameters:
         if each.name in kept:
-            default = ast.literal_eval(each.default) if each.default is not None and each.default[:1] in "'\"" else None
+            default = literal(each.default) if each.default is not None and each.default[:1] in "'\"" else None
             found[each.name] = default if isinstance(default, str) else None
     return found
 

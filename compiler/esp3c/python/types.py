@@ -9,6 +9,7 @@ import ast
 from typing import TypeAlias
 
 from esp3c.python.fields import fields_of
+from esp3c.python.literal import literal
 from esp3c.python.model import Class, Value
 from esp3c.python.reader import Reader
 from esp3c.record import record
@@ -307,8 +308,8 @@ def _enum(path: str, node: Class, bases: tuple[str, ...]) -> Type:
             continue
         names.append(each.name)
         try:
-            values.append(ast.literal_eval(each.value))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            values.append(literal(each.value))
+        except ValueError:
             values.append(each.name.lower())
     if (
         not names

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from esp3c.query.complete_arguments import arguments
 from esp3c.query.complete_fields import dimensions, fields_of_dataset, types
 from esp3c.query.complete_keys import keys
-from esp3c.query.complete_model import Completion, Proposal, Sort, fits
+from esp3c.query.complete_model import Completion, Proposal, Sort, begins, fits
 from esp3c.query.complete_overrides import base_of, overrides
 from esp3c.query.complete_own_keys import own_keys
 from esp3c.query.complete_place import Here
@@ -35,7 +35,7 @@ def complete(view: View, offset: int) -> Completion:
         before = found.get(each.label)
         if fits(word, each.match or each.label) and (before is None or each.rank < before.rank):
             found[each.label] = each
-    ordered = sorted(found.values(), key=lambda each: each.rank)
+    ordered = sorted(found.values(), key=lambda each: (not begins(word, each.match or each.label), each.rank))
     return Completion(tuple(ordered[:MOST]), place.start, place.end, len(ordered) > MOST)
 
 

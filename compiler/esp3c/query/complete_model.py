@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 from esp3c.query.hover_parts import Part
@@ -70,6 +71,25 @@ class Completion:
 
 
 def fits(word: str, label: str) -> bool:
-    """Whether the letters of a word stand in a label in their order: what editors filter by, and no more than that."""
-    rest = iter(label.casefold())
-    return all(letter in rest for letter in word.casefold())
+    """Whether the letters of a word stand in a label in their order, the first at the beginning of a part of it.
+
+    Editors filter in such a way, and show no more than they are given.
+    """
+    if not word:
+        return True
+    first, rest = word[0].casefold(), word[1:].casefold()
+    for found in _PARTS.finditer(label):
+        if found[0].casefold() == first:
+            behind = iter(label[found.end() :].casefold())
+            if all(letter in behind for letter in rest):
+                return True
+    return False
+
+
+_PARTS = re.compile(r"(?<![^\W_])\w|(?<=[^A-Z])[A-Z]|_")
+"""Where a part of a name begins: `max_epochs`, `AdamW`, `valid/loss`."""
+
+
+def begins(word: str, label: str) -> bool:
+    """Whether a label, or a part of it, begins with a word as it is typed."""
+    return any(each.casefold().startswith(word.casefold()) for each in (label, *label.split()))

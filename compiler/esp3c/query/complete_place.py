@@ -17,7 +17,7 @@ from esp3c.record import record
 from esp3c.schema import types as t
 from esp3c.schema.roles import ROLES
 
-PATIENCE = 0.06
+PATIENCE = 0.025
 """Seconds for what is only nice to know: which classes fit, and what they must be given."""
 
 

@@ -106,7 +106,7 @@ def members(here: Here, wanted: Wanted) -> Iterator[Proposal]:
         else:
             sort = _sort(definition, name)
             rank = POSSIBLE if said and sort in {Sort.CLASS, Sort.FUNCTION} else UNFIT
-            yield _object(here, path, name, sort, wanted, rank)
+            yield _object(here, path, name, sort, wanted, rank, closely=False)
 
 
 def _definition(here: Here, module: Module, contents: Contents | None, name: str) -> Definition | None:
@@ -187,11 +187,13 @@ def _of_class(here: Here, path: str, wanted: Wanted) -> Iterator[Proposal]:
                 yield Proposal(each.name, Sort.VARIABLE, UNFIT, each.value or "")
 
 
-def _object(here: Here, path: str, name: str, sort: Sort, wanted: Wanted, rank: int) -> Proposal:
+def _object(
+    here: Here, path: str, name: str, sort: Sort, wanted: Wanted, rank: int, *, closely: bool = True
+) -> Proposal:
     """A Python object as it is written at the place: called where an object is to be made of it."""
     snippet = ""
     if calls(wanted, sort, partial=here.context.partial) and here.following != "(":
-        snippet = call_snippet(here, path, name, wanted)
+        snippet = call_snippet(here, path, name, wanted) if closely and here.patient else f"{name}($1)"
     return Proposal(name, sort, rank, snippet=snippet, more=(path, ""), leads=sort is Sort.CLASS and not snippet)
 
 
@@ -207,8 +209,6 @@ def calls(wanted: Wanted, sort: Sort, *, partial: bool) -> bool:
 
 def call_snippet(here: Here, path: str, name: str, wanted: Wanted) -> str:
     """A call with a place for each argument that it needs."""
-    if not here.patient:
-        return f"{name}($1)"
     made = called_path(here.view, path, ROLES.get(wanted.makes()))
     required = [each.name for each in made.parameters if each.required]
     if not required:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from esp3c.diagnostics import Diagnostic, Edit, Severity
 from esp3c.source import Source
@@ -21,14 +21,16 @@ _SINGLY = 50
 """Where all fixes together make it worse, so many are tried one by one."""
 
 
-class Checked(Protocol):
-    """What came of a check."""
+if TYPE_CHECKING:
+    # Making a protocol takes longer than all else here, and every check imports this.
+    class Checked(Protocol):
+        """What came of a check."""
 
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]: ...
+        @property
+        def diagnostics(self) -> tuple[Diagnostic, ...]: ...
 
 
-_Result = TypeVar("_Result", bound=Checked)
+_Result = TypeVar("_Result", bound="Checked")
 
 
 def mended(

@@ -63,6 +63,10 @@ class Index:
             return Thing(Sort.STAGE, str(place[0]))
         return Thing(Sort.VALUE, thing.name, ("config", config), place)
 
+    def homes(self, stage: str) -> list[str]:
+        """The configs in which the settings of a stage may stand under its name."""
+        return [name for name in self._stage_homes.get(stage, ()) if name in self.names.configs]
+
     def base(self, config: str) -> str | None:
         declaration = self.declarations.configs.get(config)
         base = declaration.extends if declaration is not None else None

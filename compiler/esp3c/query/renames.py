@@ -22,7 +22,7 @@ from esp3c.record import changed, record
 from esp3c.resolve.scopes import walk
 from esp3c.resolve.shapes import Kind
 from esp3c.schema.backends import BACKENDS
-from esp3c.schema.blocks import CONFIGS
+from esp3c.schema.blocks import CONFIGS, OWN
 from esp3c.schema.stages import KNOWN_STAGES
 from esp3c.source import Source, Span
 from esp3c.syntax.grammar import CONSTANTS
@@ -204,6 +204,10 @@ def _may_be_called(seen: View, known: Index, thing: Thing, old: str, new: str) -
         system = seen.recipe.system
         if new in KNOWN_STAGES or (system is not None and new in (system.stages or ())):
             raise Refused(f"`{new}` is a stage that the System has")
+        for config in known.homes(old):
+            block = CONFIGS.get(seen.recipe.kind_of(config), OWN)
+            if new in known.names.configs[config].root.children or block.key(new) is not None:
+                raise Refused(f"`{config}` has a key `{new}`, which would be the settings of the stage")
     if thing.sort is Sort.VALUE:
         owner = known.owner(thing)
         above = walk(owner.root, thing.place[:-1]) if owner is not None else None
@@ -229,15 +233,19 @@ def _same_meaning(seen: View, known: Index, renamed: Renamed, new: str, edits: t
         for each in rule(again.recipe, again.world):
             if each.primary.span.text == new:
                 raise Refused(f"{each.message}: {each.primary.text}")
-    there = index(again)
+    there, of = index(again), (renamed.thing.sort.value, renamed.name)
     for before, after in zip(known.all, there.all, strict=False):
-        mapped = (_mapped(known, before.thing, renamed, new), before.role, before.word)
-        if mapped != (after.thing, after.role, after.word):
+        same = _mapped(known, known.same(before.thing), renamed, new) == there.same(after.thing)
+        as_before = (before.role, before.word) == (after.role, after.word)
+        if not same or not as_before or _mapped(known, before.thing, renamed, new) != after.thing:
             line, _ = before.span.source.position(before.span.start)
             raise Refused(
                 f"`{before.span.text}` in line {line} would mean something else if `{renamed.name}` were `{new}`"
             )
-    if len(known.all) != len(there.all) or Counter(_kinds(seen.recipe.facts)) != Counter(_kinds(again.recipe.facts)):
+    # What a Python path begins with may be taken for the use of a name as well.
+    used = {(kind, new if (kind, name) == of else name) for kind, name in seen.recipe.used}
+    facts = Counter(_kinds(seen.recipe.facts)) == Counter(_kinds(again.recipe.facts))
+    if len(known.all) != len(there.all) or not facts or used != again.recipe.used:
         raise Refused(f"the recipe would mean something else if `{renamed.name}` were `{new}`")
 
 

@@ -139,7 +139,9 @@ def _with_next(text: str, following: str) -> tuple[_Piece, list[Diagnostic]] | N
         return None
     if any(each.span.end > len(text) for each in own):
         return None
-    if following and any(each.primary.span.start >= len(text) and not _noticed(each, len(text)) for each in diagnostics):
+    if following and any(
+        each.primary.span.start >= len(text) and not _noticed(each, len(text)) for each in diagnostics
+    ):
         return None
     return _Piece(own, list(_nodes(own)), source, 0), diagnostics
 

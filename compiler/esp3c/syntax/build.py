@@ -32,20 +32,6 @@ class _Builder:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.problems: list[Problem] = []
-        self.values: dict[str, Callable[[Tree], ast.Value]] = {
-            "string": self.string,
-            "long_string": self.string,
-            "number": self.number,
-            "true": lambda node: ast.Constant(True, self.span(node)),
-            "false": lambda node: ast.Constant(False, self.span(node)),
-            "null": lambda node: ast.Constant(None, self.span(node)),
-            "missing": lambda node: ast.Missing(self.span(node)),
-            "list": self.list,
-            "block": self.block,
-            "partial": self.call,
-            "call": self.call,
-            "reference": self.reference,
-        }
 
     # -- places -------------------------------------------------------------------------------------------------------
 
@@ -153,7 +139,13 @@ class _Builder:
         if isinstance(node, Token):
             # A string without an end, or a sign without a meaning: reported by the lexer.
             return ast.Missing(self.token_span(node))
-        return self.values[node.data](node)
+        return _VALUES[node.data](self, node)
+
+    def constant(self, node: Tree) -> ast.Constant:
+        return ast.Constant(_CONSTANTS[node.data], self.span(node))
+
+    def missing(self, node: Tree) -> ast.Missing:
+        return ast.Missing(self.span(node))
 
     def string(self, node: Tree) -> ast.Text:
         span = self.span(node)
@@ -198,3 +190,18 @@ class _Builder:
         if node.data == "positional":
             return ast.Argument(None, self.value(node.children[0]), span)
         return ast.Argument(self.name(node.children[0]), self.value(node.children[1]), span)
+
+
+_CONSTANTS = {"true": True, "false": False, "null": None}
+_VALUES: dict[str, Callable[[_Builder, Tree], ast.Value]] = {
+    "string": _Builder.string,
+    "long_string": _Builder.string,
+    "number": _Builder.number,
+    **dict.fromkeys(_CONSTANTS, _Builder.constant),
+    "missing": _Builder.missing,
+    "list": _Builder.list,
+    "block": _Builder.block,
+    "partial": _Builder.call,
+    "call": _Builder.call,
+    "reference": _Builder.reference,
+}
