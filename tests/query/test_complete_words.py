@@ -11,7 +11,8 @@ import pytest
 
 from esp3c.disk import DiskWorld
 from esp3c.query.complete import complete
-from esp3c.query.context import What, context
+from esp3c.query.context import context
+from esp3c.query.context_reading import What
 from esp3c.query.in_sight import standing
 from esp3c.query.view import view
 from esp3c.source import Source

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from esp3c.query.context import Context, What, behind, context
+from esp3c.query.context import Context, behind, context
+from esp3c.query.context_reading import What
 from esp3c.query.known import known
 from esp3c.schema import types as t
 from support.marks import PYTHON, RECIPE, marked, seen
@@ -72,6 +73,14 @@ def here(text: str) -> Context:
         ("parallel p = slurm(time = 9|", What.UNIT),
         ("parallel p = slurm(time = 9m|in)", What.UNIT),
         ("parallel p = slurm(time = 9|0min)", What.NUMBER),
+        # A bracket above that is not closed ends where a line stands no deeper.
+        ("training {\n  model = a.B(x = 1\n  opt|", What.KEY),
+        ("training {\n  model = a.B(x = 1\n  optimizer = c.D(|", What.ARGUMENT),
+        ("training {\n  model = a.B(x = [1, 2\n  trainer { max|", What.KEY),
+        ("training {\n  model = a.B(\n  optimizer = 1\n  |", What.KEY),
+        ("training {\n  model = a.B(\n    |", What.ARGUMENT),
+        ("training {\n  model = a.B(\n  |", What.ARGUMENT),
+        ("training {\n  model = a.B(x = 1,\n  |", What.ARGUMENT),
         ("training { # a |", What.COMMENT),
         ("# a |\ntraining { }", What.COMMENT),
     ],
@@ -116,6 +125,11 @@ def test_behind_the_last_bracket_nothing_is_given() -> None:
     plain, (place,) = marked("training { trainer { | } seed = 3 }\nlet a = 1")
     view = seen(plain)
     assert behind(view, context(view, place)) == frozenset()
+
+
+def test_behind_an_open_bracket_the_block_is_known() -> None:
+    found = here("training {\n  model = a.B(x = 1\n  trainer { max_epochs = 1  |")
+    assert [frame.words for frame in found.frames[1:]] == [("training",), ("trainer",)]
 
 
 def test_new_and_partial_are_seen() -> None:

@@ -50,7 +50,7 @@ def _place(at: str) -> tuple[str | int, ...]:
         ("training", ("dataset", "train", 0, "data_src_args", "split"), 'spoken(|split = "train"'),
         ("training", ("dataset", "train", 0, "transform", "path"), "{ |transform"),
         ("training", ("create_dataset", "utterances"), "Builder(|utterances"),
-        ("training", ("exp_tag",), "|exp_tag = \"ctc\""),
+        ("training", ("exp_tag",), '|exp_tag = "ctc"'),
         ("training", ("label_all", "runner", "beam"), "Runner(|beam"),
         ("small", ("trainer", "max_epochs"), "trainer.|max_epochs = 2"),
         ("inference", ("dataset", "test", 0, "name"), '|seen = spoken(split = "test")'),

@@ -31,7 +31,7 @@ def said(mark: str, text: str = RECIPE) -> str:
         ('se|en = spoken(split = "test")', ["dataset.test[0] in conf/inference.yaml"]),
         ("op|set = 17", ["a key of the recipe's own", "opset in conf/export.yaml"]),
         ("label_a|ll { beam", ["settings of the stage label_all"]),
-        ("builder = dataset.builder.Builder(utter|ances", ["utterances: int = 10", "create_dataset.utterances in conf/training.yaml"]),
+        ("Builder(utter|ances", ["utterances: int = 10", "create_dataset.utterances in conf/training.yaml"]),
         # Arguments: the parameter, and its docstring.
         ("Recognizer(n_me|ls = 80", ["n_mels: int = 80", "parameter of src.model.Recognizer", "how many bands", "src/model.py:13",
                                      "model.n_mels in conf/training.yaml"]),
@@ -137,7 +137,13 @@ def test_every_word_of_the_language_has_a_sentence() -> None:
 def test_examples_of_words_can_be_read() -> None:
     for text, (_, example) in WORDS.items():
         inside = {"requires", "runs", "on"}
-        whole = f"stages {{ {example} }}" if text in inside else f"training {{ {example} }}" if "=" in example and "{" not in example else example
+        whole = (
+            f"stages {{ {example} }}"
+            if text in inside
+            else f"training {{ {example} }}"
+            if "=" in example and "{" not in example
+            else example
+        )
         if text in {"let", "parallel"}:
             whole = example
         assert not seen(whole).syntactic, (text, whole)
@@ -168,7 +174,7 @@ def test_amounts_are_in_base_units(value: float, dimension: Dimension | None, ex
 def test_docstrings_are_read_up_to_their_parameters() -> None:
     text = (
         'class A:\n    """First line.\n\n    More with :meth:`~x.y.run` and ``code``.\n\n    .. note:: not this\n\n'
-        "        >>> A()\n        1\n\n    Args:\n        size: not this either\n    \"\"\"\n"
+        '        >>> A()\n        1\n\n    Args:\n        size: not this either\n    """\n'
     )
     world = MemoryWorld({"m": text, "empty": "class A: ...\n", "raw": "class A:\n    r'''Only \\d.'''\n"})
 
@@ -183,6 +189,8 @@ def test_docstrings_are_read_up_to_their_parameters() -> None:
 
 
 def test_a_long_docstring_is_cut() -> None:
-    world = MemoryWorld({"m": 'def f():\n    """' + "\n\n    ".join(f"Paragraph {number}." for number in range(20)) + '"""\n'})
+    world = MemoryWorld(
+        {"m": 'def f():\n    """' + "\n\n    ".join(f"Paragraph {number}." for number in range(20)) + '"""\n'}
+    )
     parts = shown(docstring_of(reader(world), "m.f"))
     assert len(parts) == 7 and parts[-1] == Said("…")

@@ -62,7 +62,9 @@ def test_every_place_of_a_broken_one(text: str, chance: random.Random) -> None:
     for _ in range(chance.randrange(1, 4)):
         start = chance.randrange(len(text) + 1)
         end = min(len(text), start + chance.choice([0, 1, 4, 30]))
-        put = chance.choice(["", "", "{", "}", '"', ".", " = ", "é😀", "\r\n", "${", "${}", "let x = ", "requires", '""'])
+        put = chance.choice(
+            ["", "", "{", "}", '"', ".", " = ", "é😀", "\r\n", "${", "${}", "let x = ", "requires", '""']
+        )
         text = text[:start] + put + text[end:]
     read = view(Source("recipe.esp", text), OWN)
     for outline in symbols(read.file):

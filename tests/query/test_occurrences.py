@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,7 +62,9 @@ def test_all_places_of_a_name_are_found(mark: str, expected: list[str]) -> None:
 
 
 def test_a_key_in_a_block_of_its_own_is_another_one() -> None:
-    text = "training { a { b = 1 } c = a.b }\nconfig low extends training { a = { b = 2 } }\nconfig own { b = 3 d = b }\n"
+    text = (
+        "training { a { b = 1 } c = a.b }\nconfig low extends training { a = { b = 2 } }\nconfig own { b = 3 d = b }\n"
+    )
 
     assert lines(text, "c = a.|b }") == ["1 declared b", "1 used b", "2 set b"]
     assert lines(text, "d = |b }") == ["3 declared b", "3 used b"]
@@ -136,7 +140,7 @@ def test_any_recipe_has_its_names_in_order(words: list[str], chance: object) -> 
     read = seen(text)
     known = index(read)
     found = known.all
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         assert one.span.start < one.span.end <= other.span.start
     for each in found:
         assert known.at(each.span.start) == each

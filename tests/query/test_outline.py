@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esp3c.query.links import links
-from esp3c.query.symbols import Symbol, SymbolKind, matches, symbols
+from esp3c.query.symbols import Symbol, matches, symbols
 from esp3c.world import MemoryWorld
 from support.marks import PYTHON, RECIPE, seen
 
@@ -42,7 +42,11 @@ def test_the_outline_has_declarations_blocks_keys_and_stages() -> None:
 
 
 def test_a_name_stands_inside_of_what_it_names() -> None:
-    for text in (RECIPE, 'config { a = 1 }\nlet = 3\ndataset\nstages { x on\n"b" { "c" = 1 }', "recipe r {\r\n  a = 1\r\n"):
+    for text in (
+        RECIPE,
+        'config { a = 1 }\nlet = 3\ndataset\nstages { x on\n"b" { "c" = 1 }',
+        "recipe r {\r\n  a = 1\r\n",
+    ):
         left = list(symbols(seen(text).file))
         assert left or text.startswith("config")
         while left:
@@ -50,7 +54,9 @@ def test_a_name_stands_inside_of_what_it_names() -> None:
             assert each.name
             assert each.whole.start <= each.selected.start <= each.selected.end <= each.whole.end
             left.extend(each.children)
-            assert all(each.whole.start <= inner.whole.start <= inner.whole.end <= each.whole.end for inner in each.children)
+            assert all(
+                each.whole.start <= inner.whole.start <= inner.whole.end <= each.whole.end for inner in each.children
+            )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,12 @@ def test_texts_that_name_files_lead_to_them() -> None:
         "README.md": "README.md",
     }
     spans = [each.span.text for each in links(seen(text, MemoryWorld(PYTHON, files=files)))]
-    assert spans.count("docs") == 1 and "${recipe_dir}/docs" in spans and spans.count("data/words.txt") == 2 and "${data_dir}/words.txt" in spans
+    assert (
+        spans.count("docs") == 1
+        and "${recipe_dir}/docs" in spans
+        and spans.count("data/words.txt") == 2
+        and "${data_dir}/words.txt" in spans
+    )
 
 
 def test_without_files_there_is_nothing_to_follow() -> None:

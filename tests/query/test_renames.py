@@ -110,8 +110,10 @@ def test_a_new_name_has_to_fit(mark: str, new: str, why: str) -> None:
 
 
 def test_a_name_that_python_reads_is_not_changed_here_alone() -> None:
-    own = RECIPE.replace("espnet3.systems.base.system.BaseSystem", "src.system.Own").replace("config export", "config lists")
-    with pytest.raises(Refused, match="`src.system.Own` reads the config as `lists_config`"):
+    own = RECIPE.replace("espnet3.systems.base.system.BaseSystem", "src.system.Own").replace(
+        "config export", "config lists"
+    )
+    with pytest.raises(Refused, match=r"`src\.system\.Own` reads the config as `lists_config`"):
         prepare(seen(own), at(own, "config li|sts"))
 
     method = own.replace("  create_dataset\n", "  prepare_list\n")
@@ -126,7 +128,9 @@ def test_a_name_that_python_reads_is_not_changed_here_alone() -> None:
 
 
 def test_a_key_that_goes_whole_to_python_stays() -> None:
-    text, (place,) = marked("let all = { si|ze = 1 }\nlet one = all.size\ntraining { model = src.model.Recognizer(layers = all) }\n")
+    text, (place,) = marked(
+        "let all = { si|ze = 1 }\nlet one = all.size\ntraining { model = src.model.Recognizer(layers = all) }\n"
+    )
     with pytest.raises(Refused, match="`all` is handed on whole, and `size` with it"):
         prepare(seen(text), place)
 
@@ -156,9 +160,10 @@ def open_to_change(number: int) -> tuple[tuple[int, ...], Counter[str]]:
     """The places of the names of a recipe that can be changed, and what there is to say of it."""
     _, text, world = RECIPES[number]
     places: list[int] = []
-    for each in index(seen(text, world)).all:
+    read = seen(text, world)
+    for each in index(read).all:
         try:
-            places.append(prepare(seen(text, world), each.span.start).span.start)
+            places.append(prepare(read, each.span.start).span.start)
         except Refused as refused:
             assert "`" in str(refused)
     return tuple(places), codes(text, world)
@@ -169,7 +174,20 @@ def codes(text: str, world: World) -> Counter[str]:
 
 
 NAMING = {"ESP0603"}
-NEW = ["prepare_fresh", "lr", "training_low", "exp_dir", "model", "split", "src", "é1", "seed", "export", "hidden_size", "on"]
+NEW = [
+    "prepare_fresh",
+    "lr",
+    "training_low",
+    "exp_dir",
+    "model",
+    "split",
+    "src",
+    "é1",
+    "seed",
+    "export",
+    "hidden_size",
+    "on",
+]
 
 
 @settings(max_examples=25, deadline=None)

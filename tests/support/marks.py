@@ -38,14 +38,17 @@ PYTHON = {
     "mini_an4/asr": "class Dataset:\n    def __init__(self, split): ...\n",
     "espnet3.systems.base.system": (
         "class BaseSystem:\n"
-        + "".join(f"    def {name}(self): ...\n" for name in ("create_dataset", "collect_stats", "train", "infer", "measure"))
+        + "".join(
+            f"    def {name}(self): ...\n" for name in ("create_dataset", "collect_stats", "train", "infer", "measure")
+        )
     ),
     "torch.nn": "from torch.nn.modules.module import Module\n",
     "torch.nn.modules.module": "class Module: ...\n",
     "torch.optim": "from torch.optim.adamw import AdamW as AdamW\n",
     "torch.optim.adamw": (
         "class AdamW:\n    def __init__(self, params, lr: float = 1e-3, weight_decay: float = 1e-2): ...\n\n\n"
-        'AdamW.__doc__ = (\n    r"""Implements AdamW.\n\n    It is :class:`~torch.optim.Adam` with ``decay``.\n    """\n    + "more"\n)\n'
+        'AdamW.__doc__ = (\n    r"""Implements AdamW.\n\n    It is :class:`~torch.optim.Adam` with ``decay``.\n    """\n'
+        '    + "more"\n)\n'
     ),
     "torch.optim.lr_scheduler": "class OneCycleLR:\n    def __init__(self, optimizer, max_lr, total_steps=None): ...\n",
     "lightning.pytorch.trainer.trainer": (

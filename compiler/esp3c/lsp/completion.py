@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
@@ -10,7 +11,8 @@ from esp3c.lsp.capabilities import asked
 from esp3c.lsp.documents import Document
 from esp3c.query.complete import complete
 from esp3c.query.complete_model import Completion, Proposal, Sort
-from esp3c.query.context import What, context
+from esp3c.query.context import context
+from esp3c.query.context_reading import What
 from esp3c.query.hover_parts import Part, markdown, plain
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 METHOD = types.TEXT_DOCUMENT_COMPLETION
 
 TRIGGERS = (".", '"', "{", "(", "[", "=", ",", " ")
+
+PATIENCE = 0.025
+"""Seconds after which nothing is looked up any more that is only nice to know."""
 
 _NOT_UNASKED = frozenset({What.KEY, What.STAGE, What.CLAUSE, What.DECLARATION, What.TYPE, What.UNIT, What.STRING})
 """Where a space is most often only a space."""
@@ -60,7 +65,8 @@ def handle(server: EspServer, params: types.CompletionParams) -> types.Completio
     asked_by = params.context.trigger_character if params.context is not None else None
     if asked_by and not _worth_it(document, offset, asked_by):
         return types.CompletionList(False, [])
-    found = complete(document.view(), offset)
+    until = time.perf_counter() + PATIENCE
+    found = complete(document.view(), offset, lambda: time.perf_counter() < until)
     made = _Making(server, document, found, offset)
     return types.CompletionList(found.cut, [made.item(number, each) for number, each in enumerate(found.proposals)])
 

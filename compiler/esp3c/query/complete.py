@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from esp3c.query.complete_arguments import arguments
 from esp3c.query.complete_fields import dimensions, fields_of_dataset, types
@@ -14,7 +14,8 @@ from esp3c.query.complete_place import Here
 from esp3c.query.complete_stages import bases, clauses, configs, machines, runs, stages
 from esp3c.query.complete_text import interpolations, texts, units
 from esp3c.query.complete_values import values
-from esp3c.query.context import SAMPLE, What, context
+from esp3c.query.context import context
+from esp3c.query.context_reading import SAMPLE, What
 from esp3c.query.snippets import SNIPPETS
 from esp3c.query.view import View
 
@@ -22,13 +23,17 @@ MOST = 300
 """How many proposals are shown at once; a longer word shows the others."""
 
 
-def complete(view: View, offset: int) -> Completion:
-    """What may be written at an offset. Nothing in comments, and nothing where only the writer can know."""
+def complete(view: View, offset: int, patient: Callable[[], bool] = lambda: True) -> Completion:
+    """What may be written at an offset. Nothing in comments, and nothing where only the writer can know.
+
+    Modules may have to be read for what is only nice to know: which classes fit, and what they must be given. It is left
+    out from when on `patient` says no.
+    """
     place = context(view, offset)
     if "\n" in view.source.text[place.start : place.end]:
         # Text of several lines is prose.
         return Completion((), offset, offset)
-    here = Here(view, place)
+    here = Here(view, place, patient)
     word = "" if place.what is What.STRING else place.word
     found: dict[str, Proposal] = {}
     for each in _proposals(here):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from esp3c.check.flow_base import built_in
 from esp3c.query.complete_model import Proposal, Sort
 from esp3c.query.complete_place import Here
-from esp3c.query.context import STAGE
+from esp3c.query.context_reading import STAGE
 from esp3c.query.hover_parts import Part, Said, code
 from esp3c.query.hover_values import schema_key
 from esp3c.query.signatures import options

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from functools import cached_property
 
 from esp3c.python import types as p
 from esp3c.python.choices import choices
 from esp3c.python.reader import Reader, reader
-from esp3c.query.context import CALLED, DECLARED, LISTED, Context, What, behind
+from esp3c.query.context import Context, behind
+from esp3c.query.context_reading import CALLED, DECLARED, LISTED, What
 from esp3c.query.in_sight import Sight, Standing, standing
 from esp3c.query.known import Known, known
 from esp3c.query.signatures import Called, Parameter, called, maker, options
@@ -16,9 +17,6 @@ from esp3c.query.view import View
 from esp3c.record import record
 from esp3c.schema import types as t
 from esp3c.schema.roles import ROLES
-
-PATIENCE = 0.025
-"""Seconds for what is only nice to know: which classes fit, and what they must be given."""
 
 
 @record
@@ -76,19 +74,26 @@ class Wanted:
 
 
 class Here:
-    """One question. What takes time is worked out when it is asked for."""
+    """One question. What takes time is worked out when it is asked for.
 
-    def __init__(self, view: View, context: Context) -> None:
+    `patient` says whether there is time for what is only nice to know: which classes fit, and what they must be given.
+    """
+
+    def __init__(self, view: View, context: Context, patient: Callable[[], bool]) -> None:
         self.view = view
         self.context = context
         self.recipe = view.recipe
         self.world = view.world
-        self._until = time.perf_counter() + PATIENCE
+        self._patient = patient
 
     @property
     def patient(self) -> bool:
-        """Whether there is time for what is only nice to know."""
-        return time.perf_counter() < self._until
+        return self._patient()
+
+    def own(self, path: str) -> bool:
+        """Whether a dotted path begins in the recipe's own folder."""
+        module = self.world.module(path.partition(".")[0])
+        return module is not None and module.local
 
     @cached_property
     def reader(self) -> Reader:

@@ -141,7 +141,7 @@ def _member(
         followed = found.definition if isinstance(found.definition, Class | Function | Value) else definition
         module = module or (found.module is not None and found.module.name == found.path)
     if module and not isinstance(followed, Class | Function):
-        return Proposal(name, Sort.MODULE, POSSIBLE, leads=True)
+        return Proposal(name, Sort.MODULE, POSSIBLE - 1, leads=True)
     sort = _sort(followed, name) if path not in TARGETS.get(wanted.makes(), ()) else Sort.CLASS
     return _object(here, path, name, sort, wanted, _rank(here, path, sort, wanted, exported))
 
@@ -169,7 +169,9 @@ def _rank(here: Here, path: str, sort: Sort, wanted: Wanted, exported: bool) -> 
             return FITTING if fit else UNFIT
     if sort is Sort.VARIABLE or not exported:
         return UNFIT + 1
-    return POSSIBLE - (sort is (Sort.FUNCTION if wanted.names() == "a function" else Sort.CLASS))
+    # Where a kind is wanted, the way to it is more likely than what nothing is known of.
+    usual = sort is (Sort.FUNCTION if wanted.names() == "a function" else Sort.CLASS)
+    return POSSIBLE - (usual and not wanted.kinds())
 
 
 def _of_class(here: Here, path: str, wanted: Wanted) -> Iterator[Proposal]:
@@ -193,7 +195,9 @@ def _object(
     """A Python object as it is written at the place: called where an object is to be made of it."""
     snippet = ""
     if calls(wanted, sort, partial=here.context.partial) and here.following != "(":
-        snippet = call_snippet(here, path, name, wanted) if closely and here.patient else f"{name}($1)"
+        snippet = (
+            call_snippet(here, path, name, wanted) if (closely and here.patient) or here.own(path) else f"{name}($1)"
+        )
     return Proposal(name, sort, rank, snippet=snippet, more=(path, ""), leads=sort is Sort.CLASS and not snippet)
 
 
@@ -283,7 +287,7 @@ def _own(here: Here, wanted: Wanted) -> Iterator[Proposal]:
             path = f"{module.name}.{each.name}"
             fit = suits(here, path, sort, wanted) if _may_be(each, wanted) else False
             if fit or (fit is None and (sort is Sort.CLASS or _waits(each, wanted))):
-                yield _entire(here, path, sort, wanted, FIRST if fit else POSSIBLE)
+                yield _entire(here, path, sort, wanted, _own_rank(here, wanted, fit))
 
 
 def _may_be(each: Class | Function, wanted: Wanted) -> bool:
@@ -291,6 +295,16 @@ def _may_be(each: Class | Function, wanted: Wanted) -> bool:
         # A builder is called by ESPnet3 alone.
         return not set(LIFECYCLE) <= {method.name for method in each.methods}
     return True
+
+
+def _own_rank(here: Here, wanted: Wanted, fit: bool | None) -> int:
+    """That something can be called says less than that it is of a class."""
+    if not fit:
+        return POSSIBLE
+    makes, names = wanted.makes(), wanted.names()
+    sure = wanted.kinds() or here.key[-1:] == ("output_fn",) or names in _BASES_OF or makes in _BASES_OF
+    sure = sure or (names == "a function" and not makes)
+    return FIRST if sure else POSSIBLE - 1
 
 
 def _waits(each: Class | Function, wanted: Wanted) -> bool:

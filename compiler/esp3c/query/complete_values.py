@@ -11,7 +11,7 @@ from esp3c.query.complete_model import Proposal, Sort
 from esp3c.query.complete_place import Here, Wanted
 from esp3c.query.complete_python import heads, members, whole
 from esp3c.query.complete_text import texts
-from esp3c.query.context import STAGE
+from esp3c.query.context_reading import STAGE
 from esp3c.query.in_sight import Named, shown
 from esp3c.query.signatures import Parameter, literal, of_dataset, options, quoted, written
 from esp3c.resolve.shapes import Kind, Shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from esp3c.ir import Place
-from esp3c.query.context import DECLARED, LISTED, STAGE, Frame
+from esp3c.query.context_reading import DECLARED, LISTED, STAGE, Frame
 from esp3c.query.view import View
 from esp3c.record import record
 from esp3c.resolve.declarations import Declarations, declare

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esp3c.ir import Recipe
-from esp3c.query.context import CALLED, LISTED, USED, Frame
+from esp3c.query.context_reading import CALLED, LISTED, USED, Frame
 from esp3c.record import record
 from esp3c.schema import types as t
 from esp3c.schema.backends import BACKENDS

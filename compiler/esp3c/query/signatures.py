@@ -11,7 +11,8 @@ from esp3c.python.find import Status
 from esp3c.python.model import Class, Function
 from esp3c.python.reader import Reader, reader
 from esp3c.python.signature import Bound, Signature, signature
-from esp3c.query.context import ARGUMENT_ROLES, CALLED, DECLARED, KEYED, LISTED, USED, Context, Frame, What, context
+from esp3c.query.context import Context, context
+from esp3c.query.context_reading import ARGUMENT_ROLES, CALLED, DECLARED, KEYED, LISTED, USED, Frame, What
 from esp3c.query.docstrings import docstring_of
 from esp3c.query.known import known
 from esp3c.query.signatures_docs import Described, described, read
