@@ -142,6 +142,22 @@ def test_python_that_changes_on_disk_is_read_again(session: Session, folder: Pat
     assert (15, "ESP0202") in said(session.marks(uri, 1))
 
 
+@pytest.mark.parametrize(
+    ("offered", "chosen", "column"),
+    [(["utf-8", "utf-16"], "utf-8", 17), (["utf-32", "utf-16"], "utf-32", 14), (None, "utf-16", 15)],
+)
+def test_places_are_counted_as_the_client_was_told(
+    tmp_path: Path, offered: list[str] | None, chosen: str, column: int
+) -> None:
+    general = {"general": {"positionEncodings": offered}} if offered else {}
+    with Session(tmp_path, capabilities=general) as session:
+        assert session.initialized["capabilities"]["positionEncoding"] == chosen
+        uri = (tmp_path / "wide.esp").as_uri()
+        session.open(uri, 'let x = ["𝄞"] y\n')
+        start = next(each["range"]["start"] for each in session.marks(uri, 1) if each["code"].startswith("ESP01"))
+        assert start == {"line": 0, "character": column}
+
+
 CRASH = """
 import esp3c.lsp.hover as hover
 import esp3c.query.view as view

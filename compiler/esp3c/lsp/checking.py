@@ -115,9 +115,7 @@ class Checking:
         # A change would have ended this task; nothing of an older version gets here.
         assert document.version == version, (document.version, version)
         self.known[document.uri] = (version, found)
-        self._send(
-            types.PublishDiagnosticsParams(document.uri, published(document, found), version)
-        )
+        self._send(types.PublishDiagnosticsParams(document.uri, published(document, found), version))
 
     def _collect_later(self) -> None:
         if self._idle is not None:

@@ -94,7 +94,9 @@ def _synchronise(server: EspServer) -> None:
         workspace = server.client_capabilities.workspace
         watched = workspace.did_change_watched_files if workspace else None
         if watched is not None and watched.dynamic_registration:
-            options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher(each) for each in WATCHED])
+            options = types.DidChangeWatchedFilesRegistrationOptions(
+                [types.FileSystemWatcher(each) for each in WATCHED]
+            )
             method = types.WORKSPACE_DID_CHANGE_WATCHED_FILES
             server.client_register_capability(
                 types.RegistrationParams([types.Registration("watched files", method, options)])
