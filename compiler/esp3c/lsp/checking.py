@@ -93,7 +93,7 @@ class Checking:
     async def _publish(self, document: Document) -> None:
         begun, version = time.perf_counter(), document.version
         view = document.view()
-        judged = await _judged(view, view.recipe)
+        judged = await _judged(view)
         found = self._steady.setdefault(document.uri, Steady()).kept(view, judged.diagnostics)
         self._took[document.uri] = time.perf_counter() - begun
         self._said[document.uri] = Said(view.source.text, found)
@@ -123,9 +123,9 @@ class Checking:
         self._idle = asyncio.get_running_loop().call_later(IDLE, gc.collect)
 
 
-async def _judged(view: View, recipe: Recipe) -> Judged:
-    part = recipe is not view.recipe
-    steps = judge(view.source, recipe, view.world, view.syntactic, part=part, guess=True)
+async def _judged(view: View, reduced: Recipe | None = None) -> Judged:
+    recipe = reduced if reduced is not None else view.recipe
+    steps = judge(view.source, recipe, view.world, view.syntactic, part=reduced is not None, guess=True)
     let_in = time.perf_counter() + STEP
     while True:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from lsprotocol import types
 
@@ -34,7 +35,10 @@ class Lines:
         self.encoding = encoding
         self._units = UNITS[encoding]
         self._plain = text.isascii() or encoding == "utf-32"
-        self._starts = [0, *(found.end() for found in LINE_END.finditer(text))]
+        if "\r" in text:
+            self._starts = [0, *(found.end() for found in LINE_END.finditer(text))]
+        else:
+            self._starts = list(accumulate((len(line) + 1 for line in text.split("\n")[:-1]), initial=0))
 
     def position(self, offset: int) -> types.Position:
         """The position of a character; of the text's end for an offset behind it."""

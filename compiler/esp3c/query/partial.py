@@ -5,12 +5,15 @@ The whole recipe is checked afterwards. What it says more, of other declarations
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from esp3c.diagnostics import Diagnostic, Edit, Fix, Label
-from esp3c.ir import Config, Recipe
+from esp3c.check import names
+from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, code_of
+from esp3c.ir import Recipe
 from esp3c.query.view import View
 from esp3c.record import changed, record
+from esp3c.resolve import resolve
 from esp3c.source import Source, Span
 from esp3c.syntax import ast, errors
 
@@ -37,7 +40,12 @@ class Part:
     def with_new(self, found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
         """What was said of the others, and what is said now of the one that was edited."""
         start, end = self.place.start, self.place.end
-        return (*self.kept, *(each for each in found if start <= each.primary.span.start <= end))
+        new = (each for each in found if start <= each.primary.span.start <= end and each.code.id != UNUSED)
+        return (*self.kept, *new)
+
+
+UNUSED = code_of(names.unused).id
+"""Whether anything uses a config, only the whole recipe knows."""
 
 
 def part(view: View, said: Said) -> Part | None:
@@ -48,20 +56,17 @@ def part(view: View, said: Said) -> Part | None:
     touched = [each for each in view.file.declarations if each.span.start <= behind + by and start <= each.span.end]
     if len(touched) != 1 or not isinstance(touched[0], ast.ConfigDeclaration):
         return None
-    place, config = touched[0].span, view.recipe.configs.get(touched[0].name.text)
-    if (
-        config is None
-        or config.name_span != touched[0].name.span
-        or not place.start <= start <= behind + by <= place.end
-    ):
+    edited, place = touched[0], touched[0].span
+    if not edited.name.span.end < start <= behind + by <= place.end:
         return None
     old = (place.start, place.end - by)
     kept = tuple(
         _moved(each, view.source, said.text, behind, by)
         for each in said.diagnostics
         if not old[0] <= each.primary.span.start <= old[1]
+        or (each.code.id == UNUSED and each.primary.span.end <= start)
     )
-    return Part(_reduced(view.recipe, config), place, kept)
+    return Part(resolve(_reduced(view.file, edited), view.world), place, kept)
 
 
 def _edit(old: str, new: str) -> tuple[int, int, int]:
@@ -84,14 +89,46 @@ def _edit(old: str, new: str) -> tuple[int, int, int]:
     return start, len(old) - low, len(new) - len(old)
 
 
-def _reduced(recipe: Recipe, config: Config) -> Recipe:
-    names = {config.name, *(each.name for each in recipe.configs.values() if each.well_known)}
-    while config.extends is not None and config.extends in recipe.configs and config.extends not in names:
-        config = recipe.configs[config.extends]
-        names.add(config.name)
-    stages = tuple(each for each in recipe.stages if set(each.needs) <= names)
-    configs = {name: each for name, each in recipe.configs.items() if name in names}
-    return changed(recipe, configs=configs, stages=stages, answers={})
+def _reduced(file: ast.File, edited: ast.ConfigDeclaration) -> ast.File:
+    """The file with those configs of one's own alone that the edited one names, also on the way through others."""
+    named: dict[str, list[Named]] = {}
+    for each in file.declarations:
+        if not isinstance(each, ast.StagesDeclaration | ast.RecipeDeclaration):
+            named.setdefault(each.name.text, []).append(each)
+    known: set[int] = set()
+    left: list[Named] = [edited, *(each for same in named.values() for each in same if _stays(each))]
+    while left:
+        each = left.pop()
+        if id(each) not in known:
+            known.add(id(each))
+            left.extend(other for word in _WORD.findall(each.span.text) for other in named.get(word, ()))
+    gone = {each.name.text for same in named.values() for each in same if id(each) not in known}
+    kept = (
+        _lines(each, gone) for each in file.declarations if isinstance(each, ast.StagesDeclaration) or _kept(each, gone)
+    )
+    return ast.File(tuple(kept), file.span)
+
+
+Named = ast.ConfigDeclaration | ast.DatasetDeclaration | ast.ParallelDeclaration | ast.LetDeclaration
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def _stays(declaration: Named) -> bool:
+    return not isinstance(declaration, ast.ConfigDeclaration) or declaration.well_known
+
+
+def _kept(declaration: ast.Declaration, gone: set[str]) -> bool:
+    return not isinstance(declaration, ast.ConfigDeclaration) or declaration.name.text not in gone
+
+
+def _lines(declaration: ast.Declaration, gone: set[str]) -> ast.Declaration:
+    """Of the stages those that work with configs that are there."""
+    if not isinstance(declaration, ast.StagesDeclaration):
+        return declaration
+    lines = (
+        each for each in declaration.stages if not any(name.text in gone for names in each.requires for name in names)
+    )
+    return changed(declaration, stages=tuple(lines))
 
 
 def _moved(diagnostic: Diagnostic, source: Source, old: str, behind: int, by: int) -> Diagnostic:

@@ -21,14 +21,16 @@ class View:
     `syntactic` are the messages of the parser.
     """
 
-    def __init__(
-        self, source: Source, world: World, file: ast.File, recipe: Recipe, syntactic: tuple[Diagnostic, ...]
-    ) -> None:
+    def __init__(self, source: Source, world: World, file: ast.File, syntactic: tuple[Diagnostic, ...]) -> None:
         self.source = source
         self.world = world
         self.file = file
-        self.recipe = recipe
         self.syntactic = syntactic
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What the text means."""
+        return resolve(self.file, self.world)
 
     @cached_property
     def tokens(self) -> list[Token]:
@@ -38,10 +40,10 @@ class View:
 
 def in_world(read: View, world: World) -> View:
     """The same text in another world."""
-    return View(read.source, world, read.file, resolve(read.file, world), read.syntactic)
+    return View(read.source, world, read.file, read.syntactic)
 
 
 def view(source: Source, world: World, reader: Rereader | None = None) -> View:
     """Reads a recipe. `reader` has read the version before, whose view is of no use any more."""
     file, syntactic = reader.parse(source) if reader is not None else parse(source)
-    return View(source, world, file, resolve(file, world), tuple(syntactic))
+    return View(source, world, file, tuple(syntactic))

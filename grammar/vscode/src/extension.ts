@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import { explaining } from "./explain";
+import { BackToRecipe, GENERATED } from "./generated";
 import { Graphs } from "./graph";
 import { onChange } from "./python";
 import { chooseStages, recipeOf } from "./recipes";
@@ -48,6 +49,10 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.commands.registerCommand("esp3c.restart", () => started.restart()),
     vscode.commands.registerCommand("esp3c.showOutput", () => started.showOutput()),
     ...explaining(started),
+    vscode.languages.registerDefinitionProvider(
+      GENERATED.map((pattern) => ({ scheme: "file", pattern })),
+      new BackToRecipe(started),
+    ),
     vscode.tasks.registerTaskProvider("esp3c", tasks),
     vscode.workspace.onDidChangeConfiguration((event) => {
       if (event.affectsConfiguration("esp3c.path")) {

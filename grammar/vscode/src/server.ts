@@ -1,9 +1,16 @@
 // The language server: started, restarted, and what is said where it cannot be.
 
 import * as vscode from "vscode";
-import { LanguageClient, RevealOutputChannelOn } from "vscode-languageclient/node";
+import {
+  DefinitionRequest,
+  DidCloseTextDocumentNotification,
+  DidOpenTextDocumentNotification,
+  LanguageClient,
+  RevealOutputChannelOn,
+} from "vscode-languageclient/node";
 import { withPage } from "./explain";
 import { type Esp3c, find, NotFound } from "./find";
+import type { Asked } from "./generated";
 import { hasPython } from "./python";
 
 export const SELECTOR = [
@@ -11,16 +18,17 @@ export const SELECTOR = [
   { scheme: "untitled", language: "esp" },
 ];
 
-export class Server implements vscode.Disposable {
+export class Server implements vscode.Disposable, Asked {
   private readonly log = vscode.window.createOutputChannel("esp3c", { log: true });
   private readonly trace = vscode.window.createOutputChannel("esp3c trace");
   private readonly status = vscode.languages.createLanguageStatusItem("esp3c", { language: "esp" });
-  private readonly watcher = vscode.workspace.createFileSystemWatcher("**/*.{esp,py,pyi}");
   private readonly found = new Map<string, Promise<Esp3c>>();
   private client: LanguageClient | undefined;
   private running: string | undefined;
   /** What is done to the client is done one after the other. */
   private last: Promise<void> = Promise.resolve();
+  /** Questions about texts that the server does not have, one after the other. */
+  private asked: Promise<unknown> = Promise.resolve();
   private told = false;
 
   /** @param made The version of esp3c that this extension is made for. */
@@ -76,6 +84,34 @@ export class Server implements vscode.Disposable {
     });
   }
 
+  /** Asks about a text of another language, which the server has for the time of this question alone. */
+  definition(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    token: vscode.CancellationToken,
+  ): ReturnType<Asked["definition"]> {
+    const answer = this.asked.then(async () => {
+      // Where it was told that there is no server, who reads a file is not told again.
+      if (this.client === undefined && vscode.workspace.isTrusted && !this.told) {
+        await this.start();
+      }
+      const client = this.client;
+      if (client === undefined || token.isCancellationRequested) {
+        return undefined;
+      }
+      const { code2ProtocolConverter: to, protocol2CodeConverter: from } = client;
+      await client.sendNotification(DidOpenTextDocumentNotification.type, to.asOpenTextDocumentParams(document));
+      try {
+        const params = to.asTextDocumentPositionParams(document, position);
+        return from.asDefinitionResult(await client.sendRequest(DefinitionRequest.type, params, token), token);
+      } finally {
+        await client.sendNotification(DidCloseTextDocumentNotification.type, to.asCloseTextDocumentParams(document));
+      }
+    });
+    this.asked = answer.catch(() => undefined);
+    return answer;
+  }
+
   showOutput(): void {
     this.log.show(true);
   }
@@ -83,7 +119,6 @@ export class Server implements vscode.Disposable {
   dispose(): void {
     void this.enqueue(() => this.end());
     this.status.dispose();
-    this.watcher.dispose();
     void this.last.finally(() => {
       this.log.dispose();
       this.trace.dispose();
@@ -126,8 +161,7 @@ export class Server implements vscode.Disposable {
         { command, args: [...rest, "lsp"], options: folder ? { cwd: folder.uri.fsPath } : {} },
         {
           documentSelector: SELECTOR,
-          // What a recipe names is read by the checks, also where no editor has it open.
-          synchronize: { configurationSection: "esp3c", fileEvents: this.watcher },
+          synchronize: { configurationSection: "esp3c" },
           outputChannel: this.log,
           traceOutputChannel: this.trace,
           revealOutputChannelOn: RevealOutputChannelOn.Never,
