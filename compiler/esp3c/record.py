@@ -26,7 +26,10 @@ class _Made:
 
 
 def field(*, default: Any = _NOTHING, default_factory: Callable[[], Any] | None = None, compare: bool = True) -> Any:
-    """A field with a default of its own, or one that `==`, `hash` and `repr` leave out."""
+    """A field with a default of its own, or one that `==`, `hash` and `repr` leave out.
+
+    One that they leave out and that is made anew for each object holds what the object works out about itself.
+    """
     return _Field(_Made(default_factory) if default_factory is not None else default, compare)
 
 
@@ -63,8 +66,8 @@ _Object = TypeVar("_Object")
 
 
 def changed(value: _Object, **changes: Any) -> _Object:
-    """A record like this one, with some values changed."""
-    given = {name: getattr(value, name) for name in fields(value)}
+    """A record like this one, with some values changed. What it has worked out about itself stays behind."""
+    given = {name: getattr(value, name) for name in fields(value) if name not in value.__worked_out__}  # type: ignore[attr-defined]
     return type(value)(**{**given, **changes})
 
 
@@ -74,6 +77,7 @@ def _made(body: _Class, *, mutable: bool) -> _Class:
     given = {name: members.pop(name) for name in names if name in members}
     defaults = {name: value.default if isinstance(value, _Field) else value for name, value in given.items()}
     hidden = {name for name, value in given.items() if isinstance(value, _Field) and not value.compare}
+    members["__worked_out__"] = frozenset(name for name in hidden if isinstance(defaults.get(name), _Made))
     compared = tuple(name for name in names if name not in hidden)
     members["__slots__"] = names
     members["__match_args__"] = names

@@ -56,3 +56,17 @@ def test_fields_repr_and_changed() -> None:
     assert fields(3) == ()
     assert repr(Point(1, 2)) == "Point(x=1, y=2)"
     assert changed(Point(1, 2), y=5) == Point(1, 5)
+
+
+@record
+class Thinking:
+    name: str
+    found: dict[str, int] = field(default_factory=dict, compare=False)
+
+
+def test_what_an_object_has_worked_out_stays_behind() -> None:
+    one = Thinking("a")
+    one.found["length"] = 1
+    other = changed(one, name="ab")
+    assert other.found == {} and one.found == {"length": 1}
+    assert Thinking("a") == one

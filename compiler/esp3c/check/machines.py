@@ -93,8 +93,8 @@ class Machine:
 
 def machine_of(recipe: Recipe, stage: Stage) -> Machine | None:
     """Where a stage runs by its own line, or by the `parallel` of its config; None where neither says anything."""
-    # By its place: two lines may say the same.
-    return recipe.once(("machine", stage.span.start, id(stage)), lambda: _machine_of(recipe, stage))
+    where = stage.on.name if stage.on is not None else ""
+    return recipe.once(("machine", stage.span.start, where, stage.needs[:1]), lambda: _machine_of(recipe, stage))
 
 
 def _machine_of(recipe: Recipe, stage: Stage) -> Machine | None:
