@@ -22,7 +22,8 @@ async def plan(server: EspServer, uri: object = None, stage: object = None) -> s
     if not isinstance(uri, str) or not isinstance(stage, str | None):
         return "esp3c.server.plan takes the URI of a recipe, and the name of a stage or null"
     path = path_of(uri)
-    command = [sys.executable, "-m", "esp3c", "plan", str(path)]
+    # `-P`: a folder called esp3c beside the recipe is not taken for this program.
+    command = [sys.executable, "-P", "-m", "esp3c", "plan", str(path)]
     if stage is not None:
         if stage.startswith("-"):
             return f"there is no stage `{stage}`"
