@@ -84,7 +84,9 @@ class Looks:
         for path, kind in self._kinds.items():
             if path not in self._opened:
                 kinds.setdefault(kind, []).append(path)
-        return {"kinds": kinds, "facts": {path: self._facts[path] for path in self._opened}, "specs": self._specs}
+        # Lists, as they come back from JSON: what is seen is compared with them.
+        facts = {path: list(found) if (found := self._facts[path]) is not None else None for path in self._opened}
+        return {"kinds": kinds, "facts": facts, "specs": self._specs}
 
     def _kind(self, path: str) -> str:
         if path not in self._kinds:

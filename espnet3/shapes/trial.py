@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.nn.utils.rnn import PackedSequence
 
-from espnet3.components.modeling.lightning_module import ESPnetLightningModule
+from espnet3.components.modeling.model_with_data import ModelWithData
 from espnet3.shapes.items import Making
 from espnet3.shapes.values import Shapes
 from espnet3.systems.tts.gan_model import is_gan_model
-from espnet3.systems.tts.gan_module import GANLightningModule
+from espnet3.systems.tts.gan_turns import GANWithData
 
 ITEMS, COLLATE, FORWARD = "items", "collate", "forward"
 ITEM_TARGET = "espnet3.shapes.items.sample_items"
@@ -73,7 +73,7 @@ class Trial:
         trace: list[str] = []
         stage = ITEMS
         try:
-            wrap = GANLightningModule if is_gan_model(self._model) else ESPnetLightningModule
+            wrap = GANWithData if is_gan_model(self._model) else ModelWithData
             module = wrap(self._model, self._with_items(making))
             dataset: Any = module.organizer.train
             trace.append(f"an item: {described(dataset.datasets[0][0])}")
@@ -92,7 +92,7 @@ class Trial:
             before = len(trace)
             with _calls(self._model) as calls, self._shapes.running():
                 try:
-                    result = module._call_model(self._shapes.unknown(batch))
+                    result = module.call_model(self._shapes.unknown(batch))
                 finally:
                     trace.extend(calls.deepest())
             # All of its modules have ended: what was running is of no interest.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeAlias
 
 from esp3c.record import record
@@ -24,22 +26,48 @@ class Code:
     language: str = "esp"
 
 
-Part: TypeAlias = Said | Code
+@record
+class Place:
+    """Where something stands: a file, and a line of it that counts from 1."""
 
+    path: str
+    line: int
+
+
+Part: TypeAlias = Said | Code | Place
+
+_ENVIRONMENT = re.compile(r"^.*[/\\](?:(?:site|dist)-packages|python3\.\d+)[/\\]")
 _SPECIAL = re.compile(r"[\\*_<\[\]]")
 
 
 def markdown(parts: Iterable[Part]) -> str:
-    return "\n\n".join(
-        f"{_fence(part.text)}{part.language}\n{part.text}\n{_fence(part.text)}"
-        if isinstance(part, Code)
-        else _escaped(part.text)
-        for part in parts
-    )
+    return "\n\n".join(map(_markdown, parts))
+
+
+def _markdown(part: Part) -> str:
+    match part:
+        case Code(text, language):
+            return f"{_fence(text)}{language}\n{text}\n{_fence(text)}"
+        case Place(path, line):
+            # Of a file of the environment the module is told, not where the environment is: the link knows that.
+            shown = code(f"{_ENVIRONMENT.sub('', path)}:{line}")
+            return f"in [{shown}]({Path(os.path.abspath(path)).as_uri()}#L{line})"
+        case Said(text):
+            return _escaped(text)
 
 
 def plain(parts: Iterable[Part]) -> str:
-    return "\n\n".join(part.text if isinstance(part, Code) else part.text.replace("`", "") for part in parts)
+    return "\n\n".join(map(_plain, parts))
+
+
+def _plain(part: Part) -> str:
+    match part:
+        case Code(text):
+            return text
+        case Place(path, line):
+            return f"in {path}:{line}"
+        case Said(text):
+            return text.replace("`", "")
 
 
 def _fence(text: str) -> str:

@@ -9,7 +9,7 @@ from esp3c.python.model import Class, Function, Parameter, Value
 from esp3c.python.reader import Found, Reader, reader
 from esp3c.python.signature import Bound, signature
 from esp3c.query.docstrings import docstring_of, shown
-from esp3c.query.hover_parts import Code, Part, Said, code
+from esp3c.query.hover_parts import Code, Part, Place, Said, code
 from esp3c.query.python_places import definition_of, parameter_place
 from esp3c.query.signatures_docs import described
 from esp3c.source import Span
@@ -131,4 +131,4 @@ def _in(place: Span | None) -> list[Part]:
     if place is None:
         return []
     line, _ = place.source.position(place.start)
-    return [Said(f"in {code(f'{place.source.path}:{line}')}")]
+    return [Place(place.source.path, line)]

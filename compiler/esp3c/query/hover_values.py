@@ -44,6 +44,9 @@ def key(view: View, index: Index, found: Occurrence) -> list[Part]:
         parts.append(Said(f"`{found.thing.name}`: {t.words(known.type)}"))
     elif found.call is not None and found.call.sort is not Sort.BACKEND:
         parts.append(Said(f"argument of {code(found.call.name)}"))
+    elif known.block is not None and not known.block.open:
+        # A mistake, of which its diagnostic says more: no stage will look at it.
+        return []
     else:
         parts.append(Said(f"`{found.thing.name}`: a key of the recipe's own"))
     parts += _replaced(index, found)

@@ -5,28 +5,19 @@ logs them as `train/<stat>` and `valid/<stat>`. Optimizers come from the config:
 A batch whose loss is not a finite number moves no weight; too many of them in a row end the training.
 """
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from omegaconf import DictConfig, OmegaConf
 
-from espnet3.components.data.batching import Sizes
-from espnet3.components.data.callables import make_callable
-from espnet3.components.data.data_organizer import DataOrganizer
-from espnet3.components.data.dataloader import DataLoaderBuilder, log_dataloader
-from espnet3.components.modeling.batch_call import call_of, check_call
 from espnet3.components.modeling.epoch_means import EpochMeans
-from espnet3.components.modeling.forward_result import ForwardResult, ForwardResultError, read_forward_result
+from espnet3.components.modeling.model_with_data import ModelWithData
 from espnet3.components.modeling.multi_optimization import MultiOptimization
-from espnet3.components.modeling.optimizers import build_several, build_single, check_optimizer_keys
+from espnet3.components.modeling.optimizers import build_several, build_single
 from espnet3.components.modeling.shared_gradients import check_strategy
-from espnet3.utils.errors import ConfigError, did_you_mean
-from espnet3.utils.instantiation import instantiate_target
+from espnet3.utils.errors import ConfigError
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +26,7 @@ class TrainingDiverged(RuntimeError):
     """The loss was no finite number for too many steps in a row."""
 
 
-class ESPnetLightningModule(lightning.LightningModule):
+class ESPnetLightningModule(ModelWithData, lightning.LightningModule):
     """Trains `model` with the optimizers, data and loaders of `config`.
 
     A batch `(utt_ids, dict)` or a dict calls `model(**dict)`, another tuple or list `model(*batch)`. The
@@ -50,48 +41,14 @@ class ESPnetLightningModule(lightning.LightningModule):
     """
 
     def __init__(self, model: torch.nn.Module, config: Any) -> None:
-        super().__init__()
-        self.model = model
-        self.config: DictConfig = _as_config(config)
+        super().__init__(model, config)
         self.means = {"train": EpochMeans(), "valid": EpochMeans()}
         self.last_loss: torch.Tensor | None = None
-        self.automatic_optimization = not check_optimizer_keys(self.config)
+        self.automatic_optimization = not self.by_name
         self.max_nan_steps = int(self.config.get("max_nan_steps") or 10)
         self._multi: MultiOptimization | None = None
-        self._organizer: DataOrganizer | None = None
         self._nan_steps = 0
-        self._announced: set[str] = set()
-        self._sizes: dict[tuple[str, int], Sizes] = {}
-        self._call_checked = False
         self._taken_up: dict[str, Any] | None = None
-
-    @property
-    def organizer(self) -> DataOrganizer:
-        """The datasets of the config; made when they are first asked for.
-
-        Raises:
-            ConfigError: `dataset` does not fit.
-        """
-        if self._organizer is None:
-            section = self.config.get("dataset")
-            if not section:
-                raise ConfigError("the training config has no dataset")
-            plain = OmegaConf.to_container(section, resolve=True)
-            assert isinstance(plain, dict)
-            target = plain.pop("_target_", None)
-            if target in (None, "espnet3.components.data.data_organizer.DataOrganizer"):
-                known = inspect.signature(DataOrganizer).parameters
-                for key in plain:
-                    if key not in known:
-                        raise ConfigError(f"dataset has no key {key!r}{did_you_mean(str(key), known)}")
-                self._organizer = DataOrganizer(**{str(key): value for key, value in plain.items()})
-            else:
-                self._organizer = instantiate_target({"_target_": target, **plain}, "dataset")
-        return self._organizer
-
-    def collate_fn(self) -> Any:
-        """Make the collate function of the config; `None` means torch's own."""
-        return make_collate_fn(self.config)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model."""
@@ -112,7 +69,7 @@ class ESPnetLightningModule(lightning.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor | None:
         """Train on a batch; `None` where its loss is no finite number."""
-        result = self._call_model(batch)
+        result = self.call_model(batch)
         if not self._is_finite(result.total):
             self._count_nan(f"the loss of batch {batch_idx} is {float(result.total)}")
             if self._multi is not None:
@@ -141,7 +98,7 @@ class ESPnetLightningModule(lightning.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Add a batch to the means of the validation."""
-        result = self._call_model(batch)
+        result = self.call_model(batch)
         if not bool(torch.isfinite(result.total)):
             _LOG.warning("valid: the loss of batch %d is %s; it is left out", batch_idx, float(result.total))
         self.means["valid"].add(result.stats, result.weight)
@@ -224,14 +181,6 @@ class ESPnetLightningModule(lightning.LightningModule):
         """Keep what a checkpoint holds until the training starts."""
         self._taken_up = checkpoint.get("espnet3_module")
 
-    def train_dataloader(self) -> Any:
-        """Build the loader of the training split for the current epoch."""
-        return self._loader("train")
-
-    def val_dataloader(self) -> Any:
-        """Build the loader of the validation split; nothing where there is none."""
-        return [] if self.organizer.valid is None else self._loader("valid")
-
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Give the model's weights, each name with the prefix `model.`."""
         return super().state_dict(*args, **kwargs)
@@ -273,42 +222,9 @@ class ESPnetLightningModule(lightning.LightningModule):
 
         collect_stats_of_config(self.config)
 
-    def _loader(self, mode: str) -> Any:
-        dataset = getattr(self.organizer, mode)
-        if dataset is None:
-            raise ConfigError(f"dataset.{mode} has no entries")
+    def _where(self) -> tuple[int, int]:
         trainer = self._trainer
-        builder = DataLoaderBuilder(
-            dataset,
-            self.config,
-            self.collate_fn(),
-            num_device=trainer.world_size if trainer is not None else 1,
-            epoch=trainer.current_epoch if trainer is not None else 0,
-        )
-        builder.announce = mode not in self._announced
-        builder.known_sizes = self._sizes
-        loader = builder.build(mode)
-        if builder.announce:
-            log_dataloader(_LOG, loader, mode)
-        self._announced.add(mode)
-        return loader
-
-    def _call_model(self, batch: Any, **more: Any) -> ForwardResult:
-        """Call the model with a batch, and with `more` that the batch does not hold."""
-        call = call_of(batch)
-        if not self._call_checked:
-            check_call(self.model, call, more)
-            self._call_checked = True
-        return self._read_result(self.model(*call.args, **call.fields, **more), call.batch_size, **more)
-
-    def _read_result(self, value: Any, batch_size: int, **more: Any) -> ForwardResult:
-        if isinstance(value, Mapping) and "optim_idx" in value:
-            name = f"{type(self.model).__module__}.{type(self.model).__qualname__}"
-            raise ForwardResultError(
-                f"{name}.forward returned optim_idx, as a GAN model does, and is not trained in turns here. Train it by "
-                "a TTSSystem (espnet3.systems.tts.system), and derive it from espnet3.systems.tts.gan_model.AbsGANModel"
-            )
-        return read_forward_result(value, self.model, batch_size)
+        return (trainer.world_size, trainer.current_epoch) if trainer is not None else (1, 0)
 
     def _is_finite(self, value: torch.Tensor) -> bool:
         finite = torch.isfinite(value)
@@ -346,31 +262,3 @@ class ESPnetLightningModule(lightning.LightningModule):
             return table
 
         return reduce
-
-
-def make_collate_fn(config: Any) -> Any:
-    """Make `dataloader.collate_fn` of a config; `None` where it has none."""
-    section = (config.get("dataloader") or {}).get("collate_fn")
-    return make_callable(section, "dataloader.collate_fn") if section else None
-
-
-def _as_config(config: Any) -> DictConfig:
-    if isinstance(config, DictConfig):
-        return config
-    if config is None:
-        return OmegaConf.create({})
-    made = OmegaConf.create(dict(config) if isinstance(config, Mapping) else dict(vars(config)))
-    assert isinstance(made, DictConfig)
-    return made
-
-
-def exp_dir_of(config: Any) -> Path:
-    """Give the experiment's folder of a config.
-
-    Raises:
-        ConfigError: The config has no `exp_dir`.
-    """
-    folder = config.get("exp_dir")
-    if not folder:
-        raise ConfigError("the training config has no exp_dir, the folder for checkpoints and logs")
-    return Path(folder)

@@ -27,7 +27,8 @@ from esp3rt.progress import console_line
 from espnet3.components.callbacks.checkpoints import BestCheckpoints
 from espnet3.components.callbacks.default_callbacks import get_default_callbacks
 from espnet3.components.callbacks.last_checkpoint import StopWithoutSaving
-from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+from espnet3.components.modeling.lightning_module import ESPnetLightningModule
+from espnet3.components.modeling.model_with_data import exp_dir_of
 from espnet3.components.trainers.alone import Hold
 from espnet3.components.trainers.checkpoint_io import AtomicCheckpointIO
 from espnet3.components.trainers.environment import place_training

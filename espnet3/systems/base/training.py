@@ -62,7 +62,7 @@ def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]")
     import torch
 
     from esp3rt.progress import console_line
-    from espnet3.components.modeling.lightning_module import exp_dir_of
+    from espnet3.components.modeling.model_with_data import exp_dir_of
     from espnet3.components.trainers.alone import Hold
     from espnet3.components.trainers.resume import nothing_to_do, plan_resume
     from espnet3.utils.pretrained_weights import without_loading
@@ -100,7 +100,7 @@ def is_complete(config: "DictConfig") -> bool:
         StageError: Another process is training there.
     """
     from esp3rt.progress import console_line
-    from espnet3.components.modeling.lightning_module import exp_dir_of
+    from espnet3.components.modeling.model_with_data import exp_dir_of
     from espnet3.components.trainers.alone import Hold
     from espnet3.components.trainers.resume import nothing_to_do, plan_resume
 
@@ -122,7 +122,8 @@ def build_trainer(config: "DictConfig", model: Any) -> Any:
     Raises:
         ConfigError: A key does not fit.
     """
-    from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+    from espnet3.components.modeling.lightning_module import ESPnetLightningModule
+    from espnet3.components.modeling.model_with_data import exp_dir_of
     from espnet3.components.trainers.own_trainers import builder_for
     from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
 

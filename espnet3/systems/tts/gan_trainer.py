@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from espnet3.components.modeling.lightning_module import ESPnetLightningModule, exp_dir_of
+from espnet3.components.modeling.lightning_module import ESPnetLightningModule
+from espnet3.components.modeling.model_with_data import exp_dir_of
 from espnet3.components.trainers.trainer import ESPnet3LightningTrainer
 from espnet3.systems.tts.gan_module import GANLightningModule
 from espnet3.utils.errors import ConfigError

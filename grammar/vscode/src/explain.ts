@@ -11,10 +11,12 @@ function pageOf(code: string): vscode.Uri {
   return vscode.Uri.from({ scheme: SCHEME, path: `/${code}.md` });
 }
 
-/** The diagnostic with a link from its code to its page, unless the server gave one. */
+/** The diagnostic with a link from its code to its page as it is read, not to the file that the server names. */
 export function withPage(diagnostic: vscode.Diagnostic): vscode.Diagnostic {
-  if (typeof diagnostic.code === "string" && CODE.test(diagnostic.code)) {
-    diagnostic.code = { value: diagnostic.code, target: pageOf(diagnostic.code) };
+  const code = typeof diagnostic.code === "object" ? diagnostic.code.value : diagnostic.code;
+  if (typeof code === "string" && CODE.test(code)) {
+    const query = encodeURIComponent(JSON.stringify([code]));
+    diagnostic.code = { value: code, target: vscode.Uri.parse(`command:esp3c.explain?${query}`) };
   }
   return diagnostic;
 }

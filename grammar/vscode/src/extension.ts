@@ -7,6 +7,7 @@ import { Graphs } from "./graph";
 import { onChange } from "./python";
 import { chooseStages, recipeOf } from "./recipes";
 import { Server } from "./server";
+import { Snippets } from "./snippets";
 import { type Command, Tasks } from "./tasks";
 
 let server: Server | undefined;
@@ -52,6 +53,10 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.languages.registerDefinitionProvider(
       GENERATED.map((pattern) => ({ scheme: "file", pattern })),
       new BackToRecipe(started),
+    ),
+    vscode.languages.registerCompletionItemProvider(
+      { language: "esp" },
+      new Snippets(vscode.Uri.joinPath(context.extensionUri, "snippets", "esp.json"), () => !started.answers),
     ),
     vscode.tasks.registerTaskProvider("esp3c", tasks),
     vscode.workspace.onDidChangeConfiguration((event) => {

@@ -112,6 +112,11 @@ export class Server implements vscode.Disposable, Asked {
     return answer;
   }
 
+  /** Whether there is a server that answers. */
+  get answers(): boolean {
+    return this.client?.isRunning() ?? false;
+  }
+
   showOutput(): void {
     this.log.show(true);
   }

@@ -76,7 +76,7 @@ class Recorder(torch.nn.Module):
 )
 def test_what_a_batch_may_be(batch: Any) -> None:
     """All of them call the model with x and y, and weigh as much as the batch has items."""
-    result = ESPnetLightningModule(Recorder(), {})._call_model(batch)
+    result = ESPnetLightningModule(Recorder(), {}).call_model(batch)
 
     assert float(result.total) == 4.0
     assert result.weight == 2.0
@@ -87,7 +87,7 @@ def test_a_batch_that_does_not_fit_the_model() -> None:
     batch = {"x": torch.ones(2), "yy": torch.ones(2)}
 
     with pytest.raises(ConfigError, match=r"Recorder.forward\(x.*did you mean 'y'.*The batch has x, yy"):
-        ESPnetLightningModule(Recorder(), {})._call_model(batch)
+        ESPnetLightningModule(Recorder(), {}).call_model(batch)
 
 
 def test_weights_with_and_without_the_prefix() -> None:

@@ -215,7 +215,7 @@ def test_a_gan_in_the_usual_module_is_refused() -> None:
     module = ESPnetLightningModule(ToyGAN(), {})
 
     with pytest.raises(ForwardResultError, match=r"ToyGAN\.forward returned optim_idx.*Train it by a TTSSystem"):
-        module._call_model(toy_batches(1)[0])
+        module.call_model(toy_batches(1)[0])
 
 
 def final_state(exp_dir: Path) -> dict[str, Any]:
