@@ -84,7 +84,8 @@ def _worth_it(document: Document, offset: int, sign: str) -> bool:
         case "," | "(" | "[":
             return place.what not in {What.KEY, What.STRING, What.DECLARATION, What.STAGE, What.COMMENT}
         case "{":
-            return place.what in {What.KEY, What.STAGE, What.INTERPOLATION}
+            # Behind the brace of a block comes a line end, and Enter would take over what is proposed.
+            return place.what is What.INTERPOLATION
         case "=":
             return place.what is What.VALUE
         case _:

@@ -16,7 +16,7 @@ RENEWED = 2_000
 """After so many questions a world is made anew: it keeps an answer for every name that was ever half typed."""
 
 _MOST_KEPT = 4_000
-_MOST_BYTES = 32_000_000
+_MOST_BYTES = 8_000_000
 
 
 class Kept:
@@ -47,10 +47,10 @@ class Kept:
     def _keep(self, kind: str, key: str, data: bytes) -> None:
         before = self._kept.pop((kind, key), b"")
         self._kept[kind, key] = data
-        self._bytes += len(data) - len(before)
+        self._bytes += len(data) - len(before) + (0 if before else len(key))
         while len(self._kept) > _MOST_KEPT or self._bytes > _MOST_BYTES:
-            _, gone = self._kept.popitem(last=False)
-            self._bytes -= len(gone)
+            (_, name), gone = self._kept.popitem(last=False)
+            self._bytes -= len(gone) + len(name)
 
 
 class Worlds:

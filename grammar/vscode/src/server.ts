@@ -8,6 +8,7 @@ import {
   LanguageClient,
   RevealOutputChannelOn,
 } from "vscode-languageclient/node";
+import { continued } from "./completing";
 import { withPage } from "./explain";
 import { type Esp3c, find, NotFound } from "./find";
 import type { Asked } from "./generated";
@@ -172,6 +173,8 @@ export class Server implements vscode.Disposable, Asked {
           revealOutputChannelOn: RevealOutputChannelOn.Never,
           middleware: {
             handleDiagnostics: (uri, diagnostics, next) => next(uri, diagnostics.map(withPage)),
+            provideCompletionItem: async (document, position, context, token, next) =>
+              continued(await next(document, position, context, token)),
           },
         },
       );
