@@ -33,9 +33,12 @@ def _reports(request: dict[str, Any]) -> list[dict[str, Any]]:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     from espnet3.shapes.guard import guard, limit_memory
-    from espnet3.shapes.report import report_on
-    from espnet3.shapes.trial import ITEM_TARGET
-    from espnet3.utils.targets import allow_targets
+    from espnet3.utils.importing import large_imports
+
+    with large_imports():
+        from espnet3.shapes.report import report_on
+        from espnet3.shapes.trial import ITEM_TARGET
+        from espnet3.utils.targets import allow_targets
 
     recipe_dir = request["recipe_dir"]
     sys.dont_write_bytecode = True

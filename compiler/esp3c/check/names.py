@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from esp3c.check.blocks import walk_blocks
+from esp3c.check.echoes import is_echo
 from esp3c.check.rings import scaffold_rings
 from esp3c.check.rule import needs_whole_file
 from esp3c.diagnostics import Diagnostic, Edit, Fix, Label, Severity, code_of, explained
@@ -72,7 +73,7 @@ def undefined_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     """
     wanted = _words_wanted(recipe)
     for fact in recipe.of(Undefined):
-        if fact.what not in {"name", "interpolation", "override"}:
+        if fact.what not in {"name", "interpolation", "override"} or is_echo(recipe, world, fact):
             continue
         help: tuple[str, ...] = ()
         if fact.name in wanted.get(fact.span, ()):
@@ -99,18 +100,20 @@ def undefined_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
         yield Diagnostic(
             code_of(undefined_name),
             f"`{fact.name}` is not defined",
-            Label(fact.span, _near(fact.near, _reading(fact.lookup) or "no such name in sight")),
+            Label(fact.span, _near(fact.near, _reading(fact.lookup, recipe.configs) or "no such name in sight")),
             help=help,
             fix=_fix(fact.span, fact.name, fact.near),
         )
 
 
-def _reading(lookup: Lookup | None) -> str | None:
+def _reading(lookup: Lookup | None, configs: Container[str] = ()) -> str | None:
     """Why the Python reading of a name failed, in words."""
     if lookup is None:
         return None
     if lookup.is_module:
         return "a class or a function in it is wanted here"
+    if lookup.module is None and lookup.missing in configs:
+        return f"`{lookup.missing}` has no such value"
     if lookup.module is None:
         return f"no module `{lookup.missing}` in the recipe's folder or this environment"
     if lookup.module.kind is ModuleKind.NAMESPACE:

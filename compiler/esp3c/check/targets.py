@@ -76,7 +76,7 @@ def unknown_argument(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
 
 
 def _renamed(argument: Argument, near: list[str]) -> Fix | None:
-    meant = certain(argument.name, near)
+    meant = certain(argument.name, near, closed=True)
     if meant is None or argument.key_span.text != argument.name:
         return None
     return Fix(f"write `{meant}`", (Edit(argument.key_span, meant),))

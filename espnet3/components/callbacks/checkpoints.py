@@ -14,7 +14,6 @@ from espnet3.components.callbacks.epoch_boundary import EpochBoundary
 from espnet3.utils.errors import ConfigError, did_you_mean
 
 _LOG = logging.getLogger(__name__)
-LAST = "last.ckpt"
 
 
 class BestCheckpoints(EpochBoundary, Checkpoint):

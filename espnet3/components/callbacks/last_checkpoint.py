@@ -18,9 +18,10 @@ from lightning import Callback
 from lightning.pytorch.callbacks import Checkpoint
 
 from espnet3.components.callbacks.agreement import asked_anywhere, highest
-from espnet3.components.callbacks.checkpoints import LAST, BestCheckpoints
+from espnet3.components.callbacks.checkpoints import BestCheckpoints
 from espnet3.components.callbacks.epoch_boundary import EpochBoundary
 from espnet3.components.callbacks.loop_state import (
+    LAST,
     is_between_epochs,
     is_between_steps,
     is_last_step,

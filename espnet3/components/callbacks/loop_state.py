@@ -8,6 +8,7 @@ before a validation.
 import math
 from typing import Any
 
+LAST = "last.ckpt"
 _VALIDATION = "epoch_loop.val_loop.batch_progress"
 
 

@@ -16,8 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from esp3rt.files import state_of
-from espnet3.components.callbacks.checkpoints import LAST
-from espnet3.components.callbacks.loop_state import set_to_epoch_boundary
+from espnet3.components.callbacks.loop_state import LAST, set_to_epoch_boundary
 from espnet3.parallel._sources import sources_of
 from espnet3.utils.config_utils import load_default_config
 from espnet3.utils.errors import ConfigError

@@ -58,13 +58,11 @@ def train(config: "DictConfig", *, trainer_of: "Callable[[DictConfig, Any], Any]
 
 
 def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]") -> None:
-    import lightning
-    import torch
-
     from esp3rt.progress import console_line
     from espnet3.components.modeling.model_with_data import exp_dir_of
     from espnet3.components.trainers.alone import Hold
     from espnet3.components.trainers.resume import nothing_to_do, plan_resume
+    from espnet3.utils.importing import large_imports
     from espnet3.utils.pretrained_weights import without_loading
     from espnet3.utils.slurm_shape import task_of
 
@@ -79,6 +77,9 @@ def _train(config: "DictConfig", trainer_of: "Callable[[DictConfig, Any], Any]")
         hold.release()
         console_line(nothing_to_do(plan, exp_dir))
         return
+    with large_imports():
+        import lightning
+        import torch
     lightning.seed_everything(int(config.get("seed") or 0), workers=False, verbose=False)
     # A training that is taken up has its weights in last.ckpt: the pretrained ones need not be there any more.
     with without_loading() if plan.checkpoint else nullcontext():
