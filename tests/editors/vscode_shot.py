@@ -46,6 +46,7 @@ SETTINGS: dict[str, object] = {
     "window.title": "${activeEditorShort}",
     "workbench.activityBar.location": "hidden",
     "workbench.layoutControl.enabled": False,
+    "workbench.statusBar.visible": False,
     "editor.minimap.enabled": False,
     "editor.fontSize": 15,
     "editor.lightbulb.enabled": "off",
@@ -55,7 +56,7 @@ SETTINGS: dict[str, object] = {
 PATIENCE = 60
 """Seconds that something may take to appear."""
 
-SIZE = (1000, 620)
+SIZE = (1100, 620)
 COLOURS = 128
 """How many a picture has at most: letters on a plain ground need no more."""
 
@@ -167,14 +168,14 @@ class Scene(NamedTuple):
 
 def mistake(page: Any, text: str) -> None:
     """The first underlined word, with what is said of it."""
-    page.wait_for_selector(".squiggly-error", state="attached")
     _go(page, *_position(text, MISTAKE[1]))
+    page.wait_for_selector(".squiggly-error")
     _show_hover(page)
 
 
 def complete(page: Any, text: str) -> None:
     """What may stand for an optimizer, with the documentation of the first."""
-    _go(page, *_position(text, OPTIMIZER[1], len(OPTIMIZER[1])))
+    _go(page, *_position(text, OPTIMIZER[1], len(OPTIMIZER[1].rstrip())))
     # The first question takes longer: modules are read for its answer.
     page.keyboard.press("Control+Space")
     page.wait_for_selector(".suggest-widget.visible .monaco-list-row")
@@ -203,7 +204,13 @@ def graph(page: Any, text: str) -> None:
 
 
 MISTAKE = ("max_epochs", "max_epoch")
-OPTIMIZER = ("torch.optim.AdamW(lr = 4e-3, weight_decay = 1e-4)", "torch.optim.")
+OPTIMIZER = (
+    """torch.optim.AdamW(lr = 4e-3, weight_decay = 1e-4)
+  scheduler = torch.optim.lr_scheduler.OneCycleLR(max_lr = optimizer.lr, total_steps = 560)
+  scheduler_interval = "step"
+""",
+    "torch.optim.\n",
+)
 CLASS = "src.model.CTCRecognizer"
 
 SCENES = {
@@ -267,7 +274,7 @@ def picture(out: Path, entry: Path, vsix: Path, recipe: Path, scene: Scene, them
             # What the server says of single words comes a little later.
             page.wait_for_timeout(2500)
             page.screenshot(path=out)
-    _reduce(out)
+    shutil.copy(out, "/tmp/vsc3/raw.png"); _reduce(out)
 
 
 def _reduce(out: Path) -> None:

@@ -345,12 +345,17 @@ def declaration_name(recipe: Recipe, world: World) -> Iterable[Diagnostic]:
     named += [(each.name, each.name_span) for each in recipe.configs.values()]
     named += [(each.name, each.name_span) for each in recipe.parallels.values()]
     for name, span in named:
-        if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
-            yield Diagnostic(
-                code_of(declaration_name),
-                f"`{name}` cannot be the name of a declaration",
-                Label(span, "a word of Python" if keyword.iskeyword(name) else "only a to z, digits and `_`"),
-            )
+        why = refused_name(name)
+        if why:
+            message = f"`{name}` cannot be the name of a declaration"
+            yield Diagnostic(code_of(declaration_name), message, Label(span, why))
+
+
+def refused_name(name: str) -> str:
+    """Why a declaration cannot have this name, in words; empty where it can."""
+    if keyword.iskeyword(name):
+        return "a word of Python"
+    return "" if name.isascii() and name.isidentifier() else "only a to z, digits and `_`"
 
 
 @explained("ESP0311", "a number that the key does not take")

@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
             else:
                 unchanged += 1
         except Failure as failure:
-            failed += 1
+            # Nothing can be said of what is left of a file that is not there.
+            failed += os.path.lexists(path)
             codes.add(fail(failure) if str(failure) else failure.code)
     verb = "would be formatted" if args.check or args.diff else "formatted"
     counts = [
@@ -80,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
         (failed, "left as they are" if failed > 1 else "left as it is"),
     ]
     words = ", ".join(f"{count} {'file' if count == 1 else 'files'} {what}" for count, what in counts if count)
-    print(words, file=sys.stderr if args.diff else sys.stdout)
+    if words:
+        print(words, file=sys.stderr if args.diff else sys.stdout)
     return max(codes, default=1 if (args.check or args.diff) and changed else 0)
 
 

@@ -198,7 +198,7 @@ def _text(plan: Plan, diffs: dict[str, list[str]]) -> list[str]:
     for difference in diffs.values():
         lines += ["", *difference]
     if plan.gpu_hours:
-        lines += ["", f"asked of SLURM: {plan.gpu_hours:.4g} GPU-hours at most"]
+        lines += ["", f"asked of SLURM: {_gpu_hours(plan.gpu_hours)} at most"]
     if plan.obstacles:
         lines += ["", "what esp3c run would stop at:", *(f"  {each}" for each in plan.obstacles)]
     return lines
@@ -226,7 +226,12 @@ def _stage_lines(steps: Sequence[Step]) -> list[str]:
 
 def _hours_of(step: Step) -> str:
     total = step.where.request.gpu_hours if step.where.request is not None else None
-    return f": {total:.4g} GPU-hours at most" if total else ""
+    return f": {_gpu_hours(total)} at most" if total else ""
+
+
+def _gpu_hours(number: float) -> str:
+    shown = f"{number:.4g}"
+    return f"{shown} {'GPU-hour' if shown == '1' else 'GPU-hours'}"
 
 
 def _script_lines(plan: Plan) -> list[str]:

@@ -3,10 +3,36 @@
 let s:cpo_before = &cpo
 set cpo&vim
 
-" The words of the command line that starts esp3c: `g:esp3c_program`, a list or a single word.
-function! esp3c#program() abort
-  let program = get(g:, 'esp3c_program', 'esp3c')
-  return type(program) == type([]) ? copy(program) : [program]
+" The nearest folder above a recipe that is a repository, or the recipe's own.
+function! esp3c#root(recipe) abort
+  let own = fnamemodify(a:recipe, ':p:h')
+  let folder = own
+  while 1
+    if isdirectory(folder . '/.git') || filereadable(folder . '/.git')
+      return folder
+    endif
+    let above = fnamemodify(folder, ':h')
+    if above ==# folder
+      return own
+    endif
+    let folder = above
+  endwhile
+endfunction
+
+" The words of the command line that starts esp3c for recipes of a root (that of this buffer): `g:esp3c_program`, a list or a
+" single word; or the esp3c of the root's own environment, of the active one, or of PATH.
+function! esp3c#program(...) abort
+  if exists('g:esp3c_program')
+    return type(g:esp3c_program) == type([]) ? copy(g:esp3c_program) : [g:esp3c_program]
+  endif
+  let root = a:0 ? a:1 : esp3c#root(expand('%:p'))
+  for environment in [root . '/.venv', root . '/venv', $VIRTUAL_ENV, $CONDA_PREFIX]
+    let program = environment . (has('win32') ? '/Scripts/esp3c.exe' : '/bin/esp3c')
+    if environment !=# '' && executable(program)
+      return [program]
+    endif
+  endfor
+  return ['esp3c']
 endfunction
 
 " The same for a shell, with what Vim itself would replace there escaped.
@@ -50,7 +76,7 @@ endfunction
 
 " Runs `esp3c VERB RECIPE [--stages STAGE …]` in a terminal below, in the folder of the recipe.
 function! esp3c#open(verb, recipe, stages) abort
-  let program = esp3c#program()
+  let program = esp3c#program(esp3c#root(a:recipe))
   if !executable(program[0])
     return s:fail(printf('%s is not a program here: install esp3c, or set g:esp3c_program to where it is', program[0]))
   endif

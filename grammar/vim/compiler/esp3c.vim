@@ -16,11 +16,14 @@ endif
 " Arguments of `:make` go to the check: `:make --shapes`.
 execute 'CompilerSet makeprg=' . escape(esp3c#shell() . ' check $* %:S', ' \|"')
 
-" A diagnostic ends with an empty line. Of what stands between, the place and the lines `= help` and `= fix` are read.
+" A diagnostic ends with an empty line. Of what stands between, the place, what is said behind `^^^` and the lines
+" `= help` and `= fix` are read.
 CompilerSet errorformat=
       \%Eerror[ESP%n]:\ %m,
       \%Wwarning[ESP%n]:\ %m,
       \%C%*\\s-->\ %f:%l:%v,
+      \%C%*\\s\|%*\\s^%\\+\ %m,
+      \%C%*\\s\|\ \|_^\ %m,
       \%C%*\\s=\ %m,
       \%-Z%$,
       \%-C%.%#,

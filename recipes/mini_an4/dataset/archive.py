@@ -11,13 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from esp3rt.files import remove_partials, write_bytes, write_json
 from esp3rt.progress import track
+from espnet3.utils.errors import UserError
 
 _ENVIRONMENT = "MINI_AN4_ARCHIVE"
 _PLACES = ("source/mini_an4.tar.gz", "downloads.tar.gz")
 _KEY_FILE = PurePosixPath("etc/an4_train.fileids")
 
 
-class ArchiveError(RuntimeError):
+class ArchiveError(UserError):
     """The archive is missing, is not AN4, or holds something that must not be unpacked."""
 
 
@@ -42,11 +43,10 @@ def require_archive(recipe_dir: Path, archive: str | Path | None) -> Path:
     named = archive or os.environ.get(_ENVIRONMENT)
     looked = str(named) if named else ", ".join(str(recipe_dir / place) for place in _PLACES)
     raise ArchiveError(
-        f"AN4's archive is not there; looked for {looked}. Get the whole of it (an4_sphere.tar.gz or "
-        "an4_raw.bigendian.tar.gz) from http://www.speech.cs.cmu.edu/databases/an4/, or its first utterances "
-        "from ESPnet, egs2/mini_an4/asr1/downloads.tar.gz. Then name it in one of three ways: "
-        f"MiniAn4Builder(archive = ...), the environment variable {_ENVIRONMENT}, or a copy at "
-        f"{recipe_dir / _PLACES[0]}"
+        "AN4's archive has to be fetched first: all of it (an4_sphere.tar.gz or an4_raw.bigendian.tar.gz) from "
+        "http://www.speech.cs.cmu.edu/databases/an4/, or its first utterances from ESPnet "
+        f"(egs2/mini_an4/asr1/downloads.tar.gz). Put it at {recipe_dir / _PLACES[0]}, or name it in the environment "
+        f"variable {_ENVIRONMENT} or in MiniAn4Builder(archive = ...). It was looked for at {looked}"
     )
 
 

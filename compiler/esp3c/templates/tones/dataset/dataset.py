@@ -9,21 +9,24 @@ from typing import Any
 import soundfile
 from torch.utils.data import Dataset
 
+_SPLITS = ("train", "valid", "test")
+
 
 class Melodies(Dataset[dict[str, Any]]):
     """One item is `{"utt_id": str, "speech": float32 (time,), "text": str}`.
 
     Raises:
+        ValueError: there is no such split.
         FileNotFoundError: the split is not there; `create_dataset` makes it.
     """
 
     def __init__(self, split: str, name: str = "melodies", recipe_dir: str = ".") -> None:
+        if split not in _SPLITS:
+            raise ValueError(f"Melodies has no split {split!r}; it has {', '.join(_SPLITS)}")
         self.data_dir = Path(recipe_dir) / "data" / name
         manifest = self.data_dir / f"{split}.jsonl"
         if not manifest.is_file():
-            splits = sorted(path.stem for path in self.data_dir.glob("*.jsonl"))
-            hint = f"the splits are {', '.join(splits)}" if splits else "run the stage create_dataset first"
-            raise FileNotFoundError(f"{manifest} is not there; {hint}")
+            raise FileNotFoundError(f"{manifest} is not there: run the stage create_dataset first")
         lines = manifest.read_text(encoding="utf-8").splitlines()
         self.rows = [json.loads(line) for line in lines[1:]]
 
