@@ -6,6 +6,7 @@ from typing import Any
 
 from espnet3.utils.config_errors import at_key
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.importing import large_imports
 from espnet3.utils.targets import check_found, check_name
 
 
@@ -49,7 +50,8 @@ def _longest_module(parts: list[str]) -> tuple[ModuleType | None, list[str]]:
     for length in range(1, len(parts) + 1):
         name = ".".join(parts[:length])
         try:
-            module = import_module(name)
+            with large_imports():
+                module = import_module(name)
         except ModuleNotFoundError as error:
             # Only this very module being absent ends the search; a missing import inside it is the user's
             # bug.

@@ -7,6 +7,7 @@ from typing import Any
 
 from espnet3.utils.config_errors import at_key, named_in
 from espnet3.utils.errors import ConfigError, did_you_mean
+from espnet3.utils.importing import large_imports
 from espnet3.utils.targets import check_found, check_targets
 
 
@@ -44,7 +45,8 @@ def instantiate_target(config: Any, where: str, **late: Any) -> Any:
     except OmegaConfBaseException as error:
         raise TargetError(f"{where}: {_first_line(error)}", key=where) from error
     try:
-        target = hydra.utils.get_object(path)
+        with large_imports():
+            target = hydra.utils.get_object(path)
     except Exception as error:
         raise TargetError(f"{where}: {path} cannot be imported: {_first_line(error)}", key=where) from error
     check_found(target, path, where)
@@ -106,7 +108,8 @@ def _object(path: str) -> Any:
     import hydra.utils
 
     try:
-        return hydra.utils.get_object(path)
+        with large_imports():
+            return hydra.utils.get_object(path)
     except Exception:  # noqa: BLE001 - Hydra says what is wrong with it, where it is made
         return None
 

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,12 @@ def script() -> ModuleType:
 RUN = script()
 MISTAKES = RUN.mistakes()
 BASES = sorted({each.base for each in MISTAKES if each.possible})
+
+
+@pytest.fixture(scope="module")
+def bench() -> Any:
+    """One for all: the modules of the libraries are read once."""
+    return RUN.Bench()
 
 
 def test_there_are_mistakes_of_every_family() -> None:
@@ -53,13 +60,12 @@ def test_every_edit_changes_its_recipe() -> None:
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_a_correct_recipe_has_no_diagnostic(base: str) -> None:
-    assert [each.message for each in RUN.Bench().original(base)] == []
+def test_a_correct_recipe_has_no_diagnostic(bench: Any, base: str) -> None:
+    assert [each.message for each in bench.original(base)] == []
 
 
-def test_mistakes_are_found_at_their_line_with_their_cause() -> None:
+def test_mistakes_are_found_at_their_line_with_their_cause(bench: Any) -> None:
     """Every third of them, which takes a third of the time; `make bench` goes through all."""
-    bench = RUN.Bench()
     results = [bench.check(each) for each in MISTAKES[::3] if each.possible]
 
     right = sum(each.right_cause for each in results)
@@ -67,18 +73,18 @@ def test_mistakes_are_found_at_their_line_with_their_cause() -> None:
     assert right >= RUN.NEEDED * len(results), "\n" + RUN.table(results)
 
 
-def test_a_mistake_that_is_not_there_is_not_counted() -> None:
+def test_a_mistake_that_is_not_there_is_not_counted(bench: Any) -> None:
     """The judge is strict: without an edit nothing is found, and a word that no message has makes another cause."""
     (mistake,) = RUN.read(
         "keys", "[one]\nbase  spoken_digits\n-   seed    = 2026\n+   sead    = 2026\nsays  seed, xyzzy\n"
     )
-    found = RUN.Bench().check(mistake)
+    found = bench.check(mistake)
 
     assert (found.found, found.right_line, found.right_cause) == (True, True, False)
 
     mistake.says = [["seed"]]
-    assert RUN.Bench().check(mistake).right_cause
+    assert bench.check(mistake).right_cause
     mistake.families = ["safety"]
-    assert not RUN.Bench().check(mistake).right_cause
+    assert not bench.check(mistake).right_cause
     mistake.lines = ["dataset digits {"]
-    assert not RUN.Bench().check(mistake).right_line
+    assert not bench.check(mistake).right_line

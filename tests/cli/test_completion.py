@@ -230,6 +230,13 @@ def test_what_can_be_read_of_a_broken_recipe_is_offered(folder: Path, capsys: py
     assert "own.inner." in offered(capsys, "run", "--set", "own.")
 
 
+def test_every_stage_has_a_description(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """zsh would list those without one last."""
+    found = offered(capsys, "run", "--stages", "")
+
+    assert all(found.values()) and found["create_dataset"] == "stage 1"
+
+
 def test_nothing_heavy_is_imported(folder: Path) -> None:
     code = (
         "import sys; from esp3c.cli.complete import answer; "
@@ -265,6 +272,13 @@ def test_a_line_of_bash_is_read(text: str, words: list[str], word: str, put: str
 
 
 # -- real shells --------------------------------------------------------------------------------------------------------
+
+
+def test_what_bash_lists_is_not_quoted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "esp3c run --set training.trainer.accelerator="
+    for kind, first in (("9", '\\"cpu\\" '), ("63", '"cpu"')):
+        assert answer(["bash", line, BREAKS, kind]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == first
 
 
 class Terminal:
@@ -395,6 +409,7 @@ def test_scripts_say_how_they_are_installed(capsys: pytest.CaptureFixture[str]) 
         assert main(["completion", name]) == 0
         head = capsys.readouterr().out.splitlines()[:7]
         assert any(f"esp3c completion {name}" in line and line.startswith("#") for line in head)
+        assert name != "bash" or any("package bash-completion" in line for line in head)
 
 
 def test_the_page_of_the_command_line_has_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,7 +204,7 @@ def test_packages_that_are_old_or_not_there_fail(folder: Path, monkeypatch: pyte
 
     found = told(doctor_python.packages(patient(folder)))
 
-    assert found["torch"] == ("fail", "2.3.1 is older than 2.4 / python -m pip install 'torch>=2.4'")
+    assert found["torch"] == ("fail", f"2.3.1 is older than 2.4 / {sys.executable} -m pip install 'torch>=2.4'")
     assert "a checkpoint can run code" in found["lightning"][1]
     assert found["rich"][0] == "fail" and found["packages"][0] == "ok"
     assert set(doctor_python.HOLES) <= {each.name for each in doctor_python.requirements()}
@@ -327,8 +327,32 @@ def test_a_python_that_does_not_answer_is_a_finding(monkeypatch: pytest.MonkeyPa
     heard = doctor_device.Listener().heard(0.3 if "sleep" in code else 20)
 
     assert words in heard["error"]
-    both = [*doctor_device.devices(heard), *doctor_device.sound(heard)]
-    assert [(each.name, each.result) for each in both] == [("torch", "fail"), ("soundfile", "fail")]
+    (found,) = doctor_device.heard(heard)
+    assert (found.name, found.result) == ("torch", "fail") and words in found.found
+
+
+def test_a_python_that_cannot_be_started_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_device.sys, "executable", "/nowhere/python")
+    listener = doctor_device.Listener()
+
+    (found,) = doctor_device.heard(listener.heard())
+    listener.end()
+
+    assert found.result == "fail" and "cannot be started: No such file" in found.found
+
+
+@pytest.mark.parametrize(
+    ("missing", "names"),
+    [(set(), ["torch", "soundfile"]), ({"torch"}, ["soundfile"]), ({"numpy"}, ["torch"]), ({"torch", "soundfile"}, [])],
+)
+def test_what_is_not_installed_is_said_once(missing: set[str], names: list[str]) -> None:
+    """The check of packages has said it."""
+    told = {
+        "torch": {"error": "ModuleNotFoundError: No module named 'torch'"},
+        "soundfile": {"error": "ModuleNotFoundError: No module named 'numpy'"},
+    }
+
+    assert [each.name for each in doctor_device.heard(told, missing)] == names
 
 
 # -- SLURM --------------------------------------------------------------------------------------------------------------
@@ -357,8 +381,8 @@ def test_a_cluster_is_described(bin: Path, folder: Path, capsys: pytest.CaptureF
 
     assert found["slurm"] == ("ok", "Slurmctld(primary) at head is UP / ")
     assert found["partition gpu"] == ("ok", "3 machines, up to 4 cores, 8.39 GB, 2 GPUs, at most 48 h / ")
-    drained = doctor_slurm._partition(Partition("old", False, False, ()))
-    assert (drained.result, drained.found) == ("warn", "has no machines")
+    empty = doctor_slurm._partition(Partition("old", False, False, ()), {})
+    assert (empty.result, empty.found) == ("warn", "has no machines")
     assert found["machines"] == ("ok", "3 idle / ")
     assert found["accounting"][0] == "ok"
     # The folder of tests is in /tmp, which each machine has for itself.
@@ -370,7 +394,8 @@ def test_a_cluster_is_described(bin: Path, folder: Path, capsys: pytest.CaptureF
     ("faults", "name", "result", "words"),
     [
         ({"ping": 'echo "Slurmctld(primary) at head is DOWN"; exit 1'}, "slurm", "warn", "DOWN"),
-        ({"ping": "echo 'Could not establish a configuration source' >&2; exit 1"}, "slurm", "warn", "SLURM_CONF"),
+        ({"ping": "echo 'Could not establish a configuration source' >&2; exit 1"}, "slurm", "ok", "know no cluster"),
+        ({"states": "drained"}, "partition gpu", "warn", "no machine of it takes jobs: 3 drained"),
         ({"states": "down*"}, "machines", "fail", "3 down* / no machine takes jobs"),
         (
             {"sacct": "echo 'Slurm accounting storage is disabled' >&2; exit 1"},
@@ -388,6 +413,14 @@ def test_faults_of_a_cluster(
     found = told(doctor_slurm.slurm(patient(folder)))[name]
 
     assert found[0] == result and words in found[1]
+
+
+def test_commands_without_a_cluster_fail_a_recipe_that_needs_one(bin: Path, folder: Path) -> None:
+    cluster(bin, ping="echo 'Could not establish a configuration source' >&2; exit 1")
+
+    result, text = told(doctor_slurm.slurm(patient(folder, ON_SLURM)))["slurm"]
+
+    assert result == "fail" and "SLURM_CONF" in text
 
 
 def test_commands_that_are_missing(bin: Path, folder: Path) -> None:
@@ -466,6 +499,28 @@ def test_a_file_system_whose_locks_do_nothing(folder: Path, monkeypatch: pytest.
     assert "two had the same lock at once" in told(doctor_disk.writing(patient(folder)))["writing"][1]
 
 
+@pytest.mark.parametrize(("free", "names"), [(0.0, []), (1e12, ["room"])])
+@pytest.mark.parametrize("act", ["fsync", "mkdir"])
+def test_a_full_disk_is_a_matter_of_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, free: float, names: list[str], act: str
+) -> None:
+    """Where nothing is free, the check of room has said it; where a quota is used up, this is the only one that sees it."""
+
+    def full(*given: Any, **named: Any) -> None:
+        raise OSError(errno.EDQUOT if free else errno.ENOSPC, "no room")
+
+    given = patient(folder, RECIPE.replace("/elsewhere/exp", "exp"))
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(2e12, 2e12 - free, free))
+    monkeypatch.setattr(doctor_disk.os, act, full)
+
+    found = list(doctor_disk.writing(given))
+    monkeypatch.undo()
+
+    assert [each.name for each in found] == names
+    assert all("make room" in each.todo and "no room" in each.found for each in found)
+
+
 def test_a_folder_that_cannot_be_written_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*given: Any, **named: Any) -> Iterator[str]:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -530,13 +585,32 @@ def test_extras_that_the_recipe_names(
     (folder / "src" / "stages.py").write_text(f"{code}\n{stages}", encoding="utf-8")
     given = patient(folder, RECIPE.replace("a = 1", f"a = 1 {line}"))
     assert list(doctor_recipe.extras(patient(folder)) if not code else []) == []
-    monkeypatch.setattr(doctor_recipe.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor_recipe, "is_there", lambda name: False)
 
     found = told(doctor_recipe.extras(given))
 
     assert set(found) == {f"extra {extra}"}
     result, text = found[f"extra {extra}"]
     assert result == "fail" and words in text and f"[{extra}]" in text
+
+
+def test_what_a_stage_writes_and_cannot_be_started_is_a_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = patient(folder, f"recipe r {{ system = {SYSTEM} }} demo {{ }} stages {{ pack_demo }}")
+    monkeypatch.setattr(doctor_recipe, "is_there", lambda name: False)
+
+    found = told(doctor_recipe.extras(given))["extra demo"]
+
+    assert found[0] == "warn" and "`pack_demo` writes" in found[1] and "[demo]" in found[1]
+
+
+@pytest.mark.parametrize(("name", "result"), [("notes.txt", "ok"), ("other.esp", "warn")])
+def test_of_a_folder_without_a_recipe_the_environment_is_looked_at(tmp_path: Path, name: str, result: str) -> None:
+    (tmp_path / name).touch()
+
+    (found,) = doctor_recipe.compiled(doctor._patient(str(tmp_path)))
+
+    assert found.result == result and "the environment alone" in found.found
+    assert found.todo == ("" if result == "ok" else f"esp3c doctor {tmp_path / name}")
 
 
 def test_limits_of_the_site(bin: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from esp3c.check.limits import Node, Partition, SiteLimits, over_limits
-from esp3c.cli import init, site
+from esp3c.cli import doctor_python, init, site
 from esp3c.cli.common import load
 from esp3c.cli.init_recipe import Names, recipe_text
 from esp3c.cli.init_templates import TEMPLATES, Template, files, templates
@@ -94,16 +94,60 @@ def test_the_list_has_a_line_for_each(here: Path, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
 
     assert [line.split()[0] for line in lines] == [each.name for each in TEMPLATES]
+    assert main(["init", "--list", "--template", "nope"]) == 2
+    assert "there is no template 'nope'" in capsys.readouterr().err
     assert list(here.iterdir()) == []
 
 
 def test_an_extra_that_is_not_there_is_the_first_command(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(init.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor_python, "is_there", lambda name: False)
 
-    assert main(["init", "a", "--template", "spoken_digits"]) == 0
-    assert capsys.readouterr().out.splitlines()[2].strip() == "pip install 'esp3c[espeak]'"
+    for template, extras in (("spoken_digits", "espeak"), ("published", "espeak,demo")):
+        assert main(["init", template, "--template", template]) == 0
+        line = capsys.readouterr().out.splitlines()[2].strip()
+        assert line.startswith(f"{sys.executable} -m pip install ") and f"[{extras}]" in line
+
+
+def test_a_split_of_the_first_template_that_there_is_not_is_found(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "."]) == 0
+    text = (here / "recipe.esp").read_text(encoding="utf-8")
+    (here / "recipe.esp").write_text(text.replace('"train")', '"trian")'), encoding="utf-8")
+
+    assert main(["check"]) == 1
+    assert 'did you mean "train"?' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["class", "None", "größe", "a-b", ""])
+def test_a_name_that_the_check_refuses_is_refused_at_once(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["init", "a", "--name", name]) == 2
+    assert "cannot be the name of a recipe" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_may_have_a_name_that_a_recipe_may_not(here: Path) -> None:
+    assert main(["init", "class"]) == 0
+    assert load("class").recipe.name == TEMPLATES[0].name
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [("", "has no name"), ("/", "root of the file system"), (".", "your home folder"), ("file", "is a file")],
+)
+def test_places_that_are_no_folder_of_a_recipe(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: str, words: str
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    (here / "file").touch()
+
+    assert main(["init", folder]) == 2
+    assert words in capsys.readouterr().err
+    assert tree(here) == {"file": b""}
 
 
 @pytest.mark.parametrize("moment", ["mkdtemp", "replace", "rmtree"])
@@ -278,6 +322,9 @@ def test_answers_are_taken_and_bad_ones_asked_again(
     fake_scontrol(no_slurm)
     (here / "full").mkdir()
     (here / "full" / "recipe.esp").touch()
+    (here / "file").touch()
+    (here / "other").mkdir()
+    (here / "other" / "thesis.tex").touch()
     asked = dialogue()
 
     asked.answer("[tones]: ", "tonse\r")
@@ -285,12 +332,19 @@ def test_answers_are_taken_and_bad_ones_asked_again(
     asked.answer("[tones]: ", "4\r")
     asked.answer("[finetune]: ", "full\r")
     asked.until("full has recipe.esp already")
+    asked.answer("[finetune]: ", "file\r")
+    asked.until("file is a file")
+    asked.answer("[finetune]: ", "\x16\x1b[A\r")
+    asked.until("control characters")
+    asked.answer("[finetune]: ", "other\r")
+    asked.until("it has thesis.tex")
+    asked.answer("[no]: ", "\r")
     asked.answer("[finetune]: ", "mine\r")
     asked.answer("[mine]: ", "9x\r")
     asked.answer("[mine]: ", "own_name\r")
     asked.answer("[local]: ", "gup\r")
     asked.until("neither local nor a partition: cpu, gpu")
-    asked.answer("[local]: ", "gpu\r")
+    asked.answer("[local]: ", "2\r")
 
     assert asked.end() == 0
     assert "esp3c plan mine/recipe.esp" in asked.shown
@@ -315,6 +369,21 @@ def test_leaving_the_dialogue_leaves_nothing(
     assert asked.end() == code
     assert "Traceback" not in asked.shown
     assert list(here.iterdir()) == []
+
+
+def test_a_cluster_that_does_not_answer_is_not_spoken_of(
+    here: Path, no_slurm: Path, dialogue: Callable[..., Dialogue]
+) -> None:
+    (no_slurm / "scontrol").write_text("#!/bin/sh\necho 'scontrol: fatal: no configuration' >&2\nexit 1\n")
+    (no_slurm / "scontrol").chmod(0o755)
+    asked = dialogue()
+    # With the key for the line before, which is nothing here.
+    for each in ("[tones]: ", "[.]: ", "[here]: "):
+        asked.answer(each, "\x1b[A\r")
+
+    assert asked.end() == 0
+    assert "scontrol" not in asked.shown and "wrote 9 files" in asked.shown
+    assert load(str(here)).recipe.name == "here"
 
 
 @pytest.mark.parametrize("words", [["--yes"], ["--template", "tones"]])

@@ -143,6 +143,19 @@ def test_what_is_asked_of_slurm(folder: Path, capsys: pytest.CaptureFixture[str]
     assert shown.endswith("asked of SLURM: 72 GPU-hours at most\n")
 
 
+def test_one_hour_is_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(
+        folder,
+        "stages {",
+        GPU.replace("time = 4h", "time = 1h").replace("gpus_per_node = 2", "gpus_per_node = 1") + "stages {",
+    )
+    change(folder, "  train\n", "  train on gpu\n")
+
+    shown = text(capsys)
+
+    assert shown.endswith("asked of SLURM: 1 GPU-hour at most\n") and "GPU-hours" not in shown
+
+
 def test_without_a_time_limit_submitits_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(folder, "stages {", GPU.replace("time = 4h, ", "") + "stages {")
     change(folder, "  train\n", "  train on gpu\n")

@@ -171,8 +171,8 @@ def test_a_file_that_no_planned_stage_writes(tmp_path: Path) -> None:
 
 
 def test_the_names_of_files_are_those_of_the_framework() -> None:
-    from espnet3.components.callbacks.loop_state import LAST
     from espnet3.components.callbacks.history import EpochHistory
+    from espnet3.components.callbacks.loop_state import LAST
     from espnet3.parallel import _shards
     from espnet3.systems.base.metric import METRICS_FILE
 

@@ -31,7 +31,11 @@ def shape(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [shape(each) for each in value]
     if isinstance(value, Diagnostic):
-        return [value.code.id, value.message, *(shape(each) for each in (value.primary, value.secondary, value.help, value.fix))]
+        return [
+            value.code.id,
+            value.message,
+            *(shape(each) for each in (value.primary, value.secondary, value.help, value.fix)),
+        ]
     names = fields(value)
     return [type(value).__name__, *(shape(getattr(value, name)) for name in names)] if names else value
 
@@ -46,7 +50,9 @@ def agree(reader: Rereader, text: str) -> None:
 
 
 EDITS = st.lists(
-    st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(PIECES) | st.text(max_size=3)), min_size=1, max_size=6
+    st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(PIECES) | st.text(max_size=3)),
+    min_size=1,
+    max_size=6,
 )
 
 

@@ -48,6 +48,8 @@ def test_another_name_is_one() -> None:
 
 
 def test_an_argument_of_a_closed_signature_is_mended() -> None:
-    found = compile(Source("r", RECIPE.replace("(hidden_size = 4", "(hidden_size = 4, vocab_sise = 2")), WORLD).diagnostics
+    found = compile(
+        Source("r", RECIPE.replace("(hidden_size = 4", "(hidden_size = 4, vocab_sise = 2")), WORLD
+    ).diagnostics
     fix = next(each.fix for each in found if each.code.id == "ESP0402")
     assert fix is not None and [edit.text for edit in fix.edits] == ["vocab_size"]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -343,17 +345,214 @@ def test_recipes_of_a_repository_share_a_server(neovim: Neovim, recipe: Path, tm
     assert attached == 3
 
 
-def test_a_server_that_is_not_there_is_said_and_disturbs_nothing(neovim: Neovim, recipe: Path) -> None:
+@pytest.mark.parametrize("opening", ["vim.cmd('vsplit one.esp | vsplit two.esp')", "vim.cmd('edit | edit | edit')"])
+def test_what_is_opened_while_the_server_starts_shares_it(neovim: Neovim, recipe: Path, opening: str) -> None:
+    for name in ("one", "two"):
+        shutil.copyfile(recipe, recipe.with_name(f"{name}.esp"))
+
+    started, servers, attached = neovim.run(
+        recipe,
+        f"""
+        vim.cmd('cd ' .. vim.fn.fnameescape(vim.fn.expand('%:p:h')))
+        {opening}
+        local attached = 0
+        for _, window in ipairs(vim.api.nvim_list_wins()) do
+            vim.api.nvim_set_current_win(window)
+            if #vim.lsp.buf_get_clients() > 0 or test.server() then attached = attached + 1 end
+        end
+        -- A second server would have answered by then.
+        vim.wait(2000)
+        return {{ STARTED, #test.servers(), attached }}
+        """,
+        setup="STARTED = 0; local spawn = vim.lsp.rpc.start; "
+        "vim.lsp.rpc.start = function(...) STARTED = STARTED + 1; return spawn(...) end; require('esp3c').setup {}",
+    )
+
+    assert (started, servers) == (1, 1)
+    assert attached == (3 if "vsplit" in opening else 1)
+
+
+def test_a_server_that_ended_is_started_anew(neovim: Neovim, recipe: Path) -> None:
+    first, second = neovim.run(
+        recipe,
+        """
+        local first = test.server().id
+        vim.lsp.stop_client(first, true)
+        test.wait('the end', function() return #test.servers() == 0 end)
+        vim.cmd('edit')
+        return { first, test.server().id }
+        """,
+    )
+
+    assert first != second
+
+
+MISSING = "SAID = {}; vim.notify = function(text) table.insert(SAID, text) end; require('esp3c').setup "
+
+
+def test_a_server_that_is_not_there_is_said_once_and_disturbs_nothing(neovim: Neovim, recipe: Path) -> None:
     said, kind = neovim.run(
         recipe,
         """
+        vim.cmd('edit | split | enew | edit other.esp')
         return { SAID, vim.bo.filetype }
         """,
-        setup="vim.notify = function(text) SAID = text end; require('esp3c').setup { cmd = { 'no-such-esp3c', 'lsp' } }",
+        setup=MISSING + "{ cmd = { 'no-such-esp3c', 'lsp' } }",
     )
 
-    assert "no-such-esp3c is not a program here" in said
+    assert len(said) == 1
+    assert "no-such-esp3c is not a program here" in said[0]
+    assert "g:esp3c_program" in said[0]
     assert kind == "esp"
+
+
+def test_without_a_recipe_nothing_is_said_of_the_server(neovim: Neovim, tmp_path: Path) -> None:
+    other = tmp_path / "foo.txt"
+    other.write_text("text\n", encoding="utf-8")
+
+    said = neovim.run(
+        other,
+        "vim.cmd('edit bar.py'); return { SAID, #test.servers() }",
+        setup=MISSING + "{ cmd = { 'no-such-esp3c', 'lsp' } }",
+    )
+
+    assert said == [[], 0]
+
+
+# -- what setup sets ----------------------------------------------------------------------------------------------------
+
+
+def test_functions_of_the_client_are_set_where_nobody_has(neovim: Neovim, recipe: Path) -> None:
+    script = """
+        test.server()
+        return vim.tbl_map(function(name) return vim.bo[name] end, { 'omnifunc', 'tagfunc', 'formatexpr' })
+        """
+
+    assert neovim.run(recipe, script) == [
+        "v:lua.vim.lsp.omnifunc",
+        "v:lua.vim.lsp.tagfunc",
+        "v:lua.vim.lsp.formatexpr()",
+    ]
+    chosen = neovim.run(
+        recipe,
+        script,
+        setup="vim.cmd('autocmd FileType esp setlocal omnifunc=Own'); require('esp3c').setup {}",
+    )
+    assert chosen[0] == "Own"
+
+
+@pytest.mark.parametrize(("options", "shown"), [("{}", True), ("{ update_in_insert = false }", False)])
+def test_marks_come_while_one_types(neovim: Neovim, recipe: Path, options: str, shown: bool) -> None:
+    marks, mode, others = neovim.run(
+        recipe,
+        """
+        test.server()
+        test.go('max_epochs = 9', #'max_epoch')
+        -- `<Cmd>` does not leave insert mode, nor does what it runs.
+        function _G.typed()
+            test.wrong()
+            local marks = {}
+            for _, each in pairs(vim.diagnostic.get_namespaces()) do
+                local namespace = each.user_data.underline_ns
+                if namespace then vim.list_extend(marks, vim.api.nvim_buf_get_extmarks(0, namespace, 0, -1, {})) end
+            end
+            TYPED = { #marks, vim.api.nvim_get_mode().mode, vim.diagnostic.config().update_in_insert }
+        end
+        local keys = vim.api.nvim_replace_termcodes('s<Cmd>lua typed()<CR><Esc>', true, false, true)
+        vim.api.nvim_feedkeys(keys, 'xt', false)
+        return TYPED
+        """,
+        setup=f"require('esp3c').setup {options}",
+    )
+
+    assert mode == "i"
+    assert (marks > 0) == shown
+    assert others is False
+
+
+# -- generated files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def built(recipe: Path) -> Path:
+    subprocess.run([sys.executable, "-m", "esp3c", "build", str(recipe)], check=True, capture_output=True)
+    return recipe
+
+
+def test_a_generated_file_leads_back_to_its_recipe(neovim: Neovim, built: Path) -> None:
+    """Also where no recipe is open yet, and then with the server of the one that is."""
+    places, servers = neovim.run(
+        built.parent / "conf" / "training.yaml",
+        """
+        local places, folder = {}, vim.fn.expand('%:p:h:h')
+        for _, from in ipairs {
+            { 'conf/training.yaml', 'max_epochs: 9' },
+            { 'run.py', '"measure",' },
+            { 'system.py', 'class ' },
+            { 'recipe_data/digits.py', 'import' },
+        } do
+            vim.cmd('edit ' .. vim.fn.fnameescape(folder .. '/' .. from[1]))
+            test.server()
+            test.go(from[2])
+            vim.lsp.buf.definition()
+            test.wait('a jump', function() return vim.fn.expand('%:e') == 'esp' end)
+            table.insert(places, { vim.api.nvim_buf_get_name(0), vim.fn.line('.') })
+        end
+        return { places, #test.servers() }
+        """,
+    )
+
+    assert servers == 1
+    assert [(path, line) for path, line in places] == [
+        (str(built), line_of(built, pattern))
+        for pattern in (r"max_epochs = 9", r"^  measure\b", r"^recipe spoken_digits", r"class   = dataset")
+    ]
+
+
+def test_a_generated_file_has_nothing_of_the_server_but_definitions(neovim: Neovim, built: Path) -> None:
+    options, methods, maps, here = neovim.run(
+        built.parent / "conf" / "training.yaml",
+        """
+        local client = test.server()
+        vim.wait(200)
+        local new, buffer, methods = vim.fn.has('nvim-0.11') == 1, vim.api.nvim_get_current_buf(), {}
+        local function can(what, where)
+            local method = 'textDocument/' .. what
+            if new then return client:supports_method(method, where) and true or false end
+            return client.supports_method(method, { bufnr = where }) and true or false
+        end
+        for _, what in ipairs { 'definition', 'formatting', 'rename', 'hover', 'completion', 'codeAction' } do
+            methods[what] = can(what, buffer)
+        end
+        local options = vim.tbl_map(function(name) return vim.bo[name] end, { 'omnifunc', 'formatexpr', 'tagfunc' })
+        local maps = vim.tbl_map(function(map) return map.lhs end, vim.api.nvim_buf_get_keymap(0, 'n'))
+        vim.cmd('edit ../recipe.esp')
+        return { options, methods, maps, can('formatting', vim.api.nvim_get_current_buf()) }
+        """,
+        setup=f"vim.cmd('cd ' .. vim.fn.fnameescape('{built.parent}/conf')); require('esp3c').setup {{}}",
+    )
+
+    assert options == ["", "", "v:lua.vim.lsp.tagfunc"]
+    assert methods == {
+        "definition": True,
+        **dict.fromkeys(["formatting", "rename", "hover", "completion", "codeAction"], False),
+    }
+    assert "K" not in maps
+    assert here is True
+
+
+def test_python_that_is_not_generated_is_left_alone(neovim: Neovim, built: Path) -> None:
+    attached = neovim.run(
+        built,
+        """
+        test.server()
+        vim.cmd('edit ' .. vim.fn.fnameescape(vim.fn.expand('%:p:h') .. '/src/model.py'))
+        vim.wait(300)
+        return vim.lsp.buf_is_attached(0, test.servers()[1].id)
+        """,
+    )
+
+    assert attached is False
 
 
 def test_neovim_starts_the_server_by_its_name(neovim: Neovim, recipe: Path) -> None:

@@ -355,7 +355,9 @@ def test_lines_are_indented_as_they_are_typed(vi: Vi) -> None:
 
 
 @pytest.mark.editors
-def test_settings_of_a_recipe_are_set_and_taken_back(vi: Vi) -> None:
+def test_settings_of_a_recipe_are_set_and_taken_back(vi: Vi, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(name, raising=False)
     names = [
         "commentstring",
         "comments",
@@ -428,6 +430,7 @@ def test_make_fills_the_quickfix_list(vi: Vi) -> None:
     )
     diagnostics = json.loads(printed.stdout)["diagnostics"]
     assert {each["severity"] for each in diagnostics} == {"error", "warning"}
+    assert "did you mean `hidden_size`?" in {each["primary"]["label"] for each in diagnostics}
 
     entries = vi.run(rf"""
         {PROGRAM}
@@ -451,6 +454,7 @@ def test_make_fills_the_quickfix_list(vi: Vi) -> None:
         first, *rest = entry["text"].split("\n")
         assert first == each["message"]
         assert rest == [
+            *filter(None, [each["primary"]["label"]]),
             *(f"help: {line}" for line in each["help"]),
             *([f"fix: {each['fix']['title']}"] if each["fix"] else []),
         ]
@@ -466,6 +470,41 @@ def test_make_of_a_right_recipe_leaves_the_list_empty(vi: Vi) -> None:
         silent make
         let g:result = [v:shell_error, getqflist()]
         """) == [0, []]
+
+
+@pytest.mark.editors
+def test_the_program_is_that_of_the_environment_that_is_nearest(vi: Vi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the other editors look for it: the repository's own, the active one, then PATH."""
+    repository = vi.folder / "repository"
+    (repository / "one").mkdir(parents=True)
+    (repository / ".git").mkdir()
+    (repository / "one" / "recipe.esp").write_text("stages { train }\n", encoding="utf-8")
+    places = [repository / ".venv", repository / "venv", vi.folder / "active", vi.folder / "conda"]
+    for place in places:
+        (place / "bin").mkdir(parents=True)
+        (place / "bin" / "esp3c").write_text("#!/bin/sh\n", encoding="utf-8")
+        (place / "bin" / "esp3c").chmod(0o755)
+    monkeypatch.setenv("VIRTUAL_ENV", str(places[2]))
+    monkeypatch.setenv("CONDA_PREFIX", str(places[3]))
+
+    *found, make, own = vi.run(
+        f"""
+        edit repository/one/recipe.esp
+        let s:make = &l:makeprg
+        let g:result = []
+        for s:place in {[str(place) for place in places]}
+          call add(g:result, esp3c#program())
+          call delete(s:place . '/bin/esp3c')
+        endfor
+        call add(g:result, esp3c#program())
+        let g:esp3c_program = ['uv', 'run', 'esp3c']
+        let g:result += [s:make, esp3c#program()]
+        """
+    )
+
+    assert found == [*([str(place / "bin" / "esp3c")] for place in places), ["esp3c"]]
+    assert make == f"{places[0]}/bin/esp3c check $* %:S"
+    assert own == ["uv", "run", "esp3c"]
 
 
 @pytest.mark.editors

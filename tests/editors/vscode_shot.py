@@ -57,7 +57,7 @@ PATIENCE = 60
 """Seconds that something may take to appear."""
 
 SIZE = (1100, 620)
-COLOURS = 128
+COLOURS = 256
 """How many a picture has at most: letters on a plain ground need no more."""
 
 
@@ -274,7 +274,7 @@ def picture(out: Path, entry: Path, vsix: Path, recipe: Path, scene: Scene, them
             # What the server says of single words comes a little later.
             page.wait_for_timeout(2500)
             page.screenshot(path=out)
-    shutil.copy(out, "/tmp/vsc3/raw.png"); _reduce(out)
+    _reduce(out)
 
 
 def _reduce(out: Path) -> None:
@@ -285,7 +285,7 @@ def _reduce(out: Path) -> None:
         print("vscode_shot: without Pillow the picture stays as large as it is", file=sys.stderr)
         return
     with Image.open(out) as image:
-        reduced = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        reduced = image.convert("RGB").quantize(COLOURS, kmeans=4, dither=Image.Dither.NONE)
     reduced.save(out, optimize=True)
 
 
@@ -308,9 +308,7 @@ def main(arguments: list[str]) -> int:
         entry = args.code_server.resolve()
         if not entry.is_file():
             raise Failure(f"there is no {entry}; how to get code-server stands at the head of {Path(__file__).name}")
-        picture(
-            args.out, entry, vsix.resolve(), args.recipe.resolve(), SCENES[args.scene], args.theme, args.chromium
-        )
+        picture(args.out, entry, vsix.resolve(), args.recipe.resolve(), SCENES[args.scene], args.theme, args.chromium)
     except Failure as failure:
         print(f"vscode_shot: {failure}", file=sys.stderr)
         return 1

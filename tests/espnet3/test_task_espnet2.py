@@ -29,6 +29,11 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 sys.argv = ["run.py", "--stages", "train", "--encoder", "conformer"]
 
+from espnet3.utils.importing import large_imports
+
+with large_imports():
+    from espnet2.bin.asr_inference import Speech2Text
+    from espnet2.tasks.abs_task import AbsTask
 from espnet3.components.callbacks.averaging import average_checkpoints
 from espnet3.components.data.dataset import CombinedDataset
 from espnet3.systems.asr.task import ASRTask
@@ -36,8 +41,6 @@ from espnet3.systems.asr.transducer_task import ASRTransducerTask
 from espnet3.systems.base.training import build_model
 from espnet3.utils.errors import ConfigError
 from espnet3.utils.task_utils import get_espnet_model, save_espnet_config
-from espnet2.bin.asr_inference import Speech2Text
-from espnet2.tasks.abs_task import AbsTask
 
 TOKENS = ["<blank>", "<unk>", "A", "B", "<space>", "<sos/eos>"]
 Path("tokens.txt").write_text("".join(token + "\\n" for token in TOKENS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,42 @@ def test_a_client_that_does_not_answer_leaves_everything_as_it_is(monkeypatch: p
     monkeypatch.setattr(server, "workspace_configuration_async", silence)
     monkeypatch.setattr(settings, "PATIENCE", 0.01)
 
+    assert labels(server) == [": int", " = 80"]
+
+
+@pytest.mark.parametrize("too_late", [False, True])
+def test_an_answer_for_which_nobody_waits_any_more_is_no_mistake(
+    too_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = editor(TYPED)
+    server.client_capabilities.workspace = types.WorkspaceClientCapabilities(configuration=True)
+    if too_late:
+        monkeypatch.setattr(settings, "PATIENCE", 0.01)
+
+    class Client:
+        sent = b""
+
+        def write(self, data: bytes) -> None:
+            self.sent = data
+
+    client, document = Client(), opened(server, CALL)
+    server.protocol.set_writer(client, include_headers=False)
+
+    async def session() -> None:
+        hints = asyncio.ensure_future(inlay_hint.handle(server, types.InlayHintParams(identifier(document), whole())))
+        while not client.sent:
+            await asyncio.sleep(0)
+        if too_late:
+            assert await hints
+        elif hints.cancel():
+            await asyncio.wait([hints])
+            assert hints.cancelled()
+        answer = {"jsonrpc": "2.0", "id": json.loads(client.sent)["id"], "result": [None]}
+        # As pygls does: what this raises, it shows to the user.
+        server.protocol.handle_message(server.protocol.structure_message(answer))
+
+    asyncio.run(asyncio.wait_for(session(), 20))
+    # Only what was answered in time is known.
     assert labels(server) == [": int", " = 80"]
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from espnet3.utils.errors import UserError
+
 Load = Callable[[str], ModuleType]
 Tree = Callable[[Path], dict[str, bytes]]
 
@@ -149,6 +151,8 @@ def test_a_missing_archive_says_where_it_comes_from(
     with pytest.raises(load("dataset.archive").ArchiveError) as error:
         builder.prepare_source(recipe_dir=tmp_path, archive=archive)
 
+    # The stage ends with such an error without a traceback.
+    assert isinstance(error.value, UserError)
     message = str(error.value)
     assert (archive or str(tmp_path / "source" / "mini_an4.tar.gz")) in message
     for part in ("www.speech.cs.cmu.edu/databases/an4", "egs2/mini_an4/asr1", "MINI_AN4_ARCHIVE", "archive ="):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from esp3c.source import Source
 
 
+_SET = "--set "
 _OTHER_FILES = {".py", ".yaml", ".yml", ".json", ".toml", ".md"}
 
 
@@ -138,7 +139,42 @@ def override_sources(overrides: Sequence[str]) -> list[Source]:
             each.encode("utf-8")
         except UnicodeEncodeError:
             raise Failure(f"--set {printable(each)}: this is not UTF-8 text", 2) from None
-    return [Source(f"--set {each}", each) for each in overrides]
+    return [Source(f"{_SET}{each}", each) for each in overrides]
+
+
+def as_typed(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """The diagnostics, in which a change of a `--set` is the whole of what to type: a shell takes quotes away."""
+    import shlex
+
+    from esp3c.record import changed
+
+    found = []
+    for each in diagnostics:
+        source = each.primary.span.source
+        new = _mended(each) if source.path.startswith(_SET) else None
+        if new is not None:
+            # What the shell leaves of one word is another.
+            helped = (f"type {_SET}{shlex.quote(new)}",)
+            each = changed(each, help=helped, fix=None)
+        found.append(each)
+    return found
+
+
+def _mended(diagnostic: Diagnostic) -> str | None:
+    """The text of a `--set` with the change that is certain, or with quotes around a name that is none."""
+    span = diagnostic.primary.span
+    text = span.source.text
+    if diagnostic.fix is not None:
+        edits = diagnostic.fix.edits
+        if any(each.span.source is not span.source for each in edits):
+            return None
+        for each in sorted(edits, key=lambda each: each.span.start, reverse=True):
+            text = text[: each.span.start] + each.text + text[each.span.end :]
+        return text
+    quoted = f'"{span.text}"'
+    if any(quoted in line for line in diagnostic.help):
+        return text[: span.start] + quoted + text[span.end :]
+    return None
 
 
 def wants_color(stream: TextIO) -> bool:
@@ -170,5 +206,5 @@ def show(diagnostics: Sequence[Diagnostic], stream: TextIO) -> None:
 
     if not diagnostics:
         return
-    stream.write(renderer(wants_color(stream)).render(diagnostics))
+    stream.write(renderer(wants_color(stream)).render(as_typed(diagnostics)))
     stream.write(summary(diagnostics) + "\n")

@@ -1,6 +1,6 @@
 """`esp3c _complete SHELL …`: what fits at the cursor; a shell asks for it, and no help shows it.
 
-    esp3c _complete bash LINE BREAKS          the line up to the cursor, and what readline breaks words at
+    esp3c _complete bash LINE BREAKS [TYPE]   the line up to the cursor, what readline breaks words at, and its COMP_TYPE
     esp3c _complete zsh|fish WORD … -- WORD   the whole words before the cursor, and the one that it stands in
 
 A line is printed for each answer: what to put in the place of the word and, but in bash, a tab and what it is. In zsh the line
@@ -25,6 +25,9 @@ SHELLS = ("bash", "zsh", "fish")
 GOES_ON = ("=", ".", "/", ",")
 """A word that ends with one of these is not complete: no space belongs behind it."""
 
+_LISTING = "63"
+"""What bash says in COMP_TYPE where the answers are listed after further tabs."""
+
 _ESCAPED = " \t\n\"'\\$`!&|;<>()*?[]{}#~"
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
@@ -41,7 +44,11 @@ def _lines(shell: str, rest: Sequence[str]) -> Iterable[str]:
 
     if shell == "bash":
         line = Line(rest[0] if rest else "", rest[1] if len(rest) > 1 else "")
-        found = [line.put(each.word) for each in fitting(line.words[1:], line.word)]
+        answers = fitting(line.words[1:], line.word)
+        if rest[2:] == [_LISTING]:
+            yield from (line.shown(each.word) for each in answers)
+            return
+        found = [line.put(each.word) for each in answers]
         yield from found
         if len(found) == 1 and line.quoted and found[0].endswith(GOES_ON):
             # Readline closes the quote behind an answer that is the only one.
@@ -105,6 +112,10 @@ class Line:
     def quoted(self) -> bool:
         """Whether the word stands behind a quote that is open."""
         return bool(self._quote)
+
+    def shown(self, word: str) -> str:
+        """What is listed of a word that fits."""
+        return word[self._kept :]
 
     def put(self, word: str) -> str:
         """What readline is given for a word that fits."""

@@ -35,7 +35,12 @@ def stages(named: str, there: Sequence[str]) -> list[Answer]:
     """The stages of a recipe in their order, without those that are there already, and `all`."""
     lines = [line for each in _read(named).stages for line in each.stages if line.name.text]
     taken = names_of(list(there))
-    found = [Answer(line.name.text, _clauses(line)) for line in lines if line.name.text not in taken]
+    # zsh lists words that have a description before those that have none.
+    found = [
+        Answer(line.name.text, _clauses(line) or f"stage {number}")
+        for number, line in enumerate(lines, 1)
+        if line.name.text not in taken
+    ]
     return [*found, Answer(ALL, "all stages")] if lines and not taken else found
 
 

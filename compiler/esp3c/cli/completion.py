@@ -14,6 +14,9 @@ examples:
   esp3c completion zsh         to be kept as _esp3c in a folder of fpath, before compinit
   esp3c completion fish        to be kept as ~/.config/fish/completions/esp3c.fish
 
+The file for bash is read by the package bash-completion, and does nothing without it. This line in ~/.bashrc needs no package:
+  eval "$(esp3c completion bash)"
+
 For this shell alone: eval "$(esp3c completion bash)" in bash and zsh, esp3c completion fish | source in fish.
 
 Completed are commands, options and their values, recipes, stages, places, runs and error codes, and the keys of the recipe that
@@ -22,7 +25,8 @@ Completed are commands, options and their values, recipes, stages, places, runs 
 
 _BASH = """\
 # Completion of esp3c for bash, written by `esp3c completion bash`.
-# Keep it as ~/.local/share/bash-completion/completions/esp3c, or put this line into ~/.bashrc:
+# Keep it as ~/.local/share/bash-completion/completions/esp3c, which the package bash-completion reads: without that package
+# the file does nothing. Or put this line into ~/.bashrc, which needs no package:
 #   eval "$(esp3c completion bash)"
 
 _esp3c() {
@@ -31,7 +35,7 @@ _esp3c() {
   # Where nothing answers (an environment that is gone) nothing is offered.
   while IFS= read -r line; do
     COMPREPLY+=("$line")
-  done < <("$1" _complete bash "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
+  done < <("$1" _complete bash "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" "$COMP_TYPE" 2>/dev/null)
 }
 complete -o nospace -o nosort -F _esp3c esp3c 2>/dev/null || complete -o nospace -F _esp3c esp3c
 """

@@ -67,10 +67,14 @@ def _patient(named: str | None) -> Patient:
     """What is to be looked at.
 
     Raises:
-        Failure: the recipe that was named cannot be read.
+        Failure: the recipe that was named cannot be read, or is not there.
     """
     from esp3c.cli.doctor_finding import Patient
 
+    if named is not None and not os.path.lexists(named):
+        raise Failure(f"{named} does not exist: name a recipe or a folder, or nothing for the environment alone")
+    if named is not None and os.path.isdir(named) and not os.path.lexists(os.path.join(named, "recipe.esp")):
+        return Patient(Path(named).resolve(), named)
     if named is None and not os.path.isfile("recipe.esp"):
         return Patient(Path.cwd())
     shown = os.fspath(recipe_path(named or "recipe.esp"))
@@ -85,9 +89,7 @@ def _findings(patient: Patient) -> Iterator[Finding]:
     try:
         for check in (*doctor_python.CHECKS, *doctor_recipe.CHECKS, doctor_slurm.slurm, *doctor_disk.CHECKS):
             yield from check(patient)
-        told = listener.heard()
-        yield from doctor_device.devices(told)
-        yield from doctor_device.sound(told)
+        yield from doctor_device.heard(listener.heard(), doctor_python.missing())
     finally:
         listener.end()
 

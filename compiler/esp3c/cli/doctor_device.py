@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from esp3c.cli.child import end_with_parent
 from esp3c.cli.doctor_finding import FAIL, OK, WARN, Finding, asked, size
+from esp3c.cli.doctor_python import pip
 
 PATIENCE = 90.0
 """Seconds for torch: from a network file system its import takes long."""
@@ -80,16 +83,23 @@ class Listener:
     """A Python that looks at torch while other things are checked."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=end_with_parent if sys.platform == "linux" else None,
-        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._why = ""
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            self._why = f"it cannot be started: {getattr(error, 'strerror', None) or error}"
 
     def heard(self, patience: float = PATIENCE) -> dict[str, Any]:
         """What it tells, or an `error` in words."""
+        if self._process is None:
+            return {"error": self._why}
         try:
             out, err = self._process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
@@ -109,18 +119,28 @@ class Listener:
 
     def end(self) -> None:
         """Ends it where it is still at work."""
-        if self._process.poll() is None:
+        if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
 
 
+def heard(told: dict[str, Any], missing: Collection[str] = ()) -> Iterator[Finding]:
+    """All that it tells. Of a package that is known to be `missing` nothing more is said."""
+    if "error" in told:
+        todo = f"{shlex.quote(sys.executable)} -c 'import torch, soundfile' says more"
+        yield Finding("torch", FAIL, f"the Python that looks at torch and at sound: {told['error']}", todo)
+        return
+    for name, look in (("torch", devices), ("soundfile", sound)):
+        absent = re.search(r"No module named '(\w+)", told[name].get("error", ""))
+        if name not in missing and (absent is None or absent[1] not in missing):
+            yield from look(told)
+
+
 def devices(told: dict[str, Any]) -> Iterator[Finding]:
     """torch can be imported, and uses the GPUs that are there."""
-    torch = told.get("torch", told)
+    torch = told["torch"]
     if "error" in torch:
-        yield Finding(
-            "torch", FAIL, f"cannot be imported: {torch['error']}", "python -m pip install --force-reinstall torch"
-        )
+        yield Finding("torch", FAIL, f"cannot be imported: {torch['error']}", f"{pip()} --force-reinstall torch")
         return
     built = f"CUDA {torch['cuda']}" if torch["cuda"] else f"ROCm {torch['hip']}" if torch["hip"] else "the CPU alone"
     yield Finding("torch", OK, f"{torch['version']}, built for {built}; {torch['threads']} threads")
@@ -165,12 +185,10 @@ def _no_gpu(torch: dict[str, Any]) -> Finding:
 
 def sound(told: dict[str, Any]) -> Iterator[Finding]:
     """Sound files can be written and read."""
-    heard = told.get("soundfile", told)
-    if "error" in heard:
-        todo = "python -m pip install --force-reinstall soundfile; its wheels bring libsndfile, other systems have a package of it"
-        yield Finding("soundfile", FAIL, heard["error"], todo)
+    file = told["soundfile"]
+    if "error" in file:
+        todo = f"{pip()} --force-reinstall soundfile; its wheels bring libsndfile, other systems have a package of it"
+        yield Finding("soundfile", FAIL, file["error"], todo)
     else:
-        forms = " and ".join(heard["forms"])
-        yield Finding(
-            "soundfile", OK, f"{heard['version']} with libsndfile {heard['library']} writes and reads {forms}"
-        )
+        forms = " and ".join(file["forms"])
+        yield Finding("soundfile", OK, f"{file['version']} with libsndfile {file['library']} writes and reads {forms}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -78,7 +79,7 @@ def room(patient: Patient) -> Iterator[Finding]:
             + (f", {mount.kind}" if mount is not None else "")
             + f" ({names})"
         )
-        todo = f"make room on the file system of {place}, or set exp_dir and data_dir elsewhere in the `recipe` block"
+        todo = _make_room(place)
         files = left.f_files and left.f_favail < FEW_FILES
         if files:
             said = f"{left.f_favail} more files fit; " + said
@@ -92,6 +93,10 @@ def room(patient: Patient) -> Iterator[Finding]:
         answer = asked(["quota", "-q"], _QUOTA_SECONDS)
         if answer.out:
             yield Finding("quota", WARN, answer.out.splitlines()[0], "quota -s says more; make room, or ask for more")
+
+
+def _make_room(place: str) -> str:
+    return f"make room on the file system of {place}, or set exp_dir and data_dir elsewhere in the `recipe` block"
 
 
 def _places(patient: Patient) -> Iterator[tuple[str, str]]:
@@ -136,15 +141,21 @@ def writing(patient: Patient) -> Iterator[Finding]:
         kind = f" on {mount.kind}" + (", a network file system" if mount.remote else "") if mount is not None else ""
         try:
             with tempfile.TemporaryDirectory(prefix=".esp3c-doctor-", dir=place) as folder:
-                broken = {what: why for what, why in _tried(Path(folder)).items() if why}
+                broken = _tried(Path(folder))
+            full = next((each for each in broken.values() if each.errno in _FULL), None)
+            if full is not None:
+                raise full
         except OSError as error:
+            if error.errno in _FULL:
+                yield from _no_room(place, error)
+                continue
             todo = f"chmod u+w {place}, or a folder of your own"
             yield Finding("writing", FAIL, f"{place} ({', '.join(names)}): {error.strerror or error}", todo)
             continue
         for what, why in broken.items():
             # Shards are claimed by hard links, and by nothing else.
             result = WARN if what == "hard links" and not patient.on_slurm else FAIL
-            yield Finding("writing", result, f"{what} in {place}{kind}: {why}", _TODO[what])
+            yield Finding("writing", result, f"{what} in {place}{kind}: {why.strerror or why}", _TODO[what])
         if not broken:
             yield Finding("writing", OK, f"renames, hard links and locks work in {place}{kind}")
 
@@ -156,8 +167,17 @@ _TODO = {
 }
 
 
-def _tried(folder: Path) -> dict[str, str]:
-    """What was tried, and why it did not work: empty where it did."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def _no_room(place: str, error: OSError) -> Iterator[Finding]:
+    """Nothing could be written for want of room, unless that has been said of this place already."""
+    if shutil.disk_usage(place).free >= TOO_LITTLE:
+        yield Finding("room", FAIL, f"{place}: {error.strerror or error}", _make_room(place))
+
+
+def _tried(folder: Path) -> dict[str, OSError]:
+    """What was tried and did not work, each with the reason."""
 
     def renames() -> None:
         for text in ("one", "two"):
@@ -190,15 +210,16 @@ def _tried(folder: Path) -> dict[str, str]:
                 return
             raise OSError("two had the same lock at once")
 
-    return {"renames": _why(renames), "hard links": _why(hard_links), "locks": _why(locks)}
+    acts = {"renames": renames, "hard links": hard_links, "locks": locks}
+    return {what: error for what, act in acts.items() if (error := _error(act)) is not None}
 
 
-def _why(act: Callable[[], None]) -> str:
+def _error(act: Callable[[], None]) -> OSError | None:
     try:
         act()
     except OSError as error:
-        return error.strerror or str(error)
-    return ""
+        return error
+    return None
 
 
 def cache(patient: Patient) -> Iterator[Finding]:

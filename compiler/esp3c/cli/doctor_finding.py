@@ -32,7 +32,8 @@ class Finding:
 class Patient:
     """What is looked at: the environment, and a recipe where there is one.
 
-    `recipe` is the file, `result` what came of it; `folder` is the recipe's, or the one in which one is.
+    `recipe` is the file as it was named, or the folder that has none, `result` what came of it; `folder` is the recipe's, or the one
+    in which one is.
     """
 
     folder: Path

@@ -83,7 +83,17 @@ def _project() -> list[Requirement] | None:
 def install(extra: str) -> str:
     """The command that installs an extra."""
     what = f"{_home()}[{extra}]" if _project() is not None else f"{PACKAGE}[{extra}]"
-    return f"python -m pip install {'-e ' if _project() is not None else ''}{shlex.quote(what)}"
+    return f"{pip()} {'-e ' if _project() is not None else ''}{shlex.quote(what)}"
+
+
+def pip() -> str:
+    """How this Python is told to install something."""
+    return f"{shlex.quote(sys.executable)} -m pip install"
+
+
+def is_there(module: str) -> bool:
+    """Whether a module of the first level can be imported. It is not."""
+    return importlib.util.find_spec(module) is not None
 
 
 def version_of(name: str) -> str | None:
@@ -117,7 +127,10 @@ def python(patient: Patient) -> Iterator[Finding]:
     if least and older(version, least):
         yield Finding("python", FAIL, found, f"make an environment with Python {least} or newer")
     elif sys.prefix == sys.base_prefix:
-        todo = "python -m venv .venv makes an environment for this alone, in which packages do not stand in each other's way"
+        todo = (
+            f"{shlex.quote(sys.executable)} -m venv .venv makes an environment for this alone, "
+            "in which packages do not stand in each other's way"
+        )
         yield Finding("python", WARN, f"{found}, which is no environment of its own", todo)
     else:
         yield Finding("python", OK, found)
@@ -127,11 +140,11 @@ def parts(patient: Patient) -> Iterator[Finding]:
     """Compiler and runtime are there, of one installation."""
     installed = version_of(PACKAGE)
     if installed is None:
-        todo = f"python -m pip install -e {_home()}" if _has_project() else "python -m pip install esp3c"
+        todo = f"{pip()} -e {shlex.quote(_home())}" if _has_project() else f"{pip()} {PACKAGE}"
         yield Finding("esp3c", FAIL, f"{__version__} in {_home()}, and this Python does not have it installed", todo)
     elif installed != __version__:
         found = f"the code is {__version__}, and what is installed says {installed}"
-        yield Finding("esp3c", FAIL, found, "install it again: python -m pip install -e . where it was installed from")
+        yield Finding("esp3c", FAIL, found, f"install it again: {pip()} -e . where it was installed from")
     for name in PARTS:
         place = _place(name)
         if place is None:
@@ -143,7 +156,7 @@ def parts(patient: Patient) -> Iterator[Finding]:
             yield Finding(name, FAIL, f"in {place}, and esp3c is in {_home()}", todo)
     project = [each for each in _project() or () if each.extra != "dev"]
     if installed == __version__ and not set(project) <= set(installed_requirements()):
-        todo = f"python -m pip install -e {_home()}"
+        todo = f"{pip()} -e {shlex.quote(_home())}"
         yield Finding("esp3c", WARN, "the project asks for other packages than when it was installed", todo)
     elif installed == __version__:
         yield Finding("esp3c", OK, f"{__version__} in {_home()}")
@@ -170,6 +183,11 @@ def _is_ours(place: str) -> bool:
     return place.startswith(_home() + os.sep)
 
 
+def missing() -> set[str]:
+    """The modules of packages that are asked for and not installed."""
+    return {each.name for each in requirements() if not each.extra and version_of(each.name) is None}
+
+
 def packages(patient: Patient) -> Iterator[Finding]:
     """All packages that are asked for are there, and none is older than it may be."""
     good = 0
@@ -177,7 +195,7 @@ def packages(patient: Patient) -> Iterator[Finding]:
         if each.extra:
             continue
         version = version_of(each.name)
-        todo = f"python -m pip install '{each.name}>={each.least}'"
+        todo = f"{pip()} '{each.name}>={each.least}'"
         if version is None:
             yield Finding(each.name, FAIL, "not installed", todo)
         elif older(version, each.least):

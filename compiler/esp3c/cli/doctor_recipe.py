@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from esp3c.cli.doctor_finding import FAIL, OK, WARN, Finding, Patient
-from esp3c.cli.doctor_python import Requirement, install, older, requirements, version_of
+from esp3c.cli.doctor_python import Requirement, install, is_there, older, requirements, version_of
 from esp3c.diagnostics import Severity
 from esp3c.ir import CallNode, CarriedNode, Entry, ListNode, MapNode, Node, PythonNode, Recipe, Scalar, strip
 from esp3c.schema.backends import JOB_QUEUES, OVER_DASK
@@ -20,12 +20,23 @@ _MODULES = {"dask-jobqueue": "dask_jobqueue", "espeakng-loader": "espeakng_loade
 """Modules of packages that are not called like them."""
 
 _BY_STAGE = {"upload_model": "publication", "upload_demo": "publication"}
+_AFTERWARDS = {"pack_demo": "demo"}
+"""Stages that write something which needs an extra when it is started."""
+
 _NOT_OURS = {"exp", "data", "conf", "recipe_data", "run.py", "system.py"}
 
 
 def compiled(patient: Patient) -> Iterator[Finding]:
     """The recipe has no mistakes."""
     if patient.result is None:
+        others = sorted(each.name for each in patient.folder.glob("*.esp"))
+        said = f"there is no recipe.esp in {patient.recipe or 'this folder'}: the environment alone is looked at"
+        if others:
+            yield Finding(
+                "recipe", WARN, said, f"esp3c doctor {shlex.quote(os.path.join(patient.recipe or '', others[0]))}"
+            )
+        else:
+            yield Finding("recipe", OK, said)
         return
     found = patient.result.diagnostics
     errors = [each for each in found if each.severity is Severity.ERROR]
@@ -56,11 +67,13 @@ def extras(patient: Patient) -> Iterator[Finding]:
             continue
         told |= {each.name for each in asked}
         reason = next(wanted[each] for each in (extra, *map(_module, asked)) if each in wanted)
-        missing = [each for each in asked if importlib.util.find_spec(_module(each)) is None]
+        missing = [each for each in asked if not is_there(_module(each))]
         old = [each for each in asked if each not in missing and older(version_of(each.name) or each.least, each.least)]
         todo = install(extra)
         if missing:
-            yield Finding(f"extra {extra}", FAIL, f"{missing[0].name} is not installed, and {reason}", todo)
+            # Of what a stage only writes, the stage itself needs nothing.
+            result = WARN if extra in _AFTERWARDS.values() else FAIL
+            yield Finding(f"extra {extra}", result, f"{missing[0].name} is not installed, and {reason}", todo)
         elif old:
             yield Finding(f"extra {extra}", FAIL, f"{old[0].name} is older than {old[0].least}", todo)
         else:
@@ -78,6 +91,8 @@ def _wanted(recipe: Recipe, folder: Path) -> dict[str, str]:
         runs = getattr(stage.runs, "name", "") or stage.name
         if runs in _BY_STAGE:
             found[_BY_STAGE[runs]] = f"stage `{stage.name}` needs it"
+        if runs in _AFTERWARDS:
+            found[_AFTERWARDS[runs]] = f"what stage `{stage.name}` writes needs it when it is started"
     for parallel in recipe.parallels.values():
         backend = getattr(parallel.value, "backend", "")
         if backend in OVER_DASK:

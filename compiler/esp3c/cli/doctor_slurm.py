@@ -10,15 +10,16 @@ import shutil
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from esp3c.check.limits import Partition, SiteLimits
 from esp3c.cli.doctor_disk import LOCAL, Mount, mount_of
-from esp3c.cli.doctor_finding import FAIL, OK, WARN, Finding, Patient, asked, size
+from esp3c.cli.doctor_finding import FAIL, OK, WARN, Answer, Finding, Patient, asked, size
 
 NEEDED = ("sbatch", "squeue", "scancel", "scontrol")
 USEFUL = {"sacct": "what became of jobs that are over is known from their own files alone", "srun": "a job has one process",
           "sinfo": "the state of the machines is not known"}  # fmt: skip
+_NO_CLUSTER = "its commands know no cluster: go to a machine that belongs to one, or name its slurm.conf in SLURM_CONF"
 _GONE = re.compile(r"down|drain|fail|maint|unk|no_resp|power", re.IGNORECASE)
 
 
@@ -36,10 +37,14 @@ def slurm(patient: Patient) -> Iterator[Finding]:
         else:
             yield Finding("slurm", OK, "not on this machine")
         return
-    yield from _commands(there, FAIL if patient.on_slurm else WARN)
-    if "scontrol" not in there:
+    wrong = FAIL if patient.on_slurm else WARN
+    controller = _controller(wrong) if "scontrol" in there else None
+    if controller is not None and controller.result == WARN and controller.todo == _NO_CLUSTER:
+        yield Finding("slurm", OK, "its commands are here, and know no cluster; nothing here needs one")
         return
-    controller = _controller(FAIL if patient.on_slurm else WARN)
+    yield from _commands(there, wrong)
+    if controller is None:
+        return
     yield controller
     if controller.result != OK:
         return
@@ -47,9 +52,13 @@ def slurm(patient: Patient) -> Iterator[Finding]:
     if limits is None:
         yield Finding("partitions", WARN, why, "scontrol show partition says more")
         return
-    yield from map(_partition, limits.partitions)
-    if "sinfo" in there:
-        yield _machines()
+    machines = asked(["sinfo", "-h", "-N", "-o", "%N %T"]) if "sinfo" in there else None
+    # A machine of several partitions is listed for each.
+    lines = machines.out.splitlines() if machines is not None and machines.ok else []
+    states = dict(line.split(None, 1) for line in lines if " " in line)
+    yield from (_partition(each, states) for each in limits.partitions)
+    if machines is not None:
+        yield _machines(machines, states)
     if "sacct" in there:
         yield _accounting()
     yield from _seen_by_jobs(patient, limits)
@@ -73,7 +82,7 @@ def _controller(wrong: str) -> Finding:
     if not answer.ok or ("DOWN" in line and "UP" not in line):
         todo = "ask the site's administrators whether SLURM is at work; nothing can be sent before it is"
         if "configuration" in answer.why:
-            todo = "its commands know no cluster: go to a machine that belongs to one, or name its slurm.conf in SLURM_CONF"
+            todo = _NO_CLUSTER
         return Finding("slurm", wrong, answer.why or line, todo)
     return Finding("slurm", OK, line or "its controller answers")
 
@@ -88,12 +97,18 @@ def _limits() -> tuple[SiteLimits | None, str]:
     return found, said.getvalue().strip().removeprefix("esp3c: ") or "it has no partitions"
 
 
-def _partition(partition: Partition) -> Finding:
-    """A partition, with what its machines have."""
+def _partition(partition: Partition, states: Mapping[str, str]) -> Finding:
+    """A partition, with what its machines have. `states` are those of machines, as far as they are known."""
     nodes, name = partition.nodes, f"partition {partition.name}"
     if not partition.up or not nodes:
         found = "takes no jobs" if nodes else "has no machines"
         return Finding(name, WARN, found, "take another partition; sinfo lists them")
+    gone = [states[node.name] for node in nodes if _GONE.search(states.get(node.name, ""))]
+    if len(gone) == len(nodes):
+        counted = ", ".join(f"{count} {state}" for state, count in Counter(gone).most_common())
+        return Finding(
+            name, WARN, f"no machine of it takes jobs: {counted}", "sinfo -R says why; take another partition"
+        )
     gpus = max(node.gpus for node in nodes)
     counts = f"{len(nodes)} {'machine' if len(nodes) == 1 else 'machines'}"
     what = f"up to {max(node.cpus for node in nodes)} cores, {size(max(node.mem for node in nodes))}"
@@ -102,13 +117,11 @@ def _partition(partition: Partition) -> Finding:
     return Finding(name, OK, f"{counts}, {what}, {time}" + ("; the default" if partition.default else ""))
 
 
-def _machines() -> Finding:
+def _machines(answer: Answer, by_name: Mapping[str, str]) -> Finding:
     """Some machines are at work."""
-    answer = asked(["sinfo", "-h", "-N", "-o", "%N %T"])
     if not answer.ok:
         return Finding("machines", WARN, answer.why, "sinfo says more")
-    # A machine of several partitions is listed for each.
-    states = Counter(dict(line.split(None, 1) for line in answer.out.splitlines() if " " in line).values())
+    states = Counter(by_name.values())
     found = ", ".join(f"{count} {state}" for state, count in states.most_common()) or "none"
     if all(map(_GONE.search, states)):
         return Finding("machines", FAIL, found, "no machine takes jobs: sinfo -R says why")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shlex
 import shutil
@@ -40,7 +39,7 @@ def add(commands: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", nargs="?", type=Path, help="where (default: here)")
+    parser.add_argument("folder", nargs="?", help="where (default: here)")
     parser.add_argument("--name", help="the name of the recipe (default: that of the folder)")
     parser.add_argument("--template", metavar="NAME", help="the recipe to begin from (default: tones)")
     parser.add_argument("--yes", action="store_true", help="ask nothing: the default of all that is not said")
@@ -50,8 +49,14 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.list:
+        from esp3c.cli.init_dialogue import template_in
         from esp3c.cli.init_templates import TEMPLATES
 
+        try:
+            if args.template is not None:
+                template_in(args.template)
+        except ValueError as error:
+            return fail(Failure(str(error), 2))
         width = max(len(each.name) for each in TEMPLATES)
         print("\n".join(f"{each.name:<{width}}  {each.line}" for each in TEMPLATES))
         return 0
@@ -78,9 +83,9 @@ def _wanted(args: argparse.Namespace) -> Wanted:
     """What is to be written, from the command line or from answers.
 
     Raises:
-        Failure: a name is none, or the answers ended.
+        Failure: a name or a folder is none, or the answers ended.
     """
-    from esp3c.cli.init_dialogue import Wanted, ask, name_in, name_of, template_in
+    from esp3c.cli.init_dialogue import Wanted, ask, folder_in, name_in, name_of, template_in
     from esp3c.cli.init_recipe import Names
     from esp3c.cli.init_templates import TEMPLATES
 
@@ -93,7 +98,7 @@ def _wanted(args: argparse.Namespace) -> Wanted:
             raise Failure("the answers ended; nothing was written") from None
     try:
         template = template_in(args.template) if args.template is not None else TEMPLATES[0]
-        folder = args.folder if args.folder is not None else Path()
+        folder = folder_in(args.folder if args.folder is not None else ".")
         name = name_in(args.name) if args.name is not None else name_of(folder, template)
     except ValueError as error:
         raise Failure(str(error), 2) from None
@@ -108,11 +113,14 @@ def _write(folder: Path, wanted: Wanted) -> list[str]:
         OSError: the disk refused.
     """
     from esp3c.cli.init_recipe import recipe_text
-    from esp3c.cli.init_templates import GITIGNORE, RECIPE, files, taken, templates
+    from esp3c.cli.init_templates import GITIGNORE, RECIPE, files, some, taken, templates
 
     there = taken(folder, wanted.template)
     if there:
-        raise Failure(f"{folder} has {', '.join(there[:3])} already; nothing was written")
+        raise Failure(
+            f"{folder} has {some(there)} already; nothing was written\n"
+            "name another folder, one that is new or empty: esp3c init FOLDER"
+        )
     made = _made(folder)
     placed: list[Path] = []
     try:
@@ -152,10 +160,13 @@ def _made(folder: Path) -> list[Path]:
 
 def _next(shown: str, wanted: Wanted) -> list[str]:
     """The commands to type next."""
+    from esp3c.cli.doctor_python import install, is_there
+
     template, recipe = wanted.template, shlex.quote(os.path.normpath(os.path.join(shown, "recipe.esp")))
     lines = []
-    if template.extra and importlib.util.find_spec(template.module) is None:
-        lines.append(f"pip install 'esp3c[{template.extra}]'")
+    absent = [extra for extra, module in template.extras if not is_there(module)]
+    if absent:
+        lines.append(install(",".join(absent)))
     if template.first:
         lines.append(template.first)
     lines.append(f"esp3c check {recipe}")

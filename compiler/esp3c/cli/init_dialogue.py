@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from esp3c.check.keys import refused_name
 from esp3c.check.limits import Partition
 from esp3c.cli.common import printable
 from esp3c.cli.init_recipe import Names
-from esp3c.cli.init_templates import TEMPLATES, Template, taken
+from esp3c.cli.init_templates import TEMPLATES, Template, some, taken
 from esp3c.record import record
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LOCAL = "local"
 
 _Answer = TypeVar("_Answer")
@@ -33,29 +36,51 @@ class Wanted:
 def name_of(folder: Path, template: Template) -> str:
     """The name of a recipe by that of its folder."""
     found = re.sub(r"\W+", "_", folder.absolute().name, flags=re.ASCII).strip("_").lower()
-    return found if NAME.fullmatch(found) else template.name
+    return template.name if refused_name(found) else found
 
 
 def ask() -> Wanted:
     """Asks for the template, the folder, the name, and where it should run."""
+    _edit_lines()
     print("A recipe to begin from. Return takes what stands in brackets; Ctrl-C leaves, and nothing is written.\n")
     width = max(len(each.name) for each in TEMPLATES)
     for number, each in enumerate(TEMPLATES, 1):
         print(f"  {number}  {each.name:<{width}}  {each.line}")
     print()
     template = _until("template, by name or number", TEMPLATES[0].name, _template)
-    folder = _until("folder", _free_folder(template), lambda text: _folder(text, template))
+    folder = _folder(template)
     name = _until("name of the recipe", name_of(folder, template), name_in)
     return Wanted(folder, template, Names(name, _partition()))
+
+
+def _edit_lines() -> None:
+    """Lets an answer be edited with the keys of a shell, where this Python has what reads them."""
+    try:
+        import readline
+    except ImportError:
+        return
+    # An earlier answer is none to the next question.
+    readline.set_auto_history(False)
 
 
 def _until(question: str, default: str, read: Callable[[str], _Answer]) -> _Answer:
     """Asks until the answer can be read; `read` raises a ValueError that says what is wrong with one."""
     while True:
         try:
-            return read(input(f"{question} [{printable(default)}]: ").strip() or default)
+            return read(_plain(input(f"{question} [{printable(default)}]: ").strip() or default))
         except ValueError as error:
             print(f"  {printable(str(error))}")
+
+
+def _plain(text: str) -> str:
+    """An answer without keys that a terminal has sent for something else.
+
+    Raises:
+        ValueError: it has control characters.
+    """
+    if any(unicodedata.category(char) == "Cc" for char in text):
+        raise ValueError("that has control characters in it; type it again")
+    return text
 
 
 def template_in(text: str) -> Template:
@@ -80,9 +105,29 @@ def name_in(text: str) -> str:
     Raises:
         ValueError: it cannot.
     """
-    if not NAME.fullmatch(text):
-        raise ValueError(f"{text!r} cannot be the name of a recipe: letters, digits and _, and no digit first")
+    why = refused_name(text)
+    if why:
+        raise ValueError(
+            f"{text!r} cannot be the name of a recipe: {why}" + (", and no digit first" if text[:1].isdigit() else "")
+        )
     return text
+
+
+def folder_in(text: str) -> Path:
+    """The folder of this name, which may be new.
+
+    Raises:
+        ValueError: no recipe can be put there.
+    """
+    if not text:
+        raise ValueError("the folder has no name: . is the one where you are")
+    folder = Path(text)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f"{text} is a file: name a folder, one that is new or empty")
+    for place, what in ((os.sep, "the root of the file system"), (os.path.expanduser("~"), "your home folder")):
+        if os.path.realpath(folder) == os.path.realpath(place):
+            raise ValueError(f"{text} is {what}: a recipe has a folder of its own, such as {folder / 'tones'}")
+    return folder
 
 
 def _template(text: str) -> Template:
@@ -99,32 +144,61 @@ def _free_folder(template: Template) -> str:
     return next((name for name in numbers if not os.path.lexists(name)), template.name)
 
 
-def _folder(text: str, template: Template) -> Path:
-    folder = Path(text).expanduser()
-    there = taken(folder, template)
-    if there:
-        raise ValueError(f"{text} has {', '.join(there[:3])} already")
-    return folder
+def _folder(template: Template) -> Path:
+    def read(text: str) -> Path:
+        folder = folder_in(os.path.expanduser(text))
+        there = taken(folder, template)
+        if there:
+            raise ValueError(f"{text} has {some(there)} already; name another folder")
+        return folder
+
+    while True:
+        folder = _until("folder", _free_folder(template), read)
+        others = _others(folder)
+        if not others:
+            return folder
+        print(f"  {printable(f'{folder} is not empty: it has {some(others)}')}")
+        if _until("write there all the same, yes or no", "no", _yes):
+            return folder
+
+
+_OF_ANY_PROJECT = re.compile(r"\.|readme|licen[cs]e", re.IGNORECASE)
+
+
+def _others(folder: Path) -> list[str]:
+    """What is in a folder and not what one has that is meant for a recipe."""
+    return sorted(each for each in os.listdir(folder) if not _OF_ANY_PROJECT.match(each)) if folder.is_dir() else []
+
+
+def _yes(text: str) -> bool:
+    answers = {"yes": True, "y": True, "no": False, "n": False}
+    if text.lower() not in answers:
+        raise ValueError(f"{text!r} is neither yes nor no")
+    return answers[text.lower()]
 
 
 def _partition() -> Partition | None:
     """The partition of SLURM to send stages to; None for this machine. Nothing is asked where there is no SLURM."""
     from esp3c.cli.site import limits
 
-    found = limits() if shutil.which("scontrol") is not None else None
+    # A cluster that does not answer is no place to choose, and nothing to be told of here.
+    with contextlib.redirect_stderr(io.StringIO()):
+        found = limits() if shutil.which("scontrol") is not None else None
     partitions = [each for each in found.partitions if each.up and each.nodes] if found is not None else []
     if not partitions:
         return None
-    for each in partitions:
-        print(f"  {each.name}: {_said(each)}")
+    for number, each in enumerate(partitions, 1):
+        print(printable(f"  {number}  {each.name}: {_said(each)}"))
     known = {each.name: each for each in partitions}
+    # A partition may have a number for a name.
+    chosen = {str(number): each for number, each in enumerate(partitions, 1)} | known
 
     def read(text: str) -> Partition | None:
-        if text != LOCAL and text not in known:
+        if text != LOCAL and text not in chosen:
             raise ValueError(f"{text!r} is neither {LOCAL} nor a partition: {', '.join(known)}")
-        return known.get(text)
+        return chosen.get(text)
 
-    return _until(f"run where: {LOCAL}, or a partition of SLURM", LOCAL, read)
+    return _until(f"run where: {LOCAL}, or a partition of SLURM by name or number", LOCAL, read)
 
 
 def _said(partition: Partition) -> str:

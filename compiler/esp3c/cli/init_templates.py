@@ -28,36 +28,52 @@ class Template:
     """A recipe to begin from.
 
     `line` says what it is. `dataset`: the template whose folder `dataset` it takes, in the place of the `tag` by which its recipe
-    names that one. `extra` is the extra of esp3c that it needs, with a `module` of it; `first` is what a person has to do before.
+    names that one. `extras` are the extras of esp3c that its stages need, each with a module of it; `first` is what has to be done
+    before.
     """
 
     name: str
     line: str
     dataset: str = ""
     tag: str = ""
-    extra: str = ""
-    module: str = ""
+    extras: tuple[tuple[str, str], ...] = ()
     first: str = ""
 
 
-_SPOKEN = {"extra": "espeak", "module": "espeakng_loader"}
-_DIGITS = {"dataset": "spoken_digits", "tag": "spoken_digits/asr", **_SPOKEN}
+_SPOKEN = (("espeak", "espeakng_loader"),)
+_PAGE = (("demo", "gradio"),)
+_DIGITS = {"dataset": "spoken_digits", "tag": "spoken_digits/asr"}
 
 TEMPLATES = (
     Template("tones", "strings of tones are read back: the smallest, nothing is downloaded, a minute on two cores"),
     Template(
         "spoken_digits",
         "recognition of spoken digits that eSpeak NG makes: trains in a minute, two test sets",
-        **_SPOKEN,
+        extras=_SPOKEN,
     ),
     Template(
         "mini_an4",
         "recognition of recorded speech, of AN4: an archive becomes audio and manifests, a tokenizer is trained",
         first="put AN4's archive at source/mini_an4.tar.gz in that folder, or code that reads your own in the place of dataset/",
     ),
-    Template("finetune", "goes on from a checkpoint in three ways: the whole model, a new head, an adapter", **_DIGITS),
-    Template("digits_vocoder", "a vocoder, trained as a GAN with two optimizers: sound is made of spectra", **_DIGITS),
-    Template("published", "a recogniser that is packed for others, with a page that shows it", **_DIGITS),
+    Template(
+        "finetune",
+        "goes on from a checkpoint in three ways: the whole model, a new head, an adapter",
+        **_DIGITS,
+        extras=_SPOKEN,
+    ),
+    Template(
+        "digits_vocoder",
+        "a vocoder, trained as a GAN with two optimizers: sound is made of spectra",
+        **_DIGITS,
+        extras=_SPOKEN,
+    ),
+    Template(
+        "published",
+        "a recogniser that is packed for others, with a page that shows it",
+        **_DIGITS,
+        extras=_SPOKEN + _PAGE,
+    ),
 )
 """In the order of the list; the first is the default."""
 
@@ -78,6 +94,12 @@ def taken(folder: Path, template: Template) -> list[str]:
     with templates() as root:
         names = [name for name, _ in files(template, root) if name != GITIGNORE[1]]
     return [name for name in names if os.path.lexists(folder / name)]
+
+
+def some(names: list[str]) -> str:
+    """The first of these names, and how many more there are."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def templates() -> AbstractContextManager[Path]:

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import NoReturn
 
 # In the order of the help.
 COMMANDS = {
@@ -64,7 +65,18 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """What reads these words. Where they name a command, the others are left out."""
     import argparse
 
-    top = argparse.ArgumentParser(
+    class Parser(argparse.ArgumentParser):
+        """A parser whose errors name what may have been meant."""
+
+        def error(self, message: str) -> NoReturn:
+            from esp3c.cli.common import printable
+            from esp3c.cli.meant import meant
+
+            near = meant(top, message, words)
+            self.print_usage(sys.stderr)
+            self.exit(2, printable(f"{self.prog}: error: {message}" + (f"; {near}" if near else "")) + "\n")
+
+    top = Parser(
         prog="esp3c",
         description=DESCRIPTION,
         epilog=EPILOG,

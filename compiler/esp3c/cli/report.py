@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from esp3c.cli.common import printable, renderer
+from esp3c.cli.common import as_typed, printable, renderer
 from esp3c.cli.selection import Selection
 from esp3c.diagnostics import Diagnostic, Severity
 from esp3c.pipeline import Result
@@ -38,7 +38,7 @@ class Checked:
 
 def text(checked: Checked, *, alone: bool, unchecked: bool, color: bool) -> str:
     """The diagnostics, the unchecked values if asked for, and the last line. `alone`: no other recipe is checked."""
-    out = renderer(color).render(checked.shown)
+    out = renderer(color).render(as_typed(checked.shown))
     if unchecked:
         out += _unchecked(checked)
     return out + _last_line(checked, alone=alone, unchecked=unchecked) + "\n"

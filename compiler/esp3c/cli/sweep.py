@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from esp3c.cli.common import Failure, fail, printable, recipe_path, renderer, wants_color
+from esp3c.cli.common import Failure, as_typed, fail, printable, recipe_path, renderer, wants_color
 from esp3c.cli.places import ON_THIS_MACHINE, move_of, refuse_unknown
 from esp3c.cli.sweep_points import Built, Points, own_folders, shared_stages
 from esp3c.cli.sweep_spec import Work, write_spec
@@ -95,7 +95,7 @@ def _show(built: Sequence[Built]) -> None:
     errors = set()
     for each in built:
         for diagnostic in each.result.diagnostics:
-            text = drawing.render([diagnostic])
+            text = drawing.render(as_typed([diagnostic]))
             found.setdefault(text, []).append(each.point.name)
             if diagnostic.severity is Severity.ERROR:
                 errors.add(text)

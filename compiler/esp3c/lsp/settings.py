@@ -47,8 +47,10 @@ def changed(server: EspServer, told: Any = None) -> None:
 async def _asked(server: EspServer) -> Any:
     if asked(server, "workspace.configuration"):
         wanted = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+        # Whoever asks may be taken back, or wait no longer: the client's answer comes all the same, and needs a place to go.
+        answer = asyncio.ensure_future(server.workspace_configuration_async(wanted))
         try:
-            found = await asyncio.wait_for(server.workspace_configuration_async(wanted), PATIENCE)
+            found = await asyncio.wait_for(asyncio.shield(answer), PATIENCE)
         except (TimeoutError, JsonRpcException) as error:
             log.warning("the client did not say what is set for %s: %s", SECTION, error or "no answer")
         else:

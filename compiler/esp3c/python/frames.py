@@ -179,11 +179,11 @@ class Names:
     def forget(self, node: ast.AST) -> None:
         """Whatever this code binds or changes is not certain any more."""
         frame, instance = self.frame, self.frame.instance
-        for each in ast.walk(node):
+        for each in _changing(node):
             match each:
-                case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                case ast.Name(id=name):
                     frame.names[name] = None
-                case ast.Attribute(value=ast.Name(id=head), attr=attr, ctx=ast.Store() | ast.Del()):
+                case ast.Attribute(value=ast.Name(id=head), attr=attr):
                     if head == frame.own_name and instance is not None:
                         instance.set(attr, None)
                 case ast.Call():
@@ -192,24 +192,19 @@ class Names:
     def _touched(self, node: ast.Call) -> None:
         """What a call that is not followed may change: the object itself, and lists and dicts that it gets."""
         frame, instance = self.frame, self.frame.instance
+        names, attributes = _named_in(node)
         if instance is not None and not self._harmless(node):
-            own = [each for each in ast.walk(node) if isinstance(each, ast.Name) and each.id == frame.own_name]
-            kept = {
-                id(each.value): each.attr
-                for each in ast.walk(node)
-                if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each is not node.func
-            }
-            if any(id(each) not in kept for each in own) or _is_super(node.func):
+            kept = {id(each.value): each.attr for each in attributes if each is not node.func}
+            if any(id(each) not in kept for each in names if each.id == frame.own_name) or _is_super(node.func):
                 instance.forget()
             for attr in kept.values():
                 held = instance.attributes.get(attr)
                 if held is None or not k.plain(held.value):
                     instance.attributes[attr] = None
-        for each in ast.walk(node):
-            if isinstance(each, ast.Name) and frame.names.get(each.id) is not None:
-                held = frame.names[each.id]
-                if held is not None and not k.plain(held.value):
-                    frame.names[each.id] = None
+        for each in names:
+            held = frame.names.get(each.id)
+            if held is not None and not k.plain(held.value):
+                frame.names[each.id] = None
 
     def _harmless(self, node: ast.Call) -> bool:
         """Whether it is the `__init__` of `object`, of a class that is known by name, or of none that there is."""
@@ -222,6 +217,31 @@ class Names:
         return all(
             isinstance(found := self.reader.find(each).definition, Class) and not found.defined(name) for each in own
         )
+
+
+def _changing(node: ast.AST) -> list[ast.AST]:
+    """What binds or may change something in a piece of code; kept with it, as a body is gone through for many calls."""
+    found: list[ast.AST] | None = getattr(node, "_esp3c_changing", None)
+    if found is None:
+        found = [
+            each
+            for each in ast.walk(node)
+            if isinstance(each, ast.Call)
+            or (isinstance(each, ast.Name | ast.Attribute) and isinstance(each.ctx, ast.Store | ast.Del))
+        ]
+        node._esp3c_changing = found  # type: ignore[attr-defined]
+    return found
+
+
+def _named_in(node: ast.Call) -> tuple[list[ast.Name], list[ast.Attribute]]:
+    """The names in a call, and the attributes of names; kept with it."""
+    found: tuple[list[ast.Name], list[ast.Attribute]] | None = getattr(node, "_esp3c_named", None)
+    if found is None:
+        inner = list(ast.walk(node))
+        names = [each for each in inner if isinstance(each, ast.Name)]
+        found = names, [each for each in inner if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name)]
+        node._esp3c_named = found  # type: ignore[attr-defined]
+    return found
 
 
 def _literal(text: str) -> Maybe:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from espnet3.utils.errors import ConfigError
+from espnet3.utils.importing import large_imports
 from espnet3.utils.instantiation import instantiate_target
 
 
@@ -37,7 +38,8 @@ def _lacks_its_sample(target: Mapping[Any, Any]) -> bool:
     import hydra.utils
 
     try:
-        function = hydra.utils.get_object(target["_target_"])
+        with large_imports():
+            function = hydra.utils.get_object(target["_target_"])
         signature = inspect.signature(function)
     except Exception:  # noqa: BLE001 - what is wrong with it is said where it is made
         return False

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from espnet3.components.data import dataset_folders
 from espnet3.utils.errors import ConfigError, did_you_mean, listed
+from espnet3.utils.importing import large_imports
 from espnet3.utils.targets import check_name
 
 if TYPE_CHECKING:
@@ -196,7 +197,8 @@ def _is_importable(name: str) -> bool:
 
 def _import(name: str, ref: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with large_imports():
+            return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing and (name == missing or name.startswith(missing + ".")):

@@ -43,11 +43,10 @@ local function words(options, root, asked)
   if type(cmd) ~= 'table' or vim.fn.executable(cmd[1]) == 1 then return cmd end
   if asked and not missed[cmd[1]] then
     missed[cmd[1]] = true
-    vim.notify(
-      ('esp3c: %s is not a program here, so no language server was started. Install esp3c in %s, in an environment that is '
-        .. 'active, or on PATH; or set g:esp3c_program, or `cmd` of setup, to where it is'):format(cmd[1], root .. '/.venv'),
-      vim.log.levels.ERROR
-    )
+    local text = 'esp3c: %s is not a program here, so no language server was started. Install esp3c in %s/.venv, in an '
+      .. 'environment that is active, or on PATH; or set g:esp3c_program, or `cmd` of setup, to where it is'
+    -- An error would be shown as one of this autocommand.
+    vim.notify(text:format(cmd[1], root), vim.log.levels.WARN)
   end
 end
 
@@ -71,8 +70,8 @@ end
 --- Whether another client of a buffer can do something.
 local function others(client, buffer, capability)
   for _, each in pairs((vim.lsp.get_clients or vim.lsp.get_active_clients)()) do
-    local there = vim.lsp.buf_is_attached(buffer, each.id)
-    if each.id ~= client.id and there and each.server_capabilities and each.server_capabilities[capability] then return true end
+    local there = each.id ~= client.id and vim.lsp.buf_is_attached(buffer, each.id)
+    if there and each.server_capabilities and each.server_capabilities[capability] then return true end
   end
   return false
 end
