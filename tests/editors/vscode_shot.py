@@ -175,7 +175,10 @@ def mistake(page: Any, text: str) -> None:
 
 def complete(page: Any, text: str) -> None:
     """What may stand for an optimizer, with the documentation of the first."""
-    _go(page, *_position(text, OPTIMIZER[1], len(OPTIMIZER[1].rstrip())))
+    _go(page, *_position(text, OPTIMIZER[1], len(OPTIMIZER[1]) - 1))
+    for _ in range(8):
+        # Room for what is shown below.
+        page.keyboard.press("Control+ArrowDown")
     # The first question takes longer: modules are read for its answer.
     page.keyboard.press("Control+Space")
     page.wait_for_selector(".suggest-widget.visible .monaco-list-row")
@@ -205,11 +208,11 @@ def graph(page: Any, text: str) -> None:
 
 MISTAKE = ("max_epochs", "max_epoch")
 OPTIMIZER = (
-    """torch.optim.AdamW(lr = 4e-3, weight_decay = 1e-4)
+    """optimizer = torch.optim.AdamW(lr = 4e-3, weight_decay = 1e-4)
   scheduler = torch.optim.lr_scheduler.OneCycleLR(max_lr = optimizer.lr, total_steps = 560)
   scheduler_interval = "step"
 """,
-    "torch.optim.\n",
+    "optimizer = \n",
 )
 CLASS = "src.model.CTCRecognizer"
 

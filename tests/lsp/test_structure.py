@@ -169,7 +169,8 @@ def test_an_answer_for_which_nobody_waits_any_more_is_no_mistake(
             await asyncio.sleep(0)
         if too_late:
             assert await hints
-        elif hints.cancel():
+        else:
+            hints.cancel()
             await asyncio.wait([hints])
             assert hints.cancelled()
         answer = {"jsonrpc": "2.0", "id": json.loads(client.sent)["id"], "result": [None]}
