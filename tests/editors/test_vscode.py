@@ -21,7 +21,10 @@ from hypothesis import given, settings
 
 from editors.roles import roles
 from esp3c import __version__
+from esp3c.cli.build import compiled
+from esp3c.emit.files import MANIFEST as MANIFEST_FILE
 from esp3c.format import format_text
+from esp3c.lsp.generated_files import MOST_ABOVE
 from esp3c.query.semantic import MODIFIERS, TYPES
 from esp3c.render.text import TextRenderer
 from esp3c.source import Source
@@ -190,7 +193,10 @@ def test_what_the_manifest_names_is_there() -> None:
     contributes = MANIFEST["contributes"]
     (language,) = contributes["languages"]
     paths = [*language["icon"].values(), language["configuration"]]
-    paths += [each["path"] for key in ("grammars", "snippets") for each in contributes[key]]
+    paths += [each["path"] for each in contributes["grammars"]]
+    # Snippets are shown by the client, where no server answers: VS Code would show those of the manifest at all times.
+    assert "snippets" not in contributes
+    paths.append("./snippets/esp.json")
     assert all((EXTENSION / path).is_file() for path in paths)
     kept = (EXTENSION / ".vscodeignore").read_text(encoding="utf-8")
     for path in paths:
@@ -245,6 +251,22 @@ def test_the_lock_names_no_place_to_download_from() -> None:
     packages = {name: each for name, each in lock["packages"].items() if name}
     assert packages and all("resolved" not in each and each.get("integrity") for each in packages.values())
     assert lock["packages"][""]["devDependencies"] == MANIFEST["devDependencies"]
+
+
+def test_the_files_of_a_build_are_those_that_lead_back() -> None:
+    source = (EXTENSION / "src" / "generated.ts").read_text(encoding="utf-8")
+    listed = re.search(r"GENERATED = (\[.*?\]);", source)
+    above = re.search(r"MOST_ABOVE = (\d+);", source)
+    manifest = re.search(r"MANIFEST = join\((.*)\);", source)
+    assert listed is not None and above is not None and manifest is not None
+    assert int(above[1]) == MOST_ABOVE and "/".join(json.loads(f"[{manifest[1]}]")) == MANIFEST_FILE
+    patterns = json.loads(listed[1])
+    result, _ = compiled(str(ROOT / "recipes" / "spoken_digits" / "recipe.esp"), [], None)
+    built = [Path("/recipes/digits", each.path) for each in result.files if each.path != MANIFEST_FILE]
+    assert len(built) > 5
+    for path in built:
+        assert any(path.match(pattern) for pattern in patterns), path
+    assert not any(Path("/recipes/digits/src/model.py").match(pattern) for pattern in patterns)
 
 
 def test_indentation_by_the_rules_is_that_of_the_one_form() -> None:
@@ -374,15 +396,13 @@ def test_formatted_recipes_of_any_shape_are_coloured_as_the_parser_reads_them(ex
 
 
 @pytest.mark.editors
-def test_the_client_is_typed_and_finds_esp3c_where_it_says(extension: Path) -> None:
+def test_the_client_is_typed_and_does_what_it_says(extension: Path) -> None:
     passed(called(["npm", "run", "--silent", "types"], extension))
-    bundle = ["npx", "--no-install", "esbuild", "src/find.ts", "--bundle", "--platform=node", "--external:vscode"]
-    passed(called([*bundle, "--outfile=dist/find.js", "--log-level=warning"], extension))
-    said = passed(
-        called(
-            ["node", "--test", str(TESTS / "find.test.cjs")], extension, ESP3C_FIND=str(extension / "dist" / "find.js")
-        )
-    )
+    modules = [f"src/{name}.ts" for name in ("find", "generated", "snippets", "completing")]
+    bundle = ["npx", "--no-install", "esbuild", *modules, "--bundle", "--platform=node", "--external:vscode"]
+    passed(called([*bundle, "--outdir=dist/tested", "--log-level=warning"], extension))
+    tests = [str(path) for path in sorted(TESTS.glob("*.test.cjs"))]
+    said = passed(called(["node", "--test", *tests], extension, ESP3C_CLIENT=str(extension / "dist" / "tested")))
     assert re.search(r"^# pass [1-9]", said, re.M) and re.search(r"^# fail 0$", said, re.M)
 
 

@@ -7,7 +7,7 @@ import pytest
 from esp3c.python.reader import reader
 from esp3c.query.docstrings import docstring_of, shown
 from esp3c.query.hover import hover
-from esp3c.query.hover_parts import Code, Said, markdown, plain
+from esp3c.query.hover_parts import Code, Part, Place, Said, markdown, plain
 from esp3c.query.hover_words import TYPES, WORDS
 from esp3c.query.values_shown import amount
 from esp3c.syntax.ast import Dimension
@@ -109,10 +109,25 @@ def test_python_that_is_not_there_says_so() -> None:
     assert "SparseAdam" in plain(hover_parts(text, unknown))
 
 
-def hover_parts(text: str, offset: int, world: MemoryWorld | None = None) -> tuple[Code | Said, ...]:
+def hover_parts(text: str, offset: int, world: MemoryWorld | None = None) -> tuple[Part, ...]:
     found = hover(seen(text, world) if world is not None else seen(text), offset)
     assert found is not None
     return found.parts
+
+
+def test_a_key_that_is_a_mistake_is_left_to_its_diagnostic() -> None:
+    text, (place,) = marked("training { trainer { max_ep|och = 9 } }")
+    assert hover(seen(text), place) is None
+
+
+def test_a_place_is_a_link_that_names_the_module_rather_than_the_environment() -> None:
+    installed = Place("/home/me/env/lib/python3.12/site-packages/torch/optim/adamw.py", 20)
+    assert markdown([installed]) == f"in [`torch/optim/adamw.py:20`](file://{installed.path}#L20)"
+    assert plain([installed]) == f"in {installed.path}:20"
+    standard = Place("/usr/lib/python3.12/json/encoder.py", 3)
+    assert markdown([standard]).startswith("in [`json/encoder.py:3`](")
+    own = markdown([Place("src/my model.py", 5)])
+    assert own.startswith("in [`src/my model.py:5`](file:///") and own.endswith("/src/my%20model.py#L5)")
 
 
 def test_values_that_need_each_other_end() -> None:

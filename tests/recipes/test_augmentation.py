@@ -185,7 +185,9 @@ def test_the_recipe_runs_to_its_end(tmp_path: Path) -> None:
         shutil.copytree(RECIPES / name, tmp_path / name, ignore=kept_out)
     recipe = tmp_path / "augmentation" / "recipe.esp"
     recipe.write_text(recipe.read_text().replace("local(n_workers = 1)", "local(n_workers = 2)"))
-    smaller = ["utterances=60", "own_utterances=120", "training.trainer.max_epochs=5"]
+    smaller = [
+        "utterances=60", "own_utterances=120", "training.trainer.max_epochs=5", "training.model.hidden_size=12",
+    ]  # fmt: skip
     words = [word for setting in smaller for word in ("--set", setting)]
 
     done = subprocess.run(

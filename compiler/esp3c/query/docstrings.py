@@ -87,8 +87,8 @@ def shown(text: str) -> list[Part]:
     return parts
 
 
-def _blocks(text: str) -> list[Part]:
-    blocks: list[Part] = []
+def _blocks(text: str) -> list[Said | Code]:
+    blocks: list[Said | Code] = []
     for paragraph in re.split(r"\n\s*\n", text):
         lines = paragraph.split("\n")
         first = lines[0].strip()

@@ -8,8 +8,8 @@ interface Snippet {
   readonly description: string;
 }
 
-/** Where an entry, a stage or a value begins: nothing before the cursor but a sign and words. */
-const BEGINNING = /(?:^|[={[(,])\s*(?:\w+ ?)*$/;
+/** Where an entry, a stage or a value begins: only words stand behind the line's begin, or behind a sign outside of texts. */
+const BEGINNING = /^(?:[^"#]*[={[(,])?\s*(?:\w+ )*\w*$/;
 
 export class Snippets implements vscode.CompletionItemProvider {
   private known: Promise<vscode.CompletionItem[]> | undefined;

@@ -1,6 +1,6 @@
 // Which esp3c is started, asked of src/find.ts with real processes and a stand-in for VS Code.
 //
-//   ESP3C_FIND=find.js node --test find.test.cjs        find.js is src/find.ts, bundled with `vscode` left out
+//   ESP3C_CLIENT=FOLDER node --test find.test.cjs        FOLDER/find.js is src/find.ts, bundled with `vscode` left out
 
 const assert = require("node:assert/strict");
 const { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } = require("node:fs");
@@ -16,7 +16,7 @@ const vscode = {
 };
 const load = Module._load;
 Module._load = (name, ...rest) => (name === "vscode" ? vscode : load(name, ...rest));
-const { find, NotFound } = require(process.env.ESP3C_FIND);
+const { find, NotFound } = require(join(process.env.ESP3C_CLIENT, "find.js"));
 
 const log = { info: (line) => state.lines.push(line), warn: (line) => state.lines.push(line) };
 const kept = { ...process.env };
