@@ -174,19 +174,15 @@ def mistake(page: Any, text: str) -> None:
 
 
 def complete(page: Any, text: str) -> None:
-    """What may stand for an optimizer, with the documentation of the first."""
-    _go(page, *_position(text, OPTIMIZER[1], len(OPTIMIZER[1]) - 1))
+    """Which keys a trainer takes, with what the first one means."""
+    _go(page, *_position(text, KEYS[1], len(KEYS[1]) - 2))
     for _ in range(8):
         # Room for what is shown below.
         page.keyboard.press("Control+ArrowDown")
-    # The first question takes longer: modules are read for its answer.
-    page.keyboard.press("Control+Space")
-    page.wait_for_selector(".suggest-widget.visible .monaco-list-row")
-    page.keyboard.press("Escape")
-    page.keyboard.type("Ada", delay=60)
+    page.keyboard.type(" acc", delay=60)
     page.wait_for_selector(".suggest-widget.visible .monaco-list-row.focused")
     page.keyboard.press("Control+Space")
-    page.wait_for_selector(".suggest-details .monaco-tokenized-source")
+    page.wait_for_selector(".suggest-details .docs")
 
 
 def hover(page: Any, text: str) -> None:
@@ -207,18 +203,13 @@ def graph(page: Any, text: str) -> None:
 
 
 MISTAKE = ("max_epochs", "max_epoch")
-OPTIMIZER = (
-    """optimizer = torch.optim.AdamW(lr = 4e-3, weight_decay = 1e-4)
-  scheduler = torch.optim.lr_scheduler.OneCycleLR(max_lr = optimizer.lr, total_steps = 560)
-  scheduler_interval = "step"
-""",
-    "optimizer = \n",
-)
+TRAINER = 'trainer { max_epochs = 9  accelerator = "auto"  devices = 1  gradient_clip_val = 5.0 }'
+KEYS = (TRAINER, "trainer { max_epochs = 9 }")
 CLASS = "src.model.CTCRecognizer"
 
 SCENES = {
     "mistake": Scene(MISTAKE, mistake),
-    "complete": Scene(OPTIMIZER, complete),
+    "complete": Scene(KEYS, complete),
     "hover": Scene(None, hover),
     "graph": Scene(None, graph, (1400, 800)),
 }
