@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from esp3c.lsp.documents import uri_of
 from esp3c.python.reader import reader
 from esp3c.query.docstrings import docstring_of, shown
 from esp3c.query.hover import hover
@@ -122,11 +123,11 @@ def test_a_key_that_is_a_mistake_is_left_to_its_diagnostic() -> None:
 
 def test_a_place_is_a_link_that_names_the_module_rather_than_the_environment() -> None:
     installed = Place("/home/me/env/lib/python3.12/site-packages/torch/optim/adamw.py", 20)
-    assert markdown([installed]) == f"in [`torch/optim/adamw.py:20`](file://{installed.path}#L20)"
+    assert markdown([installed], uri_of) == f"in [`torch/optim/adamw.py:20`](file://{installed.path}#L20)"
     assert plain([installed]) == f"in {installed.path}:20"
     standard = Place("/usr/lib/python3.12/json/encoder.py", 3)
-    assert markdown([standard]).startswith("in [`json/encoder.py:3`](")
-    own = markdown([Place("src/my model.py", 5)])
+    assert markdown([standard], uri_of).startswith("in [`json/encoder.py:3`](")
+    own = markdown([Place("src/my model.py", 5)], uri_of)
     assert own.startswith("in [`src/my model.py:5`](file:///") and own.endswith("/src/my%20model.py#L5)")
 
 
@@ -167,9 +168,9 @@ def test_examples_of_words_can_be_read() -> None:
 def test_markdown_takes_nothing_for_a_sign_of_its_own() -> None:
     parts = (Said("a_b *c* <d> [e] `f_*g`"), Code("x = `y`", "python"), Said("a ` alone_"))
 
-    assert markdown(parts) == "a\\_b \\*c\\* \\<d> \\[e\\] `f_*g`\n\n```python\nx = `y`\n```\n\na \\` alone\\_"
+    assert markdown(parts, uri_of) == "a\\_b \\*c\\* \\<d> \\[e\\] `f_*g`\n\n```python\nx = `y`\n```\n\na \\` alone\\_"
     assert plain(parts) == "a_b *c* <d> [e] f_*g\n\nx = `y`\n\na  alone_"
-    assert markdown([Code("```\n```")]).startswith("````esp\n")
+    assert markdown([Code("```\n```")], uri_of).startswith("````esp\n")
 
 
 @pytest.mark.parametrize(

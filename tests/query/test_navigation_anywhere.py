@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esp3c.disk import DiskWorld
+from esp3c.lsp.documents import uri_of
 from esp3c.query.definitions import declaration, definition
 from esp3c.query.generated import writings
 from esp3c.query.hover import hover
@@ -34,7 +35,7 @@ def ask(read: View, offset: int) -> None:
     found = hover(read, offset)
     if found is not None:
         assert found.span.start <= offset <= found.span.end
-        assert markdown(found.parts) and plain(found.parts)
+        assert markdown(found.parts, uri_of) and plain(found.parts)
     for leads in (definition(read, offset), type_definition(read, offset), declaration(read, offset)):
         if leads is not None:
             assert leads.origin.start <= offset <= leads.origin.end

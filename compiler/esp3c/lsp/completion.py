@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types
 
 from esp3c.lsp.capabilities import asked
-from esp3c.lsp.documents import Document
+from esp3c.lsp.documents import Document, uri_of
 from esp3c.query.complete import complete
 from esp3c.query.complete_model import Completion, Proposal, Sort
 from esp3c.query.context import context
@@ -137,5 +137,5 @@ class _Making:
 def documentation(parts: tuple[Part, ...], formats: list[types.MarkupKind]) -> types.MarkupContent | str:
     """Text for a person, as Markdown where the client shows it."""
     if types.MarkupKind.Markdown in formats:
-        return types.MarkupContent(types.MarkupKind.Markdown, markdown(parts))
+        return types.MarkupContent(types.MarkupKind.Markdown, markdown(parts, uri_of))
     return plain(parts)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from esp3c.record import record
@@ -40,18 +38,19 @@ _ENVIRONMENT = re.compile(r"^.*[/\\](?:(?:site|dist)-packages|python3\.\d+)[/\\]
 _SPECIAL = re.compile(r"[\\*_<\[\]]")
 
 
-def markdown(parts: Iterable[Part]) -> str:
-    return "\n\n".join(map(_markdown, parts))
+def markdown(parts: Iterable[Part], uri_of: Callable[[str], str]) -> str:
+    """The parts as Markdown. `uri_of` makes a URI of a file's path."""
+    return "\n\n".join(_markdown(part, uri_of) for part in parts)
 
 
-def _markdown(part: Part) -> str:
+def _markdown(part: Part, uri_of: Callable[[str], str]) -> str:
     match part:
         case Code(text, language):
             return f"{_fence(text)}{language}\n{text}\n{_fence(text)}"
         case Place(path, line):
             # Of a file of the environment the module is told, not where the environment is: the link knows that.
             shown = code(f"{_ENVIRONMENT.sub('', path)}:{line}")
-            return f"in [{shown}]({Path(os.path.abspath(path)).as_uri()}#L{line})"
+            return f"in [{shown}]({uri_of(path)}#L{line})"
         case Said(text):
             return _escaped(text)
 

@@ -180,7 +180,7 @@ def _parameters(settings: Settings, wanted: Wanted) -> dict[str, Any]:
     elif "cpus_per_gpu" in options and "gpus_per_task" not in options and wanted.shape == Shape():
         # sbatch wants GPUs counted for the process, where cores are counted for the GPU.
         options["gpus_per_task"] = options.pop("gpus_per_node", 1)
-    if "no-requeue" not in extra:
+    if not {"no-requeue", "no_requeue"} & extra.keys():
         extra["requeue"] = True
     # SLURM warns what srun has started; without srun, its batch shell has to be named.
     extra["signal"] = f"{'' if with_srun else 'B:'}USR2@{settings.signal_delay:.0f}"
