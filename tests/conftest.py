@@ -7,20 +7,19 @@ import gc
 import os
 import re
 from collections.abc import Generator
-from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hundreds of tests start Python: none of these processes need compile the project, also where bytecode is not kept."""
     if hasattr(config, "workerinput"):
         return
-    for name in ("esp3c", "esp3rt", "espnet3", "egs3"):
-        spec = find_spec(name)
-        assert spec is not None and spec.submodule_search_locations
-        for place in spec.submodule_search_locations:
-            compileall.compile_dir(place, quiet=2, rx=re.compile("templates"))
+    for name in ("compiler", "runtime", "espnet3", "egs3"):
+        compileall.compile_dir(ROOT / name, quiet=2, rx=re.compile("/templates/"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,6 +31,13 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with trainings come first: at the end, one worker would wait for another's, or train for itself once more."""
+    long = {item.path for item in items if item.get_closest_marker("training")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -29,6 +29,7 @@ def main(request_path: str) -> int:
 def _reports(request: dict[str, Any]) -> list[dict[str, Any]]:
     import logging
     import warnings
+    from importlib import import_module
 
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -36,6 +37,8 @@ def _reports(request: dict[str, Any]) -> list[dict[str, Any]]:
     from espnet3.utils.importing import large_imports
 
     with large_imports():
+        # torch imports it for most models; behind the guard that may not be possible.
+        import_module("torch._dynamo")
         from espnet3.shapes.report import report_on
         from espnet3.shapes.trial import ITEM_TARGET
         from espnet3.utils.targets import allow_targets

@@ -71,11 +71,6 @@ class Shapes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Known tensors into which something unknown was written, by storage. Kept alive, so that no other takes its place.
         self._spoilt: dict[int, torch.Tensor] = {}
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled here; where torch should keep its compiler away, it imports all of it for that."""
-        return False
-
     def unknown(self, value: Any) -> Any:
         """A batch whose floating-point tensors are unknown; all else is as it was."""
         return tree_map(lambda each: _meta(each) if _is_measured(each) else each, value)

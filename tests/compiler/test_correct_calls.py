@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -47,16 +49,28 @@ def test_there_are_many_calls() -> None:
     assert all(count >= 15 for count in counts.values()), counts
 
 
-def test_the_objects_are_made_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
+def sources() -> dict[str, ModuleType]:
+    """The modules of a recipe, taken away."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "src"}
+
+
+@pytest.fixture
+def own_src(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`src` is that of the calls, for this test alone."""
+    kept = sources()
+    monkeypatch.syspath_prepend(str(CALLS))
+    yield
+    sources()
+    sys.modules.update(kept)
+
+
+def test_the_objects_are_made_for_real(own_src: None) -> None:
     """What the recipes of torch, torchmetrics and Hydra call for exists once their YAML is instantiated."""
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
     from esp3c.emit.files import Layout
 
-    monkeypatch.syspath_prepend(str(CALLS))
-    for name in [each for each in sys.modules if each.partition(".")[0] == "src"]:
-        monkeypatch.delitem(sys.modules, name)
     for name in ("hydra", "torch", "torchmetrics"):
         path = CALLS / f"{name}.esp"
         result = compile(read_recipe(path, path.name), DiskWorld(CALLS), (), Layout(path.name))

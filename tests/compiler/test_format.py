@@ -293,7 +293,7 @@ def holds(text: str) -> None:
     assert tree_of(result) == tree_of(text)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(recipe, st.randoms(use_true_random=False))
 def test_any_recipe_with_comments_anywhere(words: list[str], chance: random.Random) -> None:
     holds(spaced(words, chance))

@@ -129,7 +129,7 @@ def test_any_characters(text: str) -> None:
     compiled(text)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from(WORDS), max_size=8),
     st.sampled_from(["training", "let", "rate", "recipe", "sizes", "export"]),

@@ -556,7 +556,9 @@ def _request(folder: Path, python: str, model: str = "n_mels: 80") -> dict[str, 
 
 
 def test_the_process_answers_with_one_document_whatever_the_recipe_prints(tmp_path: Path) -> None:
-    report = _request(tmp_path, "print('hello')\n" + LSTM.format(head=128))
+    # Lightning has no part in it: importing it would take as long as all the rest.
+    alone = "import sys\nassert 'lightning' not in sys.modules\n"
+    report = _request(tmp_path, "print('hello')\n" + alone + LSTM.format(head=128))
 
     assert report["status"] == "ok", report
     assert not list(tmp_path.rglob("*.pyc"))
