@@ -174,3 +174,8 @@ def test_a_broken_manifest_is_none(built: Path, tmp_path: Path) -> None:
 def test_a_place_of_yaml_is_found(text: str, place: tuple[str | int, ...] | None) -> None:
     plain, (offset,) = marked(text)
     assert yaml_place(plain, offset) == place
+
+
+def test_an_alias_that_leads_back_ends() -> None:
+    text = "a: &x\n  b: *x\n"
+    assert yaml_place(text, text.index("*x")) == ("a", "b")

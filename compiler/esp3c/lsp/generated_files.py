@@ -105,6 +105,9 @@ def _recipe_of(server: EspServer, built: _Built) -> _Recipe | None:
     for each in server.documents.recipes():
         if each.path.resolve() == path:
             return _Recipe(each.uri, each.lines, each.view())
+    if not path.is_file():
+        # Nor anything that would have to be waited for, such as a pipe.
+        return None
     try:
         source = read_recipe(path, str(path))
     except UnreadableRecipe as error:
@@ -153,7 +156,10 @@ def yaml_place(text: str, offset: int) -> Place | None:
         log.info("the YAML cannot be read: %s", error)
         return None
     place: list[str | int] = []
-    while node is not None:
+    seen: set[int] = set()
+    # An alias may lead back to what it stands in.
+    while node is not None and id(node) not in seen:
+        seen.add(id(node))
         step, node = _step(node, offset)
         if step is None:
             break

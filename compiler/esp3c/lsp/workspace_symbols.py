@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -85,6 +86,9 @@ def _read(known: _Known, path: Path, encoding: str) -> tuple[Lines, list[tuple[S
 
     try:
         facts = path.stat()
+        if not S_ISREG(facts.st_mode):
+            # Of a pipe nothing may ever come.
+            return None
         state = (facts.st_mtime_ns, facts.st_size)
         before = known.symbols.get(path)
         if before is None or before[0] != state:
